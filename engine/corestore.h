@@ -1,0 +1,77 @@
+// A Corestore is many cores in one storage under one primary key: names become key
+// pairs, keys become open cores, shared by handle.
+//
+// Opening it reads the heads of all cores in one scan and opens none of them; a core
+// nobody touches costs its entry in a map. Key derivation is that of the Node
+// corestore 7, so the same primary key and name give the same core there.
+// Source: the wire specification, 3.6.
+
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "engine/host.h"
+#include "engine/hypercore.h"
+
+namespace weft {
+
+struct CoreInfo {
+  CoreKey key;
+  DiscoveryKey discovery_key;
+  std::uint64_t length = 0;
+  std::uint64_t fork = 0;
+  std::uint64_t byte_length = 0;
+  std::uint64_t contiguous_length = 0;
+  bool writable = false;
+  bool removed = false;  // kept on disk, neither served nor fetched
+};
+
+// Not thread-safe: one strand for the store and all its cores.
+class Corestore {
+ public:
+  // Makes the primary key if there is none. `storage` and `random` must outlive it.
+  // FAILED_PRECONDITION  the storage is of a newer format
+  static absl::StatusOr<std::unique_ptr<Corestore>> Open(Storage* storage,
+                                                         Random* random);
+  ~Corestore();
+
+  // The core of a name, made if absent (durable when it returns).
+  // INVALID_ARGUMENT  the name is empty
+  absl::StatusOr<std::shared_ptr<Hypercore>> OpenNamed(std::string_view name);
+  // A core with this manifest (one signer) and key pair, made if absent.
+  absl::StatusOr<std::shared_ptr<Hypercore>> OpenOwn(const Manifest& manifest,
+                                                     const KeyPair& pair);
+  // A core that is in the store.  NOT_FOUND  it is not
+  absl::StatusOr<std::shared_ptr<Hypercore>> Open(const CoreKey& key);
+  // A core of which only the key is known, made if absent, to be filled by peers.
+  absl::StatusOr<std::shared_ptr<Hypercore>> OpenRemote(const CoreKey& key);
+  // Answers from memory if no such core is there.  NOT_FOUND  or it was removed
+  absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey& key);
+  bool Contains(const DiscoveryKey& key) const;
+
+  // All cores without opening one, by core number, the order of their making.
+  std::vector<CoreInfo> List() const;
+  std::size_t size() const;
+
+  // Stops serving and fetching it; the data stays and OpenRemote brings it back.
+  absl::Status Remove(const CoreKey& key);
+  // Deletes the core and every byte of it; open handles fail from then on.
+  absl::Status Purge(const CoreKey& key);
+
+  // Makes every append so far durable, and tells the cores.
+  absl::Status Sync();
+
+  const Seed& primary_key() const;  // secret: never print it
+  Storage* storage() const;
+  Random* random() const;
+
+ private:
+  struct State;
+  explicit Corestore(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace weft
