@@ -1,0 +1,106 @@
+// A Base is one shared database: everyone writes to their own log, and the merged
+// view of all logs is read here.
+//
+// A handle, cheap to copy; the store stays open while one lives. Thread-safe. Every
+// write is durable and visible to the next read when its call returns. Errors of the
+// caller are INVALID_ARGUMENT, missing rights PERMISSION_DENIED, a full disk
+// RESOURCE_EXHAUSTED; after any error nothing of the call was written.
+
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "weft/types.h"
+
+namespace weft {
+
+class BaseImpl;
+
+// Entries of one snapshot in key order; what is committed meanwhile is not in it.
+// Usable from any one thread at a time.
+class Entries {
+ public:
+  class Source;
+  class Iterator {
+   public:
+    explicit Iterator(Entries* entries) : entries_(entries) {}
+    const Entry& operator*() const { return *entries_->current_; }
+    const Entry* operator->() const { return &*entries_->current_; }
+    Iterator& operator++() {
+      entries_->Advance();
+      if (!entries_->current_) entries_ = nullptr;
+      return *this;
+    }
+    bool operator==(const Iterator&) const = default;
+
+   private:
+    Entries* entries_;  // null at the end
+  };
+
+  explicit Entries(std::shared_ptr<Source> source);
+  // One pass only: a second begin() goes on where the first stopped.
+  Iterator begin() { return Iterator(current_ ? this : nullptr); }
+  Iterator end() { return Iterator(nullptr); }
+  // Not OK if the walk ended early; the entries seen are right all the same.
+  absl::Status status() const;
+
+ private:
+  void Advance();
+
+  std::shared_ptr<Source> source_;
+  std::optional<Entry> current_;
+};
+
+class Base {
+ public:
+  explicit Base(std::shared_ptr<BaseImpl> impl) : impl_(std::move(impl)) {}
+
+  std::string name() const;
+  std::string id() const;
+  std::string link() const;      // weft://..., the key to reading: share it with care
+  std::string identity() const;  // ours in this base
+
+  // --- writing ---
+  absl::StatusOr<OpName> Put(std::string_view key, const Datum& value);
+  absl::StatusOr<OpName> Put(std::string_view key, std::string_view value) {
+    return Put(key, Datum::Of(value));
+  }
+  // NOT_FOUND  there is nothing to delete
+  absl::StatusOr<OpName> Delete(std::string_view key);
+  absl::StatusOr<OpName> Set(std::string_view table_key,
+                             std::vector<std::pair<std::string, Datum>> cells);
+  absl::StatusOr<OpName> Unset(std::string_view table_key,
+                               std::vector<std::string> columns);
+  absl::StatusOr<OpName> Erase(std::string_view table_key);
+  absl::StatusOr<Committed> Commit(const Batch& batch);
+
+  // --- reading ---
+  // NOT_FOUND  nothing is readable at the key
+  absl::StatusOr<Entry> Get(std::string_view key) const;
+  Entries Scan(const Range& range) const;
+  // Only the entries that have conflicts.
+  Entries Conflicts(const Range& range = All()) const;
+  // Calls back once for each commit or arrival that changed what is read in the
+  // range, on a thread of its own and never under a lock; the callback may use the
+  // base. Stops when the returned handle is destroyed.
+  [[nodiscard]] std::shared_ptr<void> Watch(
+      const Range& range, std::function<void(const std::vector<Change>&)> callback);
+
+  // --- members ---
+  // `identity` is what join printed. Roles: reader and writer.
+  absl::StatusOr<OpName> Grant(std::string_view identity, Role role,
+                               std::string_view scope = "");
+  std::vector<Member> Members() const;
+
+  // --- checking ---
+  absl::StatusOr<RootInfo> Root() const;
+  Fate FateOf(const OpName& op) const;
+  BaseStatus Status() const;
+  // Recomputes the view from the logs and compares.  DATA_LOSS  they differ
+  absl::Status Verify() const;
+
+ private:
+  std::shared_ptr<BaseImpl> impl_;
+};
+
+}  // namespace weft

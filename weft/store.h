@@ -1,0 +1,110 @@
+// A Store is one directory: one key, many cores, many bases.
+//
+// A handle, cheap to copy; the directory is closed when the last handle to it or to
+// one of its bases is gone. Thread-safe. A store runs one thread of its own for the
+// network and the merge.
+
+#pragma once
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "weft/base.h"
+#include "weft/types.h"
+
+namespace weft {
+
+class StoreImpl;
+
+struct StoreOptions {
+  bool create = true;  // false: NOT_FOUND where there is no store
+};
+
+struct BaseOptions {
+  std::string name;  // of this base, in this store and in its genesis
+};
+
+struct JoinOptions {
+  std::string name;     // in this store; empty: the name in the genesis, once known
+  std::string connect;  // "host:port", beside the addresses in the link
+};
+
+// What a store tells while it serves, one line each.
+using EventCallback = std::function<void(const std::string& line)>;
+using ProgressCallback = std::function<void(const Progress& progress)>;
+
+class Store {
+ public:
+  // NOT_FOUND            no store there, and create is false
+  // FAILED_PRECONDITION  another process holds it, or it is of a newer format
+  // PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE  the disk
+  static absl::StatusOr<Store> Open(std::string_view path,
+                                    const StoreOptions& options = {});
+
+  explicit Store(std::shared_ptr<StoreImpl> impl) : impl_(std::move(impl)) {}
+
+  std::string path() const;
+
+  // --- bases ---
+  // A new base of which we are the founder.
+  // ALREADY_EXISTS  the store has a base of this name
+  absl::StatusOr<Base> CreateBase(const BaseOptions& options);
+  // Follows the base of a link; makes our identity for it. Its genesis is fetched from
+  // `connect` or the addresses in the link when this returns; writing takes a grant.
+  // INVALID_ARGUMENT  not a link;  UNAVAILABLE  no peer gave the genesis
+  absl::StatusOr<Base> Join(std::string_view link, const JoinOptions& options = {});
+  // The base of this name, or the only one if `name` is empty.
+  // NOT_FOUND  no such base;  INVALID_ARGUMENT  several, and no name given
+  absl::StatusOr<Base> OpenBase(std::string_view name = "");
+  std::vector<std::string> Bases() const;
+
+  // --- peers ---
+  // Accepts connections at "host:port" (port 0: any) and returns the address in use.
+  absl::StatusOr<std::string> Listen(std::string_view address);
+  // Keeps a connection to the address while the store is open, with back-off. Returns
+  // at once; INVALID_ARGUMENT if it is not an address.
+  absl::Status Connect(std::string_view address);
+  // Replicates until level with that peer in every base both have: version digests
+  // are equal and the peer holds our blocks durably.
+  // UNAVAILABLE        nobody answers there, or it does not speak the protocol
+  // NOT_FOUND          the peer has none of our bases
+  // DEADLINE_EXCEEDED  not level in time; what came is kept
+  absl::StatusOr<SyncResult> Sync(std::string_view address,
+                                  std::chrono::milliseconds timeout,
+                                  ProgressCallback progress = {});
+  std::vector<PeerStatus> Peers() const;
+  // Called from the store's thread until the next call of OnEvent.
+  void OnEvent(EventCallback callback);
+
+  // --- plain hypercores, ours and others' ---
+  absl::StatusOr<CoreStatus> CreateCore(std::string_view name);
+  // `key` is hex or z-base-32 here and below. Returns the index of the first block.
+  // INVALID_ARGUMENT  not a key;  NOT_FOUND  no such core in the store
+  // PERMISSION_DENIED  it is not ours
+  absl::StatusOr<std::uint64_t> AppendToCore(std::string_view key,
+                                             const std::vector<std::string>& blocks);
+  // NOT_FOUND  no such core;  OUT_OF_RANGE  beyond its length or not held
+  absl::StatusOr<std::string> GetFromCore(std::string_view key,
+                                          std::uint64_t block_index) const;
+  absl::StatusOr<CoreStatus> CoreInfo(std::string_view key) const;
+  std::vector<CoreStatus> Cores() const;
+  struct CloneOptions {
+    // Blocks [first, second) only; absent: all of them.
+    std::optional<std::pair<std::uint64_t, std::uint64_t>> blocks;
+    // Zero: no limit. The time within which the blocks must have come.
+    std::chrono::milliseconds timeout{30000};
+    // Called after every change of what is held.
+    ProgressCallback progress;
+    // Stay after that and follow, until it returns true (asked every 100 ms).
+    std::function<bool()> live_until;
+  };
+  // Fetches a core from any peer, Node's too.
+  // UNAVAILABLE  nobody answers, or the peer does not have it
+  // DEADLINE_EXCEEDED  not all blocks came in time; what came is kept
+  absl::StatusOr<CoreStatus> CloneCore(std::string_view key, std::string_view address,
+                                       const CloneOptions& options);
+
+ private:
+  std::shared_ptr<StoreImpl> impl_;
+};
+
+}  // namespace weft

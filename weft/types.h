@@ -1,0 +1,207 @@
+// What the API hands out: plain values, copied freely, with no tie to a store.
+//
+// Keys, link and names are strings of bytes. Ids of cores, identities and bases are
+// z-base-32 text of 32 bytes, 52 characters.
+
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weft/value.h"
+
+namespace weft {
+
+// Names one change for ever: the writer's core, the block's position in it and the
+// place of the change inside the block. As text `writer:position.index`.
+struct OpName {
+  std::string writer;
+  std::uint64_t position = 0;
+  std::uint32_t index = 0;
+
+  std::string ToText() const;
+  static std::optional<OpName> Parse(std::string_view text);
+  auto operator<=>(const OpName&) const = default;
+};
+
+// A value somebody wrote that no later write has seen and replaced.
+struct Sibling {
+  Datum value;
+  OpName op;
+  std::string author;          // identity
+  std::uint64_t time_ms = 0;   // author's clock, Unix epoch
+};
+
+// One cell of a record, or the whole of a plain key: the winner first.
+struct Register {
+  Sibling winner;
+  std::vector<Sibling> conflicts;  // the losers, newest first; nothing is dropped
+  // A delete or unset that had not seen the winner ran beside it.
+  bool deleted_concurrently = false;
+};
+
+// What a reader sees at a key. A key may hold a plain value, a record, or both.
+struct Entry {
+  std::string key;
+  std::optional<Register> value;
+  std::map<std::string, Register> cells;  // by column
+  bool is_record = false;                 // true also for a record without cells
+  bool deleted_concurrently = false;
+
+  bool has_conflicts() const;
+};
+
+// Keys from `from` (first one included) up to `to` (not included), in byte order.
+struct Range {
+  std::string from;
+  std::optional<std::string> to;
+  bool reverse = false;
+  std::uint64_t limit = UINT64_MAX;
+};
+Range Prefix(std::string_view prefix);
+Range All();
+
+// The changes of one commit: all of them take effect or none does. At most 65 536.
+// `table_key` is "table/key": a row of a table, a map from column to cell.
+class Batch {
+ public:
+  struct Change {
+    enum class Kind : std::uint8_t { kPut, kDelete, kSet, kUnset, kErase };
+    Kind kind;
+    std::string key;
+    Datum value;                                        // kPut
+    std::vector<std::pair<std::string, Datum>> cells;   // kSet; names alone for kUnset
+  };
+
+  void Put(std::string_view key, const Datum& value);
+  void Put(std::string_view key, std::string_view value) { Put(key, Datum::Of(value)); }
+  // Removes what the author sees on the key: value, record, or both.
+  void Delete(std::string_view key);
+  void Set(std::string_view table_key,
+           std::vector<std::pair<std::string, Datum>> cells);
+  void Unset(std::string_view table_key, std::vector<std::string> columns);
+  void Erase(std::string_view table_key);
+
+  const std::vector<Change>& changes() const { return changes_; }
+  bool empty() const { return changes_.empty(); }
+  std::size_t size() const { return changes_.size(); }
+
+ private:
+  std::vector<Change> changes_;
+};
+
+// Where a commit stands in its author's log: ops are first.position.. in order.
+struct Committed {
+  std::string writer;
+  std::uint64_t first_position = 0;
+  std::vector<OpName> ops;  // one for each change of the batch, in its order
+};
+
+enum class Role : std::uint8_t {
+  kReader,
+  kModerated,
+  kWriter,
+  kModerator,
+  kAdmin,
+  kFounder
+};
+std::string_view RoleName(Role role);
+// reader or writer, the roles that can be granted.
+std::optional<Role> ParseRole(std::string_view name);
+
+struct Member {
+  std::string identity;
+  Role role = Role::kReader;
+  std::string scope;          // key prefix; empty: everything
+  std::string granted_by;     // identity; empty for a founder
+  std::optional<OpName> grant;
+  std::uint64_t length = 0;   // blocks of its log that count
+  bool is_self = false;
+};
+
+enum class FateKind : std::uint8_t {
+  kWinner,
+  kConflict,
+  kSuperseded,
+  kRemoved,
+  kWaiting,
+  kInvalid,
+  kNotAllowed,
+  kPending,
+  kParked,
+  kUnknown  // no such op has been seen here
+};
+std::string_view FateName(FateKind kind);
+
+// What became of one op (rule D10).
+struct Fate {
+  FateKind kind = FateKind::kUnknown;
+  std::vector<OpName> by;   // kSuperseded, kRemoved: the ops that did it
+  std::string waiting_for;  // kWaiting: a writer's core, `core:length`
+  std::string reason;       // kInvalid, kNotAllowed, kParked
+};
+
+// One key that reads differently now. `before` and `after` are what Get gave and
+// gives; absent where there was or is nothing.
+struct Change {
+  std::string key;
+  std::optional<Entry> before;
+  std::optional<Entry> after;
+};
+
+struct BaseStatus {
+  std::string name;
+  std::string base_id;
+  std::string identity;            // ours
+  std::optional<Role> role;        // absent: not a member yet
+  std::uint64_t writers = 0;       // logs that count
+  std::uint64_t blocks = 0;        // settled, over all writers
+  std::uint64_t keys = 0;          // readable
+  std::uint64_t conflicts = 0;     // keys with conflicts
+  std::vector<std::string> waiting;  // "writer X waits for Y:length"
+  std::vector<std::string> parked;   // "writer X from position n: reason"
+  std::uint64_t clock_suspect = 0;   // ops stamped more than 5 minutes ahead
+};
+
+struct PeerStatus {
+  std::string address;
+  bool incoming = false;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t bytes_sent = 0;
+};
+
+struct RootInfo {
+  std::string version_digest;  // hex, 32 bytes
+  std::string root;            // hex, 32 bytes
+};
+
+struct Progress {
+  std::uint64_t done = 0;   // blocks
+  std::uint64_t total = 0;
+};
+
+struct SyncResult {
+  bool level = false;
+  std::uint64_t blocks_received = 0;
+  std::uint64_t blocks_sent = 0;
+};
+
+struct CoreStatus {
+  std::string key;            // hex
+  std::string id;             // z-base-32
+  std::string discovery_key;  // hex
+  std::uint64_t length = 0;
+  std::uint64_t fork = 0;
+  std::uint64_t byte_length = 0;
+  std::uint64_t have = 0;     // blocks held
+  bool writable = false;
+};
+
+}  // namespace weft
