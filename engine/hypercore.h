@@ -31,6 +31,7 @@ struct CoreEvent {
     kLength,    // length or fork changed: by append, by an upgrade, by a truncation
     kBlocks,    // [from, to) is now held
     kCleared,   // [from, to) is no longer held
+    kDurable,   // durable_length() grew; nothing else changed
   };
   Kind kind;
   std::uint64_t from = 0;
@@ -105,13 +106,15 @@ class Hypercore {
   std::uint64_t MissingNodesOf(std::uint64_t tree_index) const;
   bool HasNode(std::uint64_t tree_index) const;
 
-  // The answer to a request, from what is held.
+  // The answer to a request, from what is held. Called for runs of neighbouring blocks,
+  // some thousand at a time: what one read of the disk brought serves the next calls.
   // INVALID_ARGUMENT  a request that no core of this length could answer
   // NOT_FOUND         the block or a node it needs is not held
   absl::StatusOr<Proof> Prove(const ProofRequest& request) const;
 
   // Verifies each proof and stores all that passed as one kLogged batch: a wrong one
-  // costs itself only, and its place in the result says why.
+  // costs itself only, and its place in the result says why. In order: a proof may hang
+  // on nodes that an earlier one of the span brought.
   //   OK                   stored; a block that was already held is OK too
   //   FAILED_PRECONDITION  the core moved on since it was asked for: ask again
   //   INVALID_ARGUMENT     nodes missing or in the wrong order

@@ -1,0 +1,179 @@
+// Protomux: many channels on one encrypted stream, each named by a protocol and an id.
+//
+// frame   := channel:uint type:uint body:byte*
+// batch   := 00 00 channel:uint (length:uint item | 00 channel:uint)*   item := type body
+// control := 00 (00 batch | 01 open | 02 reject | 03 close)
+// open    := local_id:uint protocol:string id:buffer handshake:byte*
+//
+// A channel is usable once both sides have opened the same (protocol, id). The mux
+// does no input or output: frames go in by Receive and come out by TakeFrame, so it
+// behaves the same on a socket, in a simulation and under a fuzzer.
+// Source: the wire specification, part 5; tests/vectors/protomux.json.
+
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "engine/crypto.h"
+#include "engine/status.h"
+
+namespace weft {
+
+class MuxChannel;
+
+// What a protocol does on one channel. The mux holds it until the channel has closed.
+// A status other than OK returned from a callback ends the whole connection with it:
+// what concerns this channel alone is ended by MuxChannel::Close instead.
+class ChannelHandler {
+ public:
+  virtual ~ChannelHandler() = default;
+  // Both sides have opened; `handshake` is the tail of the peer's open. Called once,
+  // before any message.
+  virtual absl::Status OnOpen(MuxChannel& channel, ByteView handshake) = 0;
+  // `body` is valid during the call only. Unknown types are to be ignored.
+  virtual absl::Status OnMessage(MuxChannel& channel, std::uint64_t type,
+                                 ByteView body) = 0;
+  // The channel is gone: the peer closed or refused it, or the connection ended. Not
+  // called for a Close of our own. `channel` is invalid once this returns.
+  virtual void OnClose(MuxChannel& channel, bool refused) = 0;
+};
+
+class Protomux;
+
+// Our end of a channel. Owned by the mux; valid until OnClose or Close returns.
+class MuxChannel {
+ public:
+  // Queues one message. Legal as soon as the channel exists: before the peer's open
+  // the peer keeps it for later, within its limits, or drops it.
+  void Send(std::uint64_t type, ByteView body);
+  // Ends the channel on both sides. The handler is not called any more.
+  void Close();
+
+  bool is_open() const { return remote_id_ != 0; }  // by both sides
+  const std::string& protocol() const { return protocol_; }
+  ByteView id() const { return id_; }
+  Protomux& mux() const { return *mux_; }
+
+ private:
+  friend class Protomux;
+  Protomux* mux_ = nullptr;  // not owned
+  std::string protocol_;
+  Bytes id_;
+  std::shared_ptr<ChannelHandler> handler_;
+  std::uint64_t local_id_ = 0;
+  std::uint64_t remote_id_ = 0;  // 0: the peer has not opened
+  bool closed_ = false;
+};
+
+struct MuxLimits {
+  std::size_t channels_max = 65536;                // L9
+  std::size_t pending_bytes_max = 32768;           // messages ahead of our open, each +512
+  std::size_t frame_bytes_target = 128 * 1024;     // a batch is closed once it is so long
+};
+
+// Not thread-safe: one strand for the connection and all its channels.
+class Protomux {
+ public:
+  // Asked when the peer opens a pair that we have not opened. It accepts by calling
+  // Open for that pair before it returns true; false refuses.
+  using Acceptor = std::function<bool(ByteView id, ByteView handshake)>;
+
+  // `handshake_hash` is that of the Noise handshake: capabilities are bound to it.
+  Protomux(bool is_initiator, const Hash64& handshake_hash, MuxLimits limits = {});
+  // Closes nothing and calls nobody: Abandon does.
+  ~Protomux();
+  Protomux(const Protomux&) = delete;
+  Protomux& operator=(const Protomux&) = delete;
+
+  bool is_initiator() const { return is_initiator_; }
+  const Hash64& handshake_hash() const { return handshake_hash_; }
+
+  // Answers opens of (protocol, id); without an id, those of the protocol that no
+  // closer registration names. Replaces an earlier one.
+  void Register(std::string_view protocol, Acceptor acceptor);
+  void Register(std::string_view protocol, ByteView id, Acceptor acceptor);
+  void Unregister(std::string_view protocol, ByteView id);
+
+  // Opens our side and queues the open message. If the peer has opened already, the
+  // handler's OnOpen is called before this returns (inside an Acceptor: right after it).
+  // ALREADY_EXISTS      we have a channel of that pair
+  // RESOURCE_EXHAUSTED  channels_max
+  absl::StatusOr<MuxChannel*> Open(std::string_view protocol, ByteView id,
+                                   ByteView handshake,
+                                   std::shared_ptr<ChannelHandler> handler);
+  // nullptr if there is none.
+  MuxChannel* Find(std::string_view protocol, ByteView id) const;
+  std::size_t channel_count() const { return channels_.size(); }
+
+  // One decrypted message of the stream. Anything but OK must end the connection.
+  // INVALID_ARGUMENT    the peer broke the protocol
+  // RESOURCE_EXHAUSTED  the peer overran a limit
+  absl::Status Receive(ByteView frame);
+
+  // The next frame to encrypt and send, or nullopt if there is none. Messages queued
+  // since the last call travel together, in order.
+  std::optional<Bytes> TakeFrame();
+  bool has_output() const { return queued_bytes_ != 0; }
+  // Bytes queued and not taken yet: a bulk sender waits while this is large.
+  std::size_t queued_bytes() const { return queued_bytes_; }
+  // Called whenever output appears where there was none.
+  void OnOutput(std::function<void()> callback) { on_output_ = std::move(callback); }
+
+  // The connection is gone: every handler hears OnClose, once.
+  void Abandon();
+
+ private:
+  friend class MuxChannel;
+  using Pair = std::pair<std::string, Bytes>;
+
+  // An open of the peer that we have not matched, while its acceptor runs.
+  struct Incoming {
+    std::uint64_t remote_id = 0;
+    Bytes handshake;
+  };
+  struct Remote {
+    MuxChannel* channel = nullptr;  // null: refused or closed, the id is free
+  };
+
+  absl::Status ReceiveItem(std::uint64_t channel_id, std::uint64_t type, ByteView body);
+  absl::Status ReceiveBatch(ByteView body);
+  absl::Status ReceiveOpen(ByteView body);
+  absl::Status ReceiveReject(ByteView body);
+  void ReceiveClose(ByteView body);
+  absl::Status Pair_(MuxChannel& channel, std::uint64_t remote_id, ByteView handshake);
+  bool Ask(const Pair& pair, ByteView handshake);
+  void CloseLocal(MuxChannel& channel);
+  std::shared_ptr<MuxChannel> Release(MuxChannel& channel);
+  std::uint64_t TakeLocalId();
+  void Queue(std::uint64_t channel_id, std::uint64_t type, ByteView body);
+  void SealFrame();
+
+  bool is_initiator_;
+  Hash64 handshake_hash_;
+  MuxLimits limits_;
+  std::map<Pair, Acceptor> acceptors_;
+  std::map<std::string, Acceptor, std::less<>> protocol_acceptors_;
+  std::map<Pair, std::shared_ptr<MuxChannel>> channels_;
+  std::vector<MuxChannel*> local_;    // by local id - 1; null: free or swallowed
+  std::vector<std::uint64_t> free_;   // local ids that may be used again, a stack
+  std::map<Pair, std::vector<std::uint64_t>> abandoned_;  // closed before their fate was known
+  std::vector<Remote> remote_;        // by remote id - 1
+
+  // The frame being filled, as a batch; and those that are full.
+  Bytes batch_;
+  std::uint64_t batch_channel_ = 0;
+  std::size_t batch_items_ = 0;
+  std::size_t first_item_ = 0;  // offset of the first item's type within batch_
+  std::vector<Bytes> frames_;
+  std::size_t next_frame_ = 0;
+  std::size_t queued_bytes_ = 0;
+  std::function<void()> on_output_;
+};
+
+}  // namespace weft
