@@ -76,7 +76,7 @@ class FullRoots {
   constexpr explicit FullRoots(std::uint64_t length) {
     std::uint64_t start = 0;  // leaves passed
     for (std::uint64_t rest = length; rest != 0;) {
-      const int depth = std::bit_width(rest) - 1;
+      const int depth = static_cast<int>(std::bit_width(rest)) - 1;
       roots_[size_++] = Index(depth, start >> depth);
       start += std::uint64_t{1} << depth;
       rest -= std::uint64_t{1} << depth;
