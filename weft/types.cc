@@ -1,0 +1,138 @@
+#include "weft/types.h"
+
+#include <charconv>
+
+#include "absl/strings/str_format.h"
+#include "engine/bytes.h"
+#include "engine/storage.h"
+
+namespace weft {
+namespace {
+
+constexpr std::size_t kIdCharacters = 52;  // 32 bytes in z-base-32
+
+// A decimal number without sign that fills the whole text.
+template <class T>
+bool ParseNumber(std::string_view text, T* value) {
+  const char* end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, *value);
+  return error == std::errc() && rest == end && !text.empty();
+}
+
+}  // namespace
+
+std::string OpName::ToText() const {
+  return absl::StrFormat("%s:%d.%d", writer, position, index);
+}
+
+std::optional<OpName> OpName::Parse(std::string_view text) {
+  const std::size_t colon = text.find(':');
+  const std::size_t dot = text.find('.', colon == text.npos ? 0 : colon);
+  if (colon != kIdCharacters || dot == text.npos) return std::nullopt;
+  OpName op;
+  op.writer = text.substr(0, colon);
+  const std::optional<Bytes> key = FromZBase32(op.writer);
+  if (!key || key->size() != 32 ||
+      !ParseNumber(text.substr(colon + 1, dot - colon - 1), &op.position) ||
+      !ParseNumber(text.substr(dot + 1), &op.index)) {
+    return std::nullopt;
+  }
+  return op;
+}
+
+bool Entry::has_conflicts() const {
+  if (value && !value->conflicts.empty()) return true;
+  for (const auto& [column, cell] : cells) {
+    if (!cell.conflicts.empty()) return true;
+  }
+  return false;
+}
+
+Range Prefix(std::string_view prefix) {
+  Range range;
+  range.from = prefix;
+  if (const std::optional<Bytes> end = PrefixEnd(AsBytes(prefix))) {
+    range.to = std::string(AsText(*end));
+  }
+  return range;
+}
+
+Range All() { return {}; }
+
+void Batch::Put(std::string_view key, const Datum& value) {
+  changes_.push_back({Change::Kind::kPut, std::string(key), value, {}});
+}
+
+void Batch::Delete(std::string_view key) {
+  changes_.push_back({Change::Kind::kDelete, std::string(key), {}, {}});
+}
+
+void Batch::Set(std::string_view table_key,
+                std::vector<std::pair<std::string, Datum>> cells) {
+  changes_.push_back(
+      {Change::Kind::kSet, std::string(table_key), {}, std::move(cells)});
+}
+
+void Batch::Unset(std::string_view table_key, std::vector<std::string> columns) {
+  Change change{Change::Kind::kUnset, std::string(table_key), {}, {}};
+  for (std::string& column : columns) {
+    change.cells.emplace_back(std::move(column), Datum());
+  }
+  changes_.push_back(std::move(change));
+}
+
+void Batch::Erase(std::string_view table_key) {
+  changes_.push_back({Change::Kind::kErase, std::string(table_key), {}, {}});
+}
+
+std::string_view RoleName(Role role) {
+  switch (role) {
+    case Role::kReader:
+      return "reader";
+    case Role::kModerated:
+      return "moderated";
+    case Role::kWriter:
+      return "writer";
+    case Role::kModerator:
+      return "moderator";
+    case Role::kAdmin:
+      return "admin";
+    case Role::kFounder:
+      return "founder";
+  }
+  return "unknown";
+}
+
+std::optional<Role> ParseRole(std::string_view name) {
+  if (name == "reader") return Role::kReader;
+  if (name == "writer") return Role::kWriter;
+  return std::nullopt;
+}
+
+std::string_view FateName(FateKind kind) {
+  switch (kind) {
+    case FateKind::kWinner:
+      return "winner";
+    case FateKind::kConflict:
+      return "conflict";
+    case FateKind::kSuperseded:
+      return "superseded";
+    case FateKind::kRemoved:
+      return "removed";
+    case FateKind::kWaiting:
+      return "waiting";
+    case FateKind::kInvalid:
+      return "invalid";
+    case FateKind::kNotAllowed:
+      return "not allowed";
+    case FateKind::kPending:
+      return "pending";
+    case FateKind::kParked:
+      return "parked";
+    case FateKind::kUnknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+}  // namespace weft
