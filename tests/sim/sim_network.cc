@@ -1,36 +1,10 @@
 #include "tests/sim/sim_network.h"
 
 #include "absl/strings/str_format.h"
+#include "engine/signal.h"
 
 namespace weft::sim {
 namespace {
-
-using Waker = absl::AnyInvocable<void()>;
-
-// Suspends until the function handed to `park` is called, or the caller is cancelled.
-Task<void> Suspend(absl::AnyInvocable<void(Waker)> park) {
-  co_await asio::async_initiate<const asio::use_awaitable_t<>, void(asio::error_code)>(
-      [park = std::move(park)](auto handler) mutable {
-        auto executor = asio::get_associated_executor(handler);
-        auto slot = asio::get_associated_cancellation_slot(handler);
-        auto shared = std::make_shared<std::optional<decltype(handler)>>(std::move(handler));
-        auto finish = [executor, shared](asio::error_code error) {
-          if (!shared->has_value()) return;
-          auto taken = std::move(**shared);
-          shared->reset();
-          asio::post(executor, [taken = std::move(taken), error]() mutable {
-            std::move(taken)(error);
-          });
-        };
-        if (slot.is_connected()) {
-          slot.assign([finish](asio::cancellation_type) {
-            finish(asio::error::operation_aborted);
-          });
-        }
-        park([finish] { finish({}); });
-      },
-      asio::use_awaitable);
-}
 
 std::string HostOf(const std::string& address) {
   return address.substr(0, address.find(':'));

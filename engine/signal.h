@@ -1,0 +1,73 @@
+// Waiting on one strand without a timer: Suspend parks a coroutine until somebody
+// calls its waker, Signal wakes all who wait. Both honour cancellation, so they can
+// stand in `a || b` beside a Sleep.
+
+#pragma once
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include <asio/associated_cancellation_slot.hpp>
+#include <asio/associated_executor.hpp>
+#include <asio/async_result.hpp>
+#include <asio/error.hpp>
+#include <asio/post.hpp>
+#include <asio/use_awaitable.hpp>
+
+#include "absl/functional/any_invocable.h"
+#include "engine/async_host.h"
+
+namespace weft {
+
+using Waker = absl::AnyInvocable<void()>;
+
+// Suspends the caller until the waker handed to `park` is called; it may be called
+// later than the caller lives, and more than once, and then does nothing. Throws
+// asio's operation_aborted if cancelled.
+inline Task<void> Suspend(absl::AnyInvocable<void(Waker)> park) {
+  co_await asio::async_initiate<const asio::use_awaitable_t<>, void(asio::error_code)>(
+      [park = std::move(park)](auto handler) mutable {
+        auto executor = asio::get_associated_executor(handler);
+        auto slot = asio::get_associated_cancellation_slot(handler);
+        using Handler = decltype(handler);
+        auto parked = std::make_shared<std::optional<Handler>>(std::move(handler));
+        auto finish = [executor, parked](asio::error_code error) {
+          if (!parked->has_value()) return;
+          Handler taken = std::move(**parked);
+          parked->reset();
+          asio::post(executor, [taken = std::move(taken), error]() mutable {
+            std::move(taken)(error);
+          });
+        };
+        if (slot.is_connected()) {
+          slot.assign([finish](asio::cancellation_type) {
+            finish(asio::error::operation_aborted);
+          });
+        }
+        park([finish] { finish({}); });
+      },
+      asio::use_awaitable);
+}
+
+// Not thread-safe: everybody is on one strand.
+class Signal {
+ public:
+  // Returns after the next Notify.
+  Task<void> Wait() {
+    co_await Suspend([waiting = waiting_](Waker waker) {
+      waiting->push_back(std::move(waker));
+    });
+  }
+  void Notify() {
+    std::deque<Waker> woken;
+    woken.swap(*waiting_);
+    for (Waker& waker : woken) waker();
+  }
+
+ private:
+  std::shared_ptr<std::deque<Waker>> waiting_ = std::make_shared<std::deque<Waker>>();
+};
+
+}  // namespace weft
