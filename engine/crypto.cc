@@ -170,6 +170,10 @@ bool Verify(const PublicKey& key, ByteView message, const Signature& signature) 
                                      key.data()) == 0;
 }
 
+void FillFromSystem(std::span<std::uint8_t> out) {
+  randombytes_buf(out.data(), out.size());
+}
+
 void Wipe(std::span<std::uint8_t> secret) { sodium_memzero(secret.data(), secret.size()); }
 
 }  // namespace weft

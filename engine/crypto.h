@@ -63,6 +63,10 @@ Signature Sign(const SecretKey& key, ByteView message);
 // all of which are refused before the library is asked (rule S6).
 bool Verify(const PublicKey& key, ByteView message, const Signature& signature);
 
+// Fills `out` from the operating system's generator. Only engine/real_host.cc calls
+// it: everything else takes its randomness from a Random it was given.
+void FillFromSystem(std::span<std::uint8_t> out);
+
 // Overwrites secrets in a way that the compiler keeps.
 void Wipe(std::span<std::uint8_t> secret);
 

@@ -8,11 +8,14 @@
 //              of the machine once a later kSynced commit or Sync returns
 //   kVolatile  survives neither before Flush; whole batches are lost, newest first.
 //              A volatile batch may touch kView only, so that this order holds.
+//              One that does survive brings every kLogged commit before it along.
 // Thread-safe. Every error of the disk is final for the object: after one failed
-// write all further writes fail with the same status, and nothing is retried.
+// write all further writes fail with the same status, nothing is retried, and reads
+// go on answering from what was committed before.
 //   RESOURCE_EXHAUSTED  the disk is full; nothing of the batch was written
 //   DATA_LOSS           a checksum failed
-//   UNAVAILABLE         any other error of the disk
+//   UNAVAILABLE         any other error of the disk; the batch is not visible, but
+//                       may turn up when the storage is next opened
 
 #pragma once
 
@@ -59,6 +62,8 @@ class StorageBatch {
     bytes_ = 0;
   }
   bool empty() const { return changes_.empty(); }
+  // True if no other family is touched.
+  bool TouchesOnly(Family family) const;
   std::size_t bytes() const { return bytes_; }
   const std::vector<Change>& changes() const { return changes_; }
 
@@ -87,8 +92,8 @@ class StorageCursor {
 };
 
 struct ScanRange {
-  Bytes from;              // empty: from the first key
-  std::optional<Bytes> to;  // absent: to the last key
+  Bytes from = {};               // empty: from the first key
+  std::optional<Bytes> to = {};  // absent: to the last key
   bool reverse = false;
 };
 
