@@ -12,6 +12,7 @@
 
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -47,10 +48,10 @@ class ChannelHandler {
 class Protomux;
 
 // Our end of a channel. Owned by the mux; valid until OnClose or Close returns.
-class MuxChannel {
+class MuxChannel : public std::enable_shared_from_this<MuxChannel> {
  public:
-  // Queues one message. Legal as soon as the channel exists: before the peer's open
-  // the peer keeps it for later, within its limits, or drops it.
+  // Queues one message of at most 16 MiB - 1 KiB. Legal as soon as the channel exists:
+  // before it opens its side the peer keeps it for later, within limits, or drops it.
   void Send(std::uint64_t type, ByteView body);
   // Ends the channel on both sides. The handler is not called any more.
   void Close();
@@ -72,9 +73,9 @@ class MuxChannel {
 };
 
 struct MuxLimits {
-  std::size_t channels_max = 65536;                // L9
-  std::size_t pending_bytes_max = 32768;           // messages ahead of our open, each +512
-  std::size_t frame_bytes_target = 128 * 1024;     // a batch is closed once it is so long
+  std::size_t channels_max = 65536;            // L9
+  std::size_t opens_max = 655360;               // ids a peer may use without reusing one
+  std::size_t frame_bytes_target = 128 * 1024;  // a batch is closed once it is so long
 };
 
 // Not thread-safe: one strand for the connection and all its channels.
@@ -100,8 +101,8 @@ class Protomux {
   void Register(std::string_view protocol, ByteView id, Acceptor acceptor);
   void Unregister(std::string_view protocol, ByteView id);
 
-  // Opens our side and queues the open message. If the peer has opened already, the
-  // handler's OnOpen is called before this returns (inside an Acceptor: right after it).
+  // Opens our side and queues the open message; the handler's OnOpen follows when the
+  // peer's open is here, in an Acceptor right after that has returned.
   // ALREADY_EXISTS      we have a channel of that pair
   // RESOURCE_EXHAUSTED  channels_max
   absl::StatusOr<MuxChannel*> Open(std::string_view protocol, ByteView id,
@@ -132,24 +133,16 @@ class Protomux {
   friend class MuxChannel;
   using Pair = std::pair<std::string, Bytes>;
 
-  // An open of the peer that we have not matched, while its acceptor runs.
-  struct Incoming {
-    std::uint64_t remote_id = 0;
-    Bytes handshake;
-  };
-  struct Remote {
-    MuxChannel* channel = nullptr;  // null: refused or closed, the id is free
-  };
-
   absl::Status ReceiveItem(std::uint64_t channel_id, std::uint64_t type, ByteView body);
   absl::Status ReceiveBatch(ByteView body);
   absl::Status ReceiveOpen(ByteView body);
   absl::Status ReceiveReject(ByteView body);
   void ReceiveClose(ByteView body);
-  absl::Status Pair_(MuxChannel& channel, std::uint64_t remote_id, ByteView handshake);
+  absl::Status Match(MuxChannel& channel, std::uint64_t remote_id, ByteView handshake);
   bool Ask(const Pair& pair, ByteView handshake);
-  void CloseLocal(MuxChannel& channel);
+  bool Swallow(const Pair& pair);
   std::shared_ptr<MuxChannel> Release(MuxChannel& channel);
+  void Refuse(std::uint64_t remote_id);
   std::uint64_t TakeLocalId();
   void Queue(std::uint64_t channel_id, std::uint64_t type, ByteView body);
   void SealFrame();
@@ -163,15 +156,14 @@ class Protomux {
   std::vector<MuxChannel*> local_;    // by local id - 1; null: free or swallowed
   std::vector<std::uint64_t> free_;   // local ids that may be used again, a stack
   std::map<Pair, std::vector<std::uint64_t>> abandoned_;  // closed before their fate was known
-  std::vector<Remote> remote_;        // by remote id - 1
+  std::vector<MuxChannel*> remote_;   // by remote id - 1; null: refused or closed
 
   // The frame being filled, as a batch; and those that are full.
   Bytes batch_;
   std::uint64_t batch_channel_ = 0;
   std::size_t batch_items_ = 0;
   std::size_t first_item_ = 0;  // offset of the first item's type within batch_
-  std::vector<Bytes> frames_;
-  std::size_t next_frame_ = 0;
+  std::deque<Bytes> frames_;
   std::size_t queued_bytes_ = 0;
   std::function<void()> on_output_;
 };
