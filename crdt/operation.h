@@ -1,0 +1,166 @@
+// Operations: what the payload of a block says, as plain values (rules S4, S5, S9).
+//
+// The payload of a data or auth block is one columnar FlatBuffer (operation.fbs). It is
+// verified and decoded once, here, and nothing else ever reads its bytes. Op i of a
+// block is the i-th in order; a record op with all its cells is one op.
+//
+// All numbers below are fixed. What this program has not built, or does not know,
+// parks: a newer program will evaluate it as if it had always known (rule S8).
+
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "crdt/dot.h"
+#include "crdt/envelope.h"
+#include "crdt/limits.h"
+#include "crdt/value.h"
+#include "engine/status.h"
+
+namespace weft {
+
+// The CRDT type an op speaks to; also the tag in a leaf of the view.
+enum class Lane : std::uint8_t {
+  kNone = 0,  // of a del, which names a set of lanes instead
+  kRegister = 1,
+  kRecord = 2,
+  kCounter = 3,  // 3 and above are reserved
+  kSet = 4,
+  kMax = 5,
+  kMin = 6,
+  kFlag = 7,
+  kText = 8,
+  kList = 9,
+};
+
+// Bit n is lane n.
+using LaneMask = std::uint16_t;
+inline constexpr LaneMask MaskOf(Lane lane) {
+  return static_cast<LaneMask>(1U << static_cast<unsigned>(lane));
+}
+inline constexpr LaneMask kBuiltLanes = MaskOf(Lane::kRegister) | MaskOf(Lane::kRecord);
+
+enum class OpType : std::uint8_t {
+  kPut = 1,      // register; in a cell: set
+  kDel = 2,      // the lanes it names; in a cell: unset
+  kRecord = 3,   // record: sets and unsets cells, maybe none
+  kInc = 4,      // counter; 4 and above are reserved
+  kReset = 5,    // counter
+  kAdd = 6,      // set
+  kRemove = 7,   // set
+  kRaise = 8,    // max, min
+  kFlag = 9,     // flag: enable or disable, by the op's flags
+  kInsert = 10,  // text, list
+  kCut = 11,     // text, list: removes elements
+  kMark = 12,    // text
+};
+
+// Flags of an op. Those that are not known make the block invalid.
+inline constexpr std::uint8_t kDeleteWins = 1;  // del, for the record lane only
+
+// All views are borrowed: from the Payload that decoded them, or from the caller who is
+// about to encode them.
+struct CellWrite {
+  ByteView column;
+  Lane lane = Lane::kRegister;
+  OpType verb = OpType::kPut;  // kPut sets, kDel unsets
+  ValueView value;             // of a set
+};
+
+struct Operation {
+  OpType type = OpType::kPut;
+  Lane lane = Lane::kRegister;  // kNone for a del
+  std::uint8_t flags = 0;
+  LaneMask lanes = 0;  // what a del removes; not empty
+  ByteView key;
+  ValueView value;                   // of a put
+  std::span<const CellWrite> cells;  // of a record op: strictly ascending by column
+};
+
+Operation PutOp(ByteView key, ValueView value);
+Operation DelOp(ByteView key, LaneMask lanes, std::uint8_t flags = 0);
+Operation RecordOp(ByteView key, std::span<const CellWrite> cells);
+CellWrite SetCell(ByteView column, ValueView value);
+CellWrite UnsetCell(ByteView column);
+
+// Roles in order of power. The numbers are part of the format; a founder is made by a
+// genesis alone.
+enum class GrantRole : std::uint8_t {
+  kReader = 0,
+  kModerated = 1,
+  kWriter = 2,
+  kModerator = 3,
+  kAdmin = 4,
+  kFounder = 5,
+};
+
+enum class AuthOpType : std::uint8_t {
+  kGrant = 1,
+  kRevoke = 2,  // 2 and above are not built and park
+  kInvite = 3,
+  kRedeem = 4,
+  kAccept = 5,
+  kReject = 6,
+  kHide = 7,
+  kUnhide = 8,
+  kAdmit = 9,
+  kRedact = 10,  // 10 and above have no grammar yet
+  kBan = 11,
+  kUnban = 12,
+  kRotate = 13,
+  kAdopt = 14,
+  kSetPolicy = 15,
+  kCheckpoint = 16,
+};
+
+struct GrantOp {
+  CoreKey identity;
+  GrantRole role = GrantRole::kReader;
+  ByteView scope;  // a key prefix; borrowed as above
+  bool may_delegate = false;
+  std::uint32_t forks = 0;  // how many forked incarnations its author knew (rule F5)
+};
+
+using AuthOperation = std::variant<GrantOp>;
+
+// The decoded payload; owns what its operations borrow, so it moves and never copies.
+struct Payload {
+  Payload() = default;
+  Payload(Payload&&) = default;
+  Payload& operator=(Payload&&) = default;
+
+  BlockState state = BlockState::kValid;
+  std::string reason;  // of kInvalid and kParked
+  // Empty unless valid. At most one of the two is filled.
+  std::vector<Operation> operations;
+  std::vector<AuthOperation> auth_operations;
+
+  std::vector<CellWrite> cells;
+  std::unique_ptr<std::uint64_t[]> buffer;
+};
+
+// The one parser. Pure, and safe to run on any thread. `kind` must be kData or kAuth.
+Payload DecodePayload(BlockKind kind, ByteView bytes, const Limits& limits);
+
+// What an author may sign: the op is built, its key, values, columns and flags are
+// within the limits.
+// INVALID_ARGUMENT  names the fact
+absl::Status CheckOperation(const Operation& operation, const Limits& limits);
+absl::Status CheckOperation(const AuthOperation& operation, const Limits& limits);
+
+// At most this many bytes of payload, alone in its block.
+std::size_t EncodedSizeMax(const Operation& operation);
+std::size_t EncodedSizeMax(const AuthOperation& operation);
+
+// The operations must pass CheckOperation. Decoding gives them back; the bytes are not
+// canonical.
+Bytes EncodePayload(std::span<const Operation> operations);
+Bytes EncodePayload(std::span<const AuthOperation> operations);
+
+}  // namespace weft
