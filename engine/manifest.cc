@@ -1,0 +1,380 @@
+#include "engine/manifest.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "engine/check.h"
+#include "engine/codec.h"
+#include "engine/merkle_tree.h"
+
+namespace weft {
+namespace {
+
+constexpr std::uint64_t kAllowPatch = 1;
+constexpr std::uint64_t kHasPrologue = 2;
+constexpr std::uint64_t kHasLinked = 4;
+constexpr std::uint64_t kHasUserData = 8;
+constexpr std::size_t kSignerBytes = 65;
+
+enum LayoutV0 : std::uint64_t { kStatic = 0, kSingle = 1, kMany = 2 };
+
+// The wire specification, 3.1.
+Hash32 NamespaceOf(std::string_view name, std::uint8_t number) {
+  return Blake2b256({Blake2b256(AsBytes(name)).view(), ByteView(&number, 1)});
+}
+
+const Hash32& TreeNamespace() {
+  static const Hash32 value = NamespaceOf("hypercore", 0);
+  return value;
+}
+
+const Hash32& ManifestNamespace() {
+  static const Hash32 value = NamespaceOf("hypercore", 3);
+  return value;
+}
+
+void WriteSigners(Writer& writer, const std::vector<Signer>& signers) {
+  for (const Signer& signer : signers) {
+    writer.Uint(0);  // Ed25519
+    writer.Raw(signer.name_space.view());
+    writer.Raw(signer.public_key.view());
+  }
+}
+
+Signer ReadSigner(Reader& reader) {
+  if (reader.Uint() != 0) reader.Fail();
+  Signer signer;
+  signer.name_space = reader.Fixed<Hash32>();
+  signer.public_key = reader.Fixed<PublicKey>();
+  return signer;
+}
+
+void ReadSigners(Reader& reader, std::vector<Signer>* signers) {
+  const std::size_t count = reader.Count(kSignerBytes);
+  signers->reserve(count);
+  for (std::size_t i = 0; i < count && reader.ok(); ++i) {
+    signers->push_back(ReadSigner(reader));
+  }
+}
+
+void ReadBodyV0(Reader& reader, Manifest* manifest) {
+  if (reader.Uint() != 0) reader.Fail();  // BLAKE2b
+  manifest->type = reader.Uint();
+  switch (manifest->type) {
+    case kStatic:
+      manifest->quorum = 0;
+      manifest->prologue = Prologue{reader.Fixed<TreeHash>(), 0};
+      return;
+    case kSingle:
+      manifest->quorum = 1;
+      manifest->signers.push_back(ReadSigner(reader));
+      return;
+    case kMany: {
+      const std::uint64_t flags = reader.Uint();
+      if ((flags & ~kAllowPatch) != 0) reader.Fail();
+      manifest->allow_patch = (flags & kAllowPatch) != 0;
+      manifest->quorum = reader.Uint();
+      ReadSigners(reader, &manifest->signers);
+      return;
+    }
+    default:
+      reader.Fail();
+  }
+}
+
+void ReadBody(Reader& reader, Manifest* manifest) {
+  const std::uint64_t flags = reader.Uint();
+  std::uint64_t known = kAllowPatch | kHasPrologue;
+  if (manifest->version >= 2) known |= kHasLinked | kHasUserData;
+  if ((flags & ~known) != 0 || reader.Uint() != 0) reader.Fail();
+  manifest->allow_patch = (flags & kAllowPatch) != 0;
+  manifest->quorum = reader.Uint();
+  ReadSigners(reader, &manifest->signers);
+  if ((flags & kHasPrologue) != 0) {
+    Prologue prologue;
+    prologue.tree_hash = reader.Fixed<TreeHash>();
+    prologue.length = reader.Uint();
+    manifest->prologue = prologue;
+  }
+  if ((flags & kHasLinked) != 0) {
+    std::vector<CoreKey>& linked = manifest->linked.emplace();
+    const std::size_t count = reader.Count(CoreKey::kSize);
+    for (std::size_t i = 0; i < count; ++i) linked.push_back(reader.Fixed<CoreKey>());
+  }
+  if ((flags & kHasUserData) != 0) manifest->user_data = ToBytes(reader.Buffer());
+}
+
+Bytes EncodeV0(const Manifest& manifest) {
+  Bytes out;
+  Writer writer(&out);
+  writer.Uint(0);  // version
+  writer.Uint(0);  // BLAKE2b
+  writer.Uint(manifest.type);
+  if (manifest.type == kStatic) {
+    writer.Raw(manifest.prologue ? manifest.prologue->tree_hash.view()
+                                 : TreeHash{}.view());
+    return out;
+  }
+  if (manifest.type == kMany) {
+    writer.Uint(manifest.allow_patch ? kAllowPatch : 0);
+    writer.Uint(manifest.quorum);
+    writer.Uint(manifest.signers.size());
+  }
+  WriteSigners(writer, manifest.signers);
+  return out;
+}
+
+// What signer `signer` signs; the namespace matters in version 0 only.
+Bytes SignableOf(const Manifest& manifest, const CoreKey& key, std::size_t signer,
+                 const TreeHash& tree, std::uint64_t length, std::uint64_t fork) {
+  Bytes out;
+  out.reserve(112);
+  Writer writer(&out);
+  writer.Raw(TreeNamespace().view());
+  if (!manifest.compat) {
+    writer.Raw(manifest.version >= 1 ? key.view()
+                                     : manifest.signers[signer].name_space.view());
+  }
+  writer.Raw(tree.view());
+  writer.U64(length);
+  writer.U64(fork);
+  return out;
+}
+
+// One signer's share of a multisignature. `patch` blocks more than the log has were in
+// the tree that this one signed.
+struct Input {
+  std::size_t signer = 0;
+  Signature signature;
+  std::uint64_t patch = 0;
+  std::vector<std::uint64_t> patch_nodes;  // version 0: positions in the node list
+};
+
+// container v1 := (signer:uint signature:64 patch:uint)[] node[]
+// container v0 := (flags:uint signer:uint signature:64 [start:uint length:uint uint[]])[]
+//                 node[]
+// node         := tree_index:uint size:uint hash:32
+struct Container {
+  std::vector<Input> inputs;
+  std::vector<TreeNode> nodes;
+};
+
+Input ReadInput(Reader& reader, const Manifest& manifest, std::uint64_t length) {
+  Input input;
+  if (manifest.version >= 1) {
+    input.signer = reader.CanonicalUint();
+    input.signature = reader.Fixed<Signature>();
+    input.patch = reader.CanonicalUint();
+    return input;
+  }
+  const std::uint64_t flags = reader.CanonicalUint();
+  if (flags > 1) reader.Fail();
+  input.signer = reader.CanonicalUint();
+  input.signature = reader.Fixed<Signature>();
+  if (flags == 1) {
+    if (reader.CanonicalUint() != length) reader.Fail();
+    input.patch = reader.CanonicalUint();
+    const std::size_t count = reader.Count(1);
+    for (std::size_t i = 0; i < count; ++i) {
+      input.patch_nodes.push_back(reader.CanonicalUint());
+    }
+  }
+  return input;
+}
+
+// Stricter than a Node peer: nothing superfluous and nothing in two forms, so that a
+// signature cannot be altered and stay valid.
+std::optional<Container> ReadContainer(const Manifest& manifest, std::uint64_t length,
+                                       ByteView signature) {
+  Reader reader(signature);
+  Container container;
+  const std::size_t inputs = reader.Count(66);
+  if (inputs > manifest.signers.size()) return std::nullopt;
+  for (std::size_t i = 0; i < inputs && reader.ok(); ++i) {
+    container.inputs.push_back(ReadInput(reader, manifest, length));
+    if (container.inputs.back().patch != 0 && !manifest.allow_patch) return std::nullopt;
+  }
+  const std::size_t nodes = reader.Count(34);
+  if (nodes != 0 && !manifest.allow_patch) return std::nullopt;
+  container.nodes.reserve(nodes);
+  for (std::size_t i = 0; i < nodes; ++i) {
+    TreeNode node;
+    node.tree_index = reader.CanonicalUint();
+    node.size = reader.CanonicalUint();
+    node.hash = reader.Fixed<TreeHash>();
+    container.nodes.push_back(node);
+  }
+  if (!reader.ok() || !reader.done()) return std::nullopt;
+  return container;
+}
+
+// The longer tree that a signer with a patch signed.
+std::optional<MerkleTree> PatchedTree(const MerkleTree& tree, const Container& container,
+                                      const Manifest& manifest, const Input& input) {
+  if (input.patch > flat_tree::kLengthMax - tree.length()) return std::nullopt;
+  const auto by_index =
+      [&](std::uint64_t tree_index) -> std::optional<TreeNode> {
+    const auto named = [tree_index](const TreeNode& node) {
+      return node.tree_index == tree_index;
+    };
+    if (manifest.version >= 1) {
+      const auto found = std::ranges::find_if(container.nodes, named);
+      if (found == container.nodes.end()) return std::nullopt;
+      return *found;
+    }
+    for (const std::uint64_t position : input.patch_nodes) {
+      if (position < container.nodes.size() && named(container.nodes[position])) {
+        return container.nodes[position];
+      }
+    }
+    return std::nullopt;
+  };
+  return ExtendTree(tree, tree.length() + input.patch, by_index);
+}
+
+bool IsBare(const Manifest& manifest) {
+  return manifest.compat || (manifest.version == 0 && manifest.signers.size() == 1 &&
+                             !manifest.allow_patch);
+}
+
+bool VerifyBare(const Manifest& manifest, const CoreKey& key, const TreeHash& tree,
+                std::uint64_t length, std::uint64_t fork, ByteView signature) {
+  const auto bare = Signature::From(signature);
+  return bare && manifest.signers.size() == 1 &&
+         Verify(manifest.signers[0].public_key,
+                SignableOf(manifest, key, 0, tree, length, fork), *bare);
+}
+
+bool VerifyMany(const Manifest& manifest, const CoreKey& key, const MerkleTree& tree,
+                std::uint64_t fork, ByteView signature) {
+  const auto container = ReadContainer(manifest, tree.length(), signature);
+  if (!container || container->inputs.size() < manifest.quorum) return false;
+  std::vector<bool> seen(manifest.signers.size());
+  for (std::uint64_t i = 0; i < manifest.quorum; ++i) {
+    const Input& input = container->inputs[i];
+    if (input.signer >= manifest.signers.size() || seen[input.signer]) return false;
+    seen[input.signer] = true;
+    std::optional<MerkleTree> signed_tree = tree;
+    if (input.patch != 0) {
+      signed_tree = PatchedTree(tree, *container, manifest, input);
+      if (!signed_tree) return false;
+    }
+    const Bytes message = SignableOf(manifest, key, input.signer, signed_tree->hash(),
+                                     signed_tree->length(), fork);
+    if (!Verify(manifest.signers[input.signer].public_key, message, input.signature)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+const Hash32& DefaultNamespace() {
+  static const Hash32 value = NamespaceOf("hypercore", 4);
+  return value;
+}
+
+Manifest SingleSigner(const PublicKey& key, const Hash32& name_space) {
+  Manifest manifest;
+  manifest.signers = {{name_space, key}};
+  return manifest;
+}
+
+Manifest CompatManifest(const CoreKey& key) {
+  Manifest manifest = SingleSigner(PublicKey{key.bytes});
+  manifest.compat = true;
+  return manifest;
+}
+
+Bytes EncodeManifest(const Manifest& manifest) {
+  if (manifest.version == 0) return EncodeV0(manifest);
+  Bytes out;
+  Writer writer(&out);
+  writer.Uint(manifest.version);
+  writer.Uint((manifest.allow_patch ? kAllowPatch : 0) |
+              (manifest.prologue ? kHasPrologue : 0) |
+              (manifest.linked ? kHasLinked : 0) |
+              (manifest.user_data ? kHasUserData : 0));
+  writer.Uint(0);  // BLAKE2b
+  writer.Uint(manifest.quorum);
+  writer.Uint(manifest.signers.size());
+  WriteSigners(writer, manifest.signers);
+  if (manifest.prologue) {
+    writer.Raw(manifest.prologue->tree_hash.view());
+    writer.Uint(manifest.prologue->length);
+  }
+  if (manifest.linked) {
+    writer.Uint(manifest.linked->size());
+    for (const CoreKey& key : *manifest.linked) writer.Raw(key.view());
+  }
+  if (manifest.user_data) writer.Buffer(*manifest.user_data);
+  return out;
+}
+
+absl::StatusOr<Manifest> DecodeManifest(ByteView bytes) {
+  Reader reader(bytes);
+  Manifest manifest;
+  manifest.version = reader.Uint();
+  if (!reader.ok() || manifest.version > 3) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("manifest of version %d", manifest.version));
+  }
+  if (manifest.version == 0) {
+    ReadBodyV0(reader, &manifest);
+  } else {
+    ReadBody(reader, &manifest);
+  }
+  if (!reader.ok() || manifest.quorum > manifest.signers.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("manifest of %d bytes is malformed", bytes.size()));
+  }
+  return manifest;
+}
+
+CoreKey KeyOf(const Manifest& manifest) {
+  if (manifest.compat) return CoreKey{manifest.signers[0].public_key.bytes};
+  return CoreKey{
+      Blake2b256({ManifestNamespace().view(), EncodeManifest(manifest)}).bytes};
+}
+
+Bytes TreeSignable(const Manifest& manifest, const CoreKey& key, const TreeHash& tree,
+                   std::uint64_t length, std::uint64_t fork) {
+  WEFT_CHECK(manifest.version >= 1 || !manifest.signers.empty());
+  return SignableOf(manifest, key, 0, tree, length, fork);
+}
+
+Bytes SignTree(const Manifest& manifest, const CoreKey& key, const SecretKey& secret,
+               const TreeHash& tree, std::uint64_t length, std::uint64_t fork) {
+  WEFT_CHECK(manifest.signers.size() == 1);
+  const Signature signature =
+      Sign(secret, SignableOf(manifest, key, 0, tree, length, fork));
+  if (IsBare(manifest)) return ToBytes(signature.view());
+  Bytes out;
+  Writer writer(&out);
+  writer.Uint(1);  // inputs
+  if (manifest.version == 0) writer.Uint(0);  // flags: no patch
+  writer.Uint(0);  // signer
+  writer.Raw(signature.view());
+  if (manifest.version >= 1) writer.Uint(0);  // patch
+  writer.Uint(0);  // nodes
+  return out;
+}
+
+bool VerifyTree(const Manifest& manifest, const CoreKey& key,
+                std::span<const TreeNode> roots, std::uint64_t length,
+                std::uint64_t fork, ByteView signature) {
+  const auto tree = MerkleTree::FromRoots(roots);
+  if (!tree || tree->length() != length) return false;
+  if (manifest.prologue && length <= manifest.prologue->length) {
+    return length == manifest.prologue->length &&
+           tree->hash() == manifest.prologue->tree_hash;
+  }
+  if (manifest.quorum == 0 || manifest.signers.empty()) return false;
+  if (IsBare(manifest)) {
+    return VerifyBare(manifest, key, tree->hash(), length, fork, signature);
+  }
+  return VerifyMany(manifest, key, *tree, fork, signature);
+}
+
+}  // namespace weft
