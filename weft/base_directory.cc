@@ -1,0 +1,69 @@
+#include "weft/base_directory.h"
+
+#include "absl/strings/str_format.h"
+#include "engine/codec.h"
+
+namespace weft {
+namespace {
+
+constexpr std::string_view kPrefix = "base";
+constexpr std::uint8_t kRecordVersion = 1;
+
+Bytes RecordKey(std::uint64_t number) {
+  Bytes key = ToBytes(kPrefix);
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    key.push_back(static_cast<std::uint8_t>(number >> shift));
+  }
+  return key;
+}
+
+absl::StatusOr<BaseRecord> Decode(ByteView key, ByteView value) {
+  BaseRecord record;
+  for (const std::uint8_t byte : key.subspan(kPrefix.size())) {
+    record.number = record.number << 8 | byte;
+  }
+  Reader reader(value);
+  const std::uint8_t version = reader.U8();
+  record.name = AsText(reader.Buffer());
+  record.base_id = reader.Fixed<BaseId>();
+  record.salt = reader.Fixed<Salt>();
+  record.identity = reader.Fixed<CoreKey>();
+  const ByteView genesis = reader.Buffer();
+  if (!genesis.empty()) record.genesis = ToBytes(genesis);
+  if (!reader.ok() || version != kRecordVersion) {
+    return absl::DataLossError(
+        absl::StrFormat("base %d: its record in the store is damaged", record.number));
+  }
+  return record;
+}
+
+}  // namespace
+
+absl::StatusOr<std::vector<BaseRecord>> LoadBases(Storage* storage) {
+  std::vector<BaseRecord> records;
+  const ScanRange range{ToBytes(kPrefix), PrefixEnd(AsBytes(kPrefix)), false};
+  const std::unique_ptr<StorageCursor> cursor = storage->Scan(Family::kMeta, range);
+  for (; cursor->valid(); cursor->Next()) {
+    if (cursor->key().size() != kPrefix.size() + 8) continue;
+    WEFT_ASSIGN_OR_RETURN(BaseRecord record, Decode(cursor->key(), cursor->value()));
+    records.push_back(std::move(record));
+  }
+  WEFT_RETURN_IF_ERROR(cursor->status());
+  return records;
+}
+
+absl::Status SaveBase(Storage* storage, const BaseRecord& record) {
+  Bytes value;
+  Writer writer(&value);
+  writer.U8(kRecordVersion);
+  writer.Buffer(AsBytes(record.name));
+  writer.Raw(record.base_id.view());
+  writer.Raw(record.salt.view());
+  writer.Raw(record.identity.view());
+  writer.Buffer(record.genesis ? ByteView(*record.genesis) : ByteView());
+  StorageBatch batch;
+  batch.Put(Family::kMeta, RecordKey(record.number), std::move(value));
+  return storage->Commit(batch, Durability::kSynced);
+}
+
+}  // namespace weft

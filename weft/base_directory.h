@@ -1,0 +1,34 @@
+// Which bases a store has: one record each, in family kMeta.
+//
+// key    := "base" number:u64 (big-endian)
+// record := version:u8=1 name:buffer base_id:32 salt:32 identity:32 genesis:buffer
+// The genesis is empty while no peer has given it. The number is that of the base's
+// rows in the view. Records are few, written whole, and synced.
+
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crdt/genesis.h"
+#include "engine/storage.h"
+
+namespace weft {
+
+struct BaseRecord {
+  std::uint64_t number = 0;
+  std::string name;
+  BaseId base_id;
+  Salt salt;
+  CoreKey identity;  // ours; its log is the core of this key
+  std::optional<Bytes> genesis;
+};
+
+// All records by number.  DATA_LOSS  a record does not decode
+absl::StatusOr<std::vector<BaseRecord>> LoadBases(Storage* storage);
+
+// Durable when it returns.
+absl::Status SaveBase(Storage* storage, const BaseRecord& record);
+
+}  // namespace weft
