@@ -1,0 +1,388 @@
+#include "weft/node.h"
+
+#include <algorithm>
+
+#include <asio/experimental/awaitable_operators.hpp>
+
+#include "absl/strings/str_format.h"
+#include "engine/check.h"
+
+namespace weft {
+namespace {
+
+using asio::experimental::awaitable_operators::operator||;
+
+constexpr Nanos kJoinTimeout = std::chrono::seconds(10);
+
+std::string ShortId(ByteView key) { return ToZBase32(key).substr(0, 8); }
+
+}  // namespace
+
+Node::Node(const NodeHost& host) : host_(host) {}
+
+absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
+  std::unique_ptr<Node> node(new Node(host));
+  WEFT_ASSIGN_OR_RETURN(node->cores_, Corestore::Open(host.storage, host.random));
+  SwarmOptions options;
+  options.executor = host.executor;
+  options.clock = host.clock;
+  options.random = host.random;
+  options.network = host.network;
+  options.cores = node.get();
+  options.observer = node.get();
+  node->swarm_ = std::make_unique<Swarm>(options);
+  WEFT_ASSIGN_OR_RETURN(const std::vector<BaseRecord> records, LoadBases(host.storage));
+  for (const BaseRecord& record : records) {
+    WEFT_ASSIGN_OR_RETURN(std::unique_ptr<BaseNode> base,
+                          BaseNode::Open(host, node->cores_.get(), record));
+    node->AddBase(std::move(base));
+  }
+  return node;
+}
+
+Node::~Node() {
+  // The sessions end without calling us: what they would tell is of no use any more.
+  on_event_ = nullptr;
+  swarm_.reset();
+  exchanges_.clear();
+  changed_->Notify();
+}
+
+absl::Status Node::Flush() {
+  for (const auto& base : bases_) WEFT_RETURN_IF_ERROR(base->Flush());
+  return host_.storage->Flush();
+}
+
+BaseNode* Node::AddBase(std::unique_ptr<BaseNode> base) {
+  BaseNode* const added = base.get();
+  BaseNode::Hooks hooks;
+  hooks.settled = [this, added](std::span<const FeedHead> grown) {
+    Announce(*added, grown);
+  };
+  hooks.wants_changed = [this, added] {
+    for (auto& [session, exchanges] : exchanges_) {
+      const auto exchange = exchanges.find(added);
+      if (exchange != exchanges.end()) exchange->second->WantsChanged();
+    }
+  };
+  hooks.genesis_known = [this, added] {
+    for (auto& [session, exchanges] : exchanges_) {
+      const auto exchange = exchanges.find(added);
+      if (exchange != exchanges.end()) exchange->second->GenesisKnown();
+    }
+    changed_->Notify();
+  };
+  hooks.event = [this, added](const std::string& what) {
+    Event(absl::StrFormat("%s: %s", added->name(), what));
+  };
+  added->SetHooks(std::move(hooks));
+  bases_.push_back(std::move(base));
+  for (const auto& session : swarm_->Ready()) StartExchange(*session, *added);
+  return added;
+}
+
+std::uint64_t Node::NextBaseNumber() const {
+  return bases_.empty() ? 1 : bases_.back()->record().number + 1;
+}
+
+absl::Status Node::CheckNewName(const std::string& name) const {
+  if (name.empty() || name.size() > kBaseNameBytesMax || !IsUtf8(AsBytes(name))) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "base name: it must be UTF-8 of 1 to %d bytes", kBaseNameBytesMax));
+  }
+  for (const auto& base : bases_) {
+    if (base->name() == name) {
+      return absl::AlreadyExistsError(
+          absl::StrFormat("base %s: the store has one of this name", name));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<BaseNode*> Node::CreateBase(const std::string& name) {
+  WEFT_RETURN_IF_ERROR(CheckNewName(name));
+  Genesis genesis;
+  genesis.salt = RandomSalt(*host_.random);
+  genesis.name = name;
+  const IdentityKeys keys = MakeIdentity(genesis.salt, *host_.random);
+  genesis.founders.push_back(keys.manifest);
+  WEFT_RETURN_IF_ERROR(CheckGenesis(genesis));
+  BaseRecord record;
+  record.number = NextBaseNumber();
+  record.name = name;
+  record.genesis = EncodeGenesis(genesis);
+  record.base_id = BaseIdOf(*record.genesis);
+  record.salt = genesis.salt;
+  record.identity = keys.id();
+  WEFT_RETURN_IF_ERROR(cores_->OpenOwn(keys.manifest, keys.pair).status());
+  WEFT_RETURN_IF_ERROR(SaveBase(host_.storage, record));
+  WEFT_ASSIGN_OR_RETURN(std::unique_ptr<BaseNode> base,
+                        BaseNode::Open(host_, cores_.get(), record));
+  return AddBase(std::move(base));
+}
+
+absl::StatusOr<BaseNode*> Node::FindBase(const std::string& name) {
+  if (name.empty()) {
+    if (bases_.size() == 1) return bases_.front().get();
+    if (bases_.empty()) return absl::NotFoundError("the store has no base");
+    std::string names;
+    for (const auto& base : bases_) {
+      names += names.empty() ? base->name() : ", " + base->name();
+    }
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the store has several bases (%s): name one", names));
+  }
+  for (const auto& base : bases_) {
+    if (base->name() == name) return base.get();
+  }
+  return absl::NotFoundError(absl::StrFormat("base %s: the store has none of it", name));
+}
+
+Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
+                                           std::string connect) {
+  for (const auto& base : bases_) {
+    if (base->base_id() == link.base_id) {
+      co_return absl::AlreadyExistsError(
+          absl::StrFormat("base %s: the store follows it already", base->name()));
+    }
+  }
+  const bool named = !name.empty();
+  if (!named) name = "base-" + ShortId(link.base_id.view());
+  WEFT_CO_RETURN_IF_ERROR(CheckNewName(name));
+  if (link.invite_secret) {
+    co_return absl::InvalidArgumentError(
+        "link: it is an invite, which this program cannot redeem; ask for a plain link");
+  }
+  BaseRecord record;
+  record.number = NextBaseNumber();
+  record.name = name;
+  record.base_id = link.base_id;
+  std::vector<std::string> addresses = link.addresses;
+  if (!connect.empty()) addresses.insert(addresses.begin(), connect);
+  if (!link.salt && addresses.empty()) {
+    co_return absl::InvalidArgumentError(
+        "link: it names neither the base's salt nor an address to ask for it; give "
+        "one with --connect");
+  }
+  // A base that has no identity yet lives only here until a peer gave the genesis.
+  if (link.salt) {
+    record.salt = *link.salt;
+    const IdentityKeys keys = MakeIdentity(*link.salt, *host_.random);
+    record.identity = keys.id();
+    WEFT_CO_RETURN_IF_ERROR(cores_->OpenOwn(keys.manifest, keys.pair).status());
+  }
+  WEFT_CO_ASSIGN_OR_RETURN(std::unique_ptr<BaseNode> opened,
+                           BaseNode::Open(host_, cores_.get(), record));
+  BaseNode* const base = AddBase(std::move(opened));
+  base->set_named_by_user(named);
+  absl::Status last;
+  for (const std::string& address : addresses) {
+    absl::StatusOr<std::shared_ptr<Session>> session = co_await swarm_->Dial(address);
+    if (!session.ok()) {
+      last = session.status();
+      continue;
+    }
+    const Nanos deadline = host_.clock->Steady() + kJoinTimeout;
+    const std::shared_ptr<Signal> changed = changed_;
+    while (!base->genesis_known() && host_.clock->Steady() < deadline &&
+           !(*session)->closed()) {
+      const auto exchange = exchanges_[session->get()].find(base);
+      if (exchange != exchanges_[session->get()].end() && exchange->second->refused()) {
+        break;
+      }
+      co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
+    }
+    (*session)->Close();
+    if (base->genesis_known()) break;
+    last = absl::UnavailableError(
+        absl::StrFormat("%s: the peer does not have the base of the link", address));
+  }
+  const bool must_meet = !link.salt || !connect.empty();
+  if (!base->genesis_known() && must_meet) {
+    for (auto& [session, exchanges] : exchanges_) exchanges.erase(base);
+    std::erase_if(bases_, [base](const auto& held) { return held.get() == base; });
+    if (link.salt) cores_->Purge(record.identity).IgnoreError();
+    co_return last;
+  }
+  WEFT_CO_RETURN_IF_ERROR(base->Save());
+  co_return base;
+}
+
+// --- connections ---
+
+absl::StatusOr<std::shared_ptr<Hypercore>> Node::Find(const DiscoveryKey& key) {
+  return cores_->Find(key);
+}
+
+Download Node::ModeOf(const Hypercore& core) {
+  for (const auto& base : bases_) {
+    if (base->WantsCore(core.key())) return Download::Whole();
+  }
+  return Download::None();
+}
+
+bool Node::AllowFork(const Hypercore& core) {
+  for (const auto& base : bases_) {
+    if (base->IsWriter(core.key())) return false;
+  }
+  return true;
+}
+
+void Node::StartExchange(Session& session, BaseNode& base) {
+  exchanges_[&session][&base] = FeedExchange::Start(
+      &session, &base, [this](FeedExchange&) { changed_->Notify(); });
+}
+
+void Node::OnReady(Session& session) {
+  Event(absl::StrFormat("connected %s", session.peer()));
+  for (const auto& base : bases_) StartExchange(session, *base);
+  changed_->Notify();
+}
+
+void Node::OnCoreClosed(Session&, Hypercore&, bool) { changed_->Notify(); }
+
+void Node::OnUpgraded(Session&, Hypercore&, std::uint64_t) { changed_->Notify(); }
+
+void Node::OnLevel(Session&, Hypercore&) { changed_->Notify(); }
+
+void Node::OnForkRefused(Session& session, Hypercore& core, std::uint64_t fork) {
+  Event(absl::StrFormat("%s: core %s has fork %d, refused: a writer's log is never "
+                        "rewritten",
+                        session.peer(), ShortId(core.key().view()), fork));
+}
+
+void Node::OnFault(Session& session, Hypercore& core, const absl::Status& why) {
+  Event(absl::StrFormat("%s: core %s: %s", session.peer(),
+                        ShortId(core.key().view()), std::string(why.message())));
+}
+
+void Node::OnClosed(Session& session, const absl::Status& why) {
+  exchanges_.erase(&session);
+  const std::string reason = why.ok() ? "" : ": " + std::string(why.message());
+  Event(absl::StrFormat("disconnected %s%s", session.peer(), reason));
+  changed_->Notify();
+}
+
+void Node::Announce(BaseNode& base, std::span<const FeedHead> grown) {
+  const std::optional<FeedDigest> digest = base.Digest();
+  std::vector<FeedAck> acks;
+  for (const FeedHead& head : grown) acks.push_back({head.core, head.settled});
+  for (auto& [session, exchanges] : exchanges_) {
+    const auto found = exchanges.find(&base);
+    if (found == exchanges.end()) continue;
+    found->second->TellHeads(grown);
+    found->second->TellDurable(acks);
+    if (digest) found->second->TellDigest(*digest);
+  }
+  changed_->Notify();
+}
+
+void Node::Event(const std::string& line) {
+  if (on_event_) on_event_(line);
+}
+
+bool Node::IsLevel(const Session& session) const {
+  const auto found = exchanges_.find(const_cast<Session*>(&session));
+  if (found == exchanges_.end()) return false;
+  bool any = false;
+  for (const auto& [base, exchange] : found->second) {
+    if (exchange->refused()) continue;
+    if (!exchange->IsLevel() || base->busy()) return false;
+    any = true;
+  }
+  return any;
+}
+
+Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, Nanos timeout,
+                                            ProgressCallback progress) {
+  const Nanos deadline = host_.clock->Steady() + timeout;
+  WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Session> session,
+                           co_await swarm_->Dial(address));
+  SyncMeter meter(bases_);
+  absl::Status status = absl::DeadlineExceededError(
+      absl::StrFormat("%s: not level after %d ms; what came is kept", address,
+                      timeout / std::chrono::milliseconds(1)));
+  const std::shared_ptr<Signal> changed = changed_;
+  while (host_.clock->Steady() < deadline) {
+    if (session->closed()) {
+      status = absl::UnavailableError(
+          absl::StrFormat("%s: the connection ended before we were level", address));
+      break;
+    }
+    const Exchanges& exchanges = exchanges_[session.get()];
+    const bool refused =
+        !exchanges.empty() &&
+        std::all_of(exchanges.begin(), exchanges.end(),
+                    [](const auto& entry) { return entry.second->refused(); });
+    if (refused) {
+      status = absl::NotFoundError(
+          absl::StrFormat("%s: the peer has none of our bases", address));
+      break;
+    }
+    if (progress) progress(meter.Measure(exchanges));
+    if (IsLevel(*session)) {
+      status = absl::OkStatus();
+      break;
+    }
+    co_await (changed->Wait() ||
+              host_.clock->Sleep(std::min<Nanos>(deadline - host_.clock->Steady(),
+                                                 std::chrono::milliseconds(100))));
+  }
+  SyncResult result = meter.Result(exchanges_[session.get()]);
+  result.level = status.ok();
+  session->Close();
+  if (!status.ok()) co_return status;
+  co_return result;
+}
+
+Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
+  WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
+                           cores_->OpenRemote(request.key));
+  const Nanos started = host_.clock->Steady();
+  WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Session> session,
+                           co_await swarm_->Dial(address));
+  const bool live = static_cast<bool>(request.live_until);
+  if (request.blocks) {
+    session->Replicate(core, Download::Blocks({*request.blocks}, live));
+  } else {
+    session->Replicate(core, Download::Whole(live));
+  }
+  const std::shared_ptr<Signal> changed = changed_;
+  const auto held_there = [&] {
+    return request.blocks ? std::min(request.blocks->to, core->length()) : core->length();
+  };
+  absl::Status status;
+  bool arrived = false;
+  for (;;) {
+    if (request.progress) {
+      const std::uint64_t from = request.blocks ? request.blocks->from : 0;
+      const std::uint64_t to = std::max(from, held_there());
+      request.progress({core->bitfield().Count(from, to), to - from});
+    }
+    if (session->closed()) {
+      status = absl::UnavailableError(
+          absl::StrFormat("%s: the peer hung up, or does not have the core", address));
+      break;
+    }
+    arrived = arrived || session->IsLevel(core->key());
+    if (arrived && (!live || request.live_until())) break;
+    if (!arrived && session->Refused(core->key())) {
+      status = absl::UnavailableError(
+          absl::StrFormat("%s: the peer does not have the core", address));
+      break;
+    }
+    if (!arrived && request.timeout > Nanos(0) &&
+        host_.clock->Steady() - started >= request.timeout) {
+      status = absl::DeadlineExceededError(absl::StrFormat(
+          "%s: not all blocks came in %d ms; what came is kept", address,
+          request.timeout / std::chrono::milliseconds(1)));
+      break;
+    }
+    co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
+  }
+  session->Close();
+  const absl::Status synced = cores_->Sync();
+  co_return status.ok() ? synced : status;
+}
+
+}  // namespace weft

@@ -1,0 +1,112 @@
+// A Node is a whole store on one strand: its cores, its bases, its connections.
+//
+// The world comes in through the five members of NodeHost and nothing else, so that a
+// simulation runs many nodes in one thread. The public Store (weft/store.h) is a Node
+// with a disk, a thread and sockets.
+//
+// This is where the layers meet: "core X grew" (from replication) becomes "indexer,
+// look at X", and "writer Y was admitted" (from the indexer) becomes "want core Y".
+
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "crdt/link.h"
+#include "engine/corestore.h"
+#include "replication/feed_exchange.h"
+#include "replication/swarm.h"
+#include "weft/base_node.h"
+#include "weft/types.h"
+
+namespace weft {
+
+struct NodeHost {
+  asio::any_io_executor executor;  // the strand
+  Storage* storage = nullptr;      // none of these is owned
+  AsyncClock* clock = nullptr;
+  Random* random = nullptr;
+  Network* network = nullptr;
+};
+
+// Not thread-safe: every call is made on the strand.
+class Node final : private CoreProvider, private SessionObserver {
+ public:
+  // Opens every base of the store and indexes what the last run had not.
+  static absl::StatusOr<std::unique_ptr<Node>> Open(const NodeHost& host);
+  // Ends all connections. Tasks that were under way end with an error afterwards.
+  ~Node() override;
+
+  // Writes back the views, so that the next open has nothing to index.
+  absl::Status Flush();
+
+  // ALREADY_EXISTS  the store has a base of this name;  INVALID_ARGUMENT  a bad name
+  absl::StatusOr<BaseNode*> CreateBase(const std::string& name);
+  // See Store::Join.
+  Task<absl::StatusOr<BaseNode*>> Join(Link link, std::string name,
+                                       std::string connect);
+  // See Store::OpenBase.
+  absl::StatusOr<BaseNode*> FindBase(const std::string& name);
+  const std::vector<std::unique_ptr<BaseNode>>& bases() const { return bases_; }
+
+  Corestore& cores() { return *cores_; }
+  Swarm& swarm() { return *swarm_; }
+  const NodeHost& host() const { return host_; }
+
+  // See Store::Sync. Ends `timeout` from now at the latest.
+  Task<absl::StatusOr<SyncResult>> Sync(std::string address, Nanos timeout,
+                                        ProgressCallback progress);
+
+  struct CloneRequest {
+    CoreKey key;
+    std::optional<BlockRange> blocks;  // absent: the whole core
+    Nanos timeout{0};                  // zero: none
+    ProgressCallback progress;
+    std::function<bool()> live_until;  // empty: end when the blocks are here
+  };
+  // See Store::CloneCore.
+  Task<absl::Status> Clone(std::string address, CloneRequest request);
+
+  void OnEvent(EventCallback callback) { on_event_ = std::move(callback); }
+
+ private:
+  using Exchanges = std::map<BaseNode*, std::shared_ptr<FeedExchange>>;
+
+  explicit Node(const NodeHost& host);
+
+  // CoreProvider
+  absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey& key) override;
+  Download ModeOf(const Hypercore& core) override;
+  bool AllowFork(const Hypercore& core) override;
+  // SessionObserver
+  void OnReady(Session& session) override;
+  void OnCoreClosed(Session& session, Hypercore& core, bool refused) override;
+  void OnUpgraded(Session& session, Hypercore& core, std::uint64_t old_length) override;
+  void OnLevel(Session& session, Hypercore& core) override;
+  void OnForkRefused(Session& session, Hypercore& core, std::uint64_t fork) override;
+  void OnFault(Session& session, Hypercore& core, const absl::Status& why) override;
+  void OnClosed(Session& session, const absl::Status& why) override;
+
+  BaseNode* AddBase(std::unique_ptr<BaseNode> base);
+  std::uint64_t NextBaseNumber() const;
+  absl::Status CheckNewName(const std::string& name) const;
+  void StartExchange(Session& session, BaseNode& base);
+  // The base settled: what it has, and that it is durable, is told to all peers.
+  void Announce(BaseNode& base, std::span<const FeedHead> grown);
+  void Event(const std::string& line);
+  bool IsLevel(const Session& session) const;
+
+  NodeHost host_;
+  std::unique_ptr<Corestore> cores_;
+  std::vector<std::unique_ptr<BaseNode>> bases_;  // by number
+  std::map<Session*, Exchanges> exchanges_;
+  // Something a waiting task may be waiting for has changed.
+  std::shared_ptr<Signal> changed_ = std::make_shared<Signal>();
+  EventCallback on_event_;
+  std::unique_ptr<Swarm> swarm_;  // last: its sessions call the rest
+};
+
+}  // namespace weft

@@ -1,0 +1,207 @@
+#include "weft/store.h"
+
+#include "absl/strings/str_format.h"
+#include "weft/store_impl.h"
+
+namespace weft {
+namespace {
+
+absl::StatusOr<CoreKey> ParseCoreKey(std::string_view text) {
+  std::optional<Bytes> bytes = text.size() == 64 ? FromHex(text) : FromZBase32(text);
+  std::optional<CoreKey> key;
+  if (bytes) key = CoreKey::From(*bytes);
+  if (!key) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "core key %s: it must be 64 hex digits or 52 characters of z-base-32",
+        std::string(text)));
+  }
+  return *key;
+}
+
+CoreStatus StatusOf(const Hypercore& core) {
+  CoreStatus status;
+  status.key = ToHex(core.key().view());
+  status.id = ToZBase32(core.key().view());
+  status.discovery_key = ToHex(core.discovery_key().view());
+  status.length = core.length();
+  status.fork = core.fork();
+  status.byte_length = core.byte_length();
+  status.have = core.held_blocks();
+  status.writable = core.writable();
+  return status;
+}
+
+}  // namespace
+
+absl::StatusOr<Store> Store::Open(std::string_view path, const StoreOptions& options) {
+  WEFT_ASSIGN_OR_RETURN(std::shared_ptr<StoreImpl> impl, StoreImpl::Open(path, options));
+  return Store(std::move(impl));
+}
+
+std::string Store::path() const { return impl_->path(); }
+
+absl::StatusOr<Base> Store::CreateBase(const BaseOptions& options) {
+  return impl_->Run([&]() -> absl::StatusOr<Base> {
+    WEFT_ASSIGN_OR_RETURN(BaseNode* const base, impl_->node().CreateBase(options.name));
+    impl_->WatchBase(base);
+    return Base(std::make_shared<BaseImpl>(impl_, base));
+  });
+}
+
+absl::StatusOr<Base> Store::Join(std::string_view link, const JoinOptions& options) {
+  WEFT_ASSIGN_OR_RETURN(const Link parsed, ParseLink(link));
+  WEFT_ASSIGN_OR_RETURN(
+      BaseNode* const base,
+      impl_->RunTask(impl_->node().Join(parsed, options.name, options.connect)));
+  return impl_->Run([&]() -> absl::StatusOr<Base> {
+    impl_->WatchBase(base);
+    return Base(std::make_shared<BaseImpl>(impl_, base));
+  });
+}
+
+absl::StatusOr<Base> Store::OpenBase(std::string_view name) {
+  return impl_->Run([&]() -> absl::StatusOr<Base> {
+    WEFT_ASSIGN_OR_RETURN(BaseNode* const base,
+                          impl_->node().FindBase(std::string(name)));
+    return Base(std::make_shared<BaseImpl>(impl_, base));
+  });
+}
+
+std::vector<std::string> Store::Bases() const {
+  return impl_->Run([&] {
+    std::vector<std::string> names;
+    for (const auto& base : impl_->node().bases()) names.push_back(base->name());
+    return names;
+  });
+}
+
+absl::StatusOr<std::string> Store::Listen(std::string_view address) {
+  return impl_->Run([&] { return impl_->node().swarm().Listen(std::string(address)); });
+}
+
+absl::Status Store::Connect(std::string_view address) {
+  if (!IsAddress(address)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: not an address, which is host:port", std::string(address)));
+  }
+  return impl_->Run([&] {
+    impl_->node().swarm().Keep(std::string(address));
+    return absl::OkStatus();
+  });
+}
+
+absl::StatusOr<SyncResult> Store::Sync(std::string_view address,
+                                       std::chrono::milliseconds timeout,
+                                       ProgressCallback progress) {
+  if (!IsAddress(address)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: not an address, which is host:port", std::string(address)));
+  }
+  return impl_->RunTask(
+      impl_->node().Sync(std::string(address), timeout, std::move(progress)));
+}
+
+std::vector<PeerStatus> Store::Peers() const {
+  return impl_->Run([&] {
+    std::vector<PeerStatus> peers;
+    for (const Swarm::Connection& connection : impl_->node().swarm().connections()) {
+      peers.push_back({connection.session->peer(), connection.incoming,
+                       connection.session->bytes_received(),
+                       connection.session->bytes_sent()});
+    }
+    return peers;
+  });
+}
+
+void Store::OnEvent(EventCallback callback) {
+  impl_->Run([&] {
+    impl_->node().OnEvent(std::move(callback));
+    return true;
+  });
+}
+
+absl::StatusOr<CoreStatus> Store::CreateCore(std::string_view name) {
+  return impl_->Run([&]() -> absl::StatusOr<CoreStatus> {
+    WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
+                          impl_->node().cores().OpenNamed(name));
+    return StatusOf(*core);
+  });
+}
+
+absl::StatusOr<std::uint64_t> Store::AppendToCore(
+    std::string_view key, const std::vector<std::string>& blocks) {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
+  std::vector<ByteView> views;
+  views.reserve(blocks.size());
+  for (const std::string& block : blocks) views.push_back(AsBytes(block));
+  return impl_->Run([&]() -> absl::StatusOr<std::uint64_t> {
+    WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
+                          impl_->node().cores().Open(parsed));
+    if (impl_->node().IsLogOfABase(parsed)) {
+      return absl::PermissionDeniedError(absl::StrFormat(
+          "core %s: it is the log of a base, which the base alone writes",
+          std::string(key)));
+    }
+    return core->Append(views);
+  });
+}
+
+absl::StatusOr<std::string> Store::GetFromCore(std::string_view key,
+                                               std::uint64_t block_index) const {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
+  return impl_->Run([&]() -> absl::StatusOr<std::string> {
+    WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
+                          impl_->node().cores().Open(parsed));
+    WEFT_ASSIGN_OR_RETURN(const Bytes block, core->Get(block_index));
+    return std::string(AsText(block));
+  });
+}
+
+absl::StatusOr<CoreStatus> Store::CoreInfo(std::string_view key) const {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
+  return impl_->Run([&]() -> absl::StatusOr<CoreStatus> {
+    WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
+                          impl_->node().cores().Open(parsed));
+    return StatusOf(*core);
+  });
+}
+
+std::vector<CoreStatus> Store::Cores() const {
+  return impl_->Run([&] {
+    std::vector<CoreStatus> cores;
+    for (const weft::CoreInfo& info : impl_->node().cores().List()) {
+      CoreStatus status;
+      status.key = ToHex(info.key.view());
+      status.id = ToZBase32(info.key.view());
+      status.discovery_key = ToHex(info.discovery_key.view());
+      status.length = info.length;
+      status.fork = info.fork;
+      status.byte_length = info.byte_length;
+      status.have = info.contiguous_length;
+      status.writable = info.writable;
+      cores.push_back(std::move(status));
+    }
+    return cores;
+  });
+}
+
+absl::StatusOr<CoreStatus> Store::CloneCore(std::string_view key,
+                                            std::string_view address,
+                                            const CloneOptions& options) {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
+  if (!IsAddress(address)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: not an address, which is host:port", std::string(address)));
+  }
+  Node::CloneRequest request;
+  request.key = parsed;
+  if (options.blocks) request.blocks = {options.blocks->first, options.blocks->second};
+  request.timeout = options.timeout;
+  request.progress = options.progress;
+  request.live_until = options.live_until;
+  WEFT_RETURN_IF_ERROR(
+      impl_->RunTask(impl_->node().Clone(std::string(address), request)));
+  return CoreInfo(key);
+}
+
+}  // namespace weft

@@ -1,0 +1,73 @@
+#include "weft/store_impl.h"
+
+#include "engine/status.h"
+
+namespace weft {
+
+absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
+    std::string_view path, const StoreOptions& options) {
+  std::shared_ptr<StoreImpl> store(new StoreImpl(std::string(path)));
+  RocksOptions rocks;
+  rocks.create = options.create;
+  WEFT_ASSIGN_OR_RETURN(store->storage_, RocksStorage::Open(store->path_, rocks));
+  NodeHost host;
+  host.executor = store->io_.get_executor();
+  host.storage = store->storage_.get();
+  host.clock = &store->clock_;
+  host.random = &store->random_;
+  host.network = &store->network_;
+  WEFT_ASSIGN_OR_RETURN(store->node_, Node::Open(host));
+  for (const auto& base : store->node_->bases()) store->WatchBase(base.get());
+  store->thread_ = std::thread([raw = store.get()] { raw->io_.run(); });
+  return store;
+}
+
+StoreImpl::~StoreImpl() {
+  if (thread_.joinable()) {
+    asio::post(io_, [this] {
+      // An error here costs the next open some indexing, nothing else.
+      node_->Flush().IgnoreError();
+      node_.reset();
+      work_.reset();
+    });
+    thread_.join();
+  }
+  // What still waits on the strand is destroyed with io_, before the storage is.
+}
+
+void StoreImpl::WatchBase(BaseNode* base) {
+  base->OnChanges(
+      [this, base](const std::vector<Change>& changes) { watches_.Tell(base, changes); });
+}
+
+absl::StatusOr<Committed> StoreImpl::CommitDurably(BaseNode* base, Commit commit) {
+  auto pending = std::make_shared<Pending>();
+  pending->base = base;
+  pending->commit = std::move(commit);
+  std::future<absl::StatusOr<Committed>> done = pending->done.get_future();
+  bool first = false;
+  {
+    const absl::MutexLock lock(&commits_mutex_);
+    first = commits_.empty();
+    commits_.push_back(pending);
+  }
+  if (first) asio::post(io_, [this] { DrainCommits(); });
+  return done.get();
+}
+
+void StoreImpl::DrainCommits() {
+  std::deque<std::shared_ptr<Pending>> drained;
+  {
+    const absl::MutexLock lock(&commits_mutex_);
+    drained.swap(commits_);
+  }
+  std::vector<absl::StatusOr<Committed>> results;
+  for (const auto& pending : drained) results.push_back(pending->commit());
+  const absl::Status synced = node_->cores().Sync();
+  for (std::size_t i = 0; i < drained.size(); ++i) {
+    if (synced.ok()) drained[i]->base->Synced();
+    drained[i]->done.set_value(synced.ok() ? std::move(results[i]) : synced);
+  }
+}
+
+}  // namespace weft

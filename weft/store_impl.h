@@ -1,0 +1,107 @@
+// The Store behind its handle: a Node with a disk, a thread and sockets, and the way
+// from any thread onto its strand.
+
+#pragma once
+
+#include <deque>
+#include <future>
+#include <memory>
+#include <string>
+#include <thread>
+
+#include <asio/co_spawn.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/synchronization/mutex.h"
+#include "engine/real_async_clock.h"
+#include "engine/real_host.h"
+#include "engine/rocks_storage.h"
+#include "replication/tcp_wire.h"
+#include "weft/node.h"
+#include "weft/store.h"
+#include "weft/watch_thread.h"
+
+namespace weft {
+
+// A handle of a base: which one, and what keeps its store open.
+class BaseImpl {
+ public:
+  BaseImpl(std::shared_ptr<StoreImpl> store_impl, BaseNode* base_node)
+      : store(std::move(store_impl)), node(base_node) {}
+
+  std::shared_ptr<StoreImpl> store;
+  BaseNode* node;  // owned by the store's Node
+};
+
+class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
+ public:
+  static absl::StatusOr<std::shared_ptr<StoreImpl>> Open(std::string_view path,
+                                                         const StoreOptions& options);
+  // Ends the connections, writes back the views, closes the directory.
+  ~StoreImpl();
+
+  // Runs `call` on the strand and waits for what it returns. On the strand itself it
+  // runs at once.
+  template <class Call>
+  auto Run(Call&& call) {
+    using Result = decltype(call());
+    if (std::this_thread::get_id() == thread_.get_id()) return call();
+    std::promise<Result> promise;
+    asio::post(io_, [&] { promise.set_value(call()); });
+    return promise.get_future().get();
+  }
+
+  // The same for a task. Not to be called on the strand, which would wait for itself.
+  template <class T>
+  T RunTask(Task<T> task) {
+    std::promise<T> promise;
+    asio::co_spawn(io_, std::move(task), [&](std::exception_ptr error, T result) {
+      if (error) {
+        promise.set_exception(error);
+      } else {
+        promise.set_value(std::move(result));
+      }
+    });
+    return promise.get_future().get();
+  }
+
+  // Group commit: what several threads ask for while the disk syncs goes out with one
+  // sync. Durable and visible when it returns.
+  using Commit = std::function<absl::StatusOr<Committed>()>;
+  absl::StatusOr<Committed> CommitDurably(BaseNode* base, Commit commit);
+
+  // The base's changes go to its watchers from now on.
+  void WatchBase(BaseNode* base);
+
+  Node& node() { return *node_; }
+  WatchThread& watches() { return watches_; }
+  const std::string& path() const { return path_; }
+
+ private:
+  struct Pending {
+    BaseNode* base;
+    Commit commit;
+    std::promise<absl::StatusOr<Committed>> done;
+  };
+
+  explicit StoreImpl(std::string path) : path_(std::move(path)) {}
+  void DrainCommits();
+
+  std::string path_;
+  std::unique_ptr<RocksStorage> storage_;
+  SystemRandom random_;
+  asio::io_context io_{1};
+  asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
+  RealAsyncClock clock_{io_.get_executor()};
+  TcpNetwork network_{io_.get_executor()};
+  WatchThread watches_;
+  std::unique_ptr<Node> node_;
+  absl::Mutex commits_mutex_;
+  std::deque<std::shared_ptr<Pending>> commits_ ABSL_GUARDED_BY(commits_mutex_);
+  std::thread thread_;
+};
+
+}  // namespace weft
