@@ -21,15 +21,6 @@
 
 namespace weft {
 
-struct TrieItem {
-  ByteView key;
-  Hash32 leaf;
-};
-
-// The root over items in byte order of their keys, each key once, without making a
-// Trie: for lanes whose state is too long to stand in a leaf.
-Hash32 TrieRoot(std::span<const TrieItem> items);
-
 struct TrieProof;
 struct TrieSlot;
 

@@ -22,8 +22,9 @@
 
 #include <optional>
 #include <span>
+#include <string>
 
-#include "absl/container/inlined_vector.h"
+#include "engine/codec.h"
 #include "engine/crypto.h"
 #include "engine/status.h"
 
@@ -36,7 +37,8 @@ class NibbleView {
   NibbleView() = default;
   explicit NibbleView(ByteView key) : data_(key.data()), end_(key.size() * 2) {}
   // `count` nibbles of `packed`.
-  NibbleView(const std::uint8_t* packed, std::size_t count) : data_(packed), end_(count) {}
+  NibbleView(const std::uint8_t* packed, std::size_t count)
+      : data_(packed), end_(count) {}
 
   std::size_t size() const { return end_ - begin_; }
   bool empty() const { return begin_ == end_; }
@@ -69,13 +71,13 @@ class NibblePath {
   void Append(NibbleView view);
   void Append(std::uint8_t nibble);
   void Truncate(std::size_t count);
-  NibbleView view() const { return {packed_.data(), count_}; }
-  ByteView packed() const { return packed_; }
+  NibbleView view() const { return {packed().data(), count_}; }
+  ByteView packed() const { return AsBytes(packed_); }
   std::size_t size() const { return count_; }
   bool operator==(const NibblePath&) const = default;
 
  private:
-  absl::InlinedVector<std::uint8_t, 20> packed_;
+  std::string packed_;  // short paths, the common ones, need no heap
   std::uint32_t count_ = 0;
 };
 
@@ -110,7 +112,14 @@ Hash32 TrieLeafHash(ByteView key, ByteView lanes);
 // domain than a leaf's, so that neither can ever pass for the other.
 Hash32 NestedItemHash(ByteView key, ByteView state);
 
-// The path as it stands in the bytes of a branch.
+// Appends the pieces that branches, and what is stored of them, are made of.
 void WriteNibbles(Bytes* out, NibbleView path);
+void WriteTrieValue(Bytes* out, const std::optional<Hash32>& value);
+// A branch up to its child_map; the hashes of the children follow.
+void WriteTrieBranchHead(Bytes* out, NibbleView path,
+                         const std::optional<Hash32>& value, std::uint16_t child_map);
+// The reader has failed afterwards if the bytes are not the canonical ones.
+NibblePath ReadNibbles(Reader& reader);
+std::optional<Hash32> ReadTrieValue(Reader& reader);
 
 }  // namespace weft

@@ -34,8 +34,8 @@ absl::StatusOr<std::optional<Bytes>> CheckTrieProof(const Hash32& root, ByteView
 struct TrieSlot {
   enum class Kind : std::uint8_t { kEmpty, kBranch, kLeaf };
   Kind kind = Kind::kEmpty;
-  NibblePath way;  // from the root to the branch, or the whole key of the leaf
-  Hash32 hash;     // of the branch or leaf; of `empty` if there is none
+  NibblePath way;     // from the root to the branch, or the whole key of the leaf
+  Hash32 hash;        // of the branch or leaf; of `empty` if there is none
   TrieBranch branch;  // if it is one
 };
 
