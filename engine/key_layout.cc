@@ -9,6 +9,16 @@ constexpr std::uint8_t kSecretKey = 2;
 constexpr std::uint8_t kTreePage = 3;
 constexpr std::uint8_t kBitfieldPage = 4;
 
+constexpr std::uint8_t kViewState = 0;
+constexpr std::uint8_t kViewWriter = 1;
+constexpr std::uint8_t kViewLog = 2;
+constexpr std::uint8_t kViewGrant = 3;
+constexpr std::uint8_t kViewKey = 4;
+constexpr std::uint8_t kViewConflict = 5;
+constexpr std::uint8_t kOpChunk = 6;
+constexpr std::uint8_t kGraphPage = 7;
+constexpr std::uint8_t kTrie = 8;
+
 void PutU64(Bytes& key, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) {
     key.push_back(static_cast<std::uint8_t>(value >> shift));
@@ -27,6 +37,31 @@ Bytes OfCore(std::uint8_t kind, std::uint64_t core) {
   key.push_back(kind);
   PutU64(key, core);
   return key;
+}
+
+Bytes OfBase(std::uint64_t base, std::uint8_t kind, std::size_t more) {
+  Bytes key;
+  key.reserve(9 + more);
+  PutU64(key, base);
+  key.push_back(kind);
+  return key;
+}
+
+Bytes OfBase(std::uint64_t base, std::uint8_t kind, ByteView name) {
+  Bytes key = OfBase(base, kind, name.size());
+  Append(key, name);
+  return key;
+}
+
+Bytes Numbered(std::uint64_t base, std::uint8_t kind, std::uint64_t number) {
+  Bytes key = OfBase(base, kind, 8);
+  PutU64(key, number);
+  return key;
+}
+
+ScanRange AllOfKind(std::uint64_t base, std::uint8_t kind) {
+  return {.from = OfBase(base, kind, std::size_t{0}),
+          .to = OfBase(base, static_cast<std::uint8_t>(kind + 1), std::size_t{0})};
 }
 
 }  // namespace
@@ -79,5 +114,39 @@ std::optional<std::uint64_t> FirstOfBlockRow(ByteView key) {
   if (key.size() != 16) return std::nullopt;
   return U64At(key, 8);
 }
+
+ScanRange ViewOf(std::uint64_t base) {
+  Bytes from;
+  PutU64(from, base);
+  return {.from = from, .to = PrefixEnd(from)};
+}
+
+Bytes ViewState(std::uint64_t base) { return OfBase(base, kViewState, std::size_t{0}); }
+Bytes ViewWriter(std::uint64_t base, std::uint64_t writer) {
+  return Numbered(base, kViewWriter, writer);
+}
+ScanRange ViewWriters(std::uint64_t base) { return AllOfKind(base, kViewWriter); }
+Bytes ViewLog(std::uint64_t base, std::uint64_t writer) {
+  return Numbered(base, kViewLog, writer);
+}
+Bytes ViewGrant(std::uint64_t base, std::uint64_t grant) {
+  return Numbered(base, kViewGrant, grant);
+}
+ScanRange ViewGrants(std::uint64_t base) { return AllOfKind(base, kViewGrant); }
+Bytes ViewKey(std::uint64_t base, ByteView key) { return OfBase(base, kViewKey, key); }
+Bytes ViewConflict(std::uint64_t base, ByteView key) {
+  return OfBase(base, kViewConflict, key);
+}
+ByteView KeyOfView(ByteView row_key) { return row_key.subspan(9); }
+Bytes OpChunk(std::uint64_t base, std::uint64_t chunk) {
+  return Numbered(base, kOpChunk, chunk);
+}
+Bytes GraphPage(std::uint64_t base, std::uint64_t writer, std::uint64_t page) {
+  Bytes key = OfBase(base, kGraphPage, 16);
+  PutU64(key, writer);
+  PutU64(key, page);
+  return key;
+}
+Bytes TriePrefix(std::uint64_t base) { return OfBase(base, kTrie, std::size_t{0}); }
 
 }  // namespace weft::keys

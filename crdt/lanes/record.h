@@ -1,0 +1,99 @@
+// The record lane: a map from column to a register, under one key (rule D11).
+//
+// Presence is the record ops (set, unset or neither) that no other record op has seen
+// and that lie in the past of no record delete; the record is readable while there is
+// one. A cell write is buried for a presence op if some delete has the write in its
+// past and lies in the past of that presence op; a cell shows the unseen sets of its
+// column that are not buried for every presence op. So a row made anew starts empty,
+// and an edit beside a delete brings back the whole row that its author saw.
+//
+// One op at a time: a new record op finds at its arrival what is buried for it, and a
+// delete that comes later never buries for it, because it cannot lie in its past. What
+// is kept of the deletes is what can still bury: those that have a kept cell write in
+// their past, least first, and the delete-wins ones that no later one has seen (every
+// record op beside such a delete counts as in its past).
+//
+//   state  := presence:uint op_id* columns:uint column*         canonical
+//   column := name_bytes:uint name count:uint live*             by name; live by op id
+//   stored := presence:uint (op hlc:u64)* deletes:uint (op hlc:u64 flags:u8)*
+//             columns:uint (name_bytes:uint name writes:uint (write buried:uint op*)*)*
+//   flags  := 1 delete-wins | 2 standing
+
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/inlined_vector.h"
+#include "crdt/lane.h"
+
+namespace weft {
+
+// One cell of a record op: a set, or an unset if `is_set` is false.
+struct CellChange {
+  std::string_view column;
+  bool is_set = false;
+  std::string_view value;  // type byte and bytes
+};
+
+class RecordLane {
+ public:
+  struct Cell {
+    LaneWrite write;
+    std::vector<LocalOp> buried_for;  // presence ops; others are dropped
+  };
+  struct Column {
+    std::string name;
+    absl::InlinedVector<Cell, 1> cells;  // writes that no other has seen
+  };
+  struct Delete {
+    Stamp stamp;
+    bool delete_wins = false;
+    bool standing = true;  // no other op on the record has seen it
+  };
+
+  // The op must not lie in the past of one that was applied before. A column occurs
+  // at most once in `cells`.
+  void Write(const Stamp& stamp, std::span<const CellChange> cells,
+             const CausalOrder& order);
+  void Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order);
+
+  bool readable() const { return !presence_.empty(); }
+  bool empty() const { return presence_.empty() && deletes_.empty() && columns_.empty(); }
+  // Some cell shows more than one value.
+  bool has_conflict() const;
+  // A delete stands that had not seen all of the record.
+  bool deleted_concurrently() const;
+
+  std::span<const Stamp> presence() const { return presence_; }
+  std::span<const Delete> deletes() const { return deletes_; }
+  std::span<const Column> columns() const { return columns_; }  // by name
+  bool Shows(const Cell& cell) const;
+  // The values that a column shows, the winner first, then by falling tie.
+  std::vector<const LaneWrite*> Live(const Column& column,
+                                     const WriterTable& writers) const;
+
+  // Appends the canonical state; only for a readable record.
+  void WriteState(const WriterTable& writers, Writer& out) const;
+  // The canonical bytes of the live sets of one column: count:uint live*.
+  void WriteColumn(const Column& column, const WriterTable& writers, Writer& out) const;
+
+  void Store(Writer& out) const;
+  static RecordLane Read(std::size_t writers, Reader& in);
+
+ private:
+  void ApplyCell(const Stamp& stamp, const CellChange& change, const CausalOrder& order);
+  void Bury(const Stamp& presence, const CausalOrder& order);
+  void ForgetPresence();
+  void PruneDeletes(const CausalOrder& order);
+  bool IsNeeded(const Delete& candidate, const CausalOrder& order) const;
+
+  absl::InlinedVector<Stamp, 1> presence_;
+  std::vector<Delete> deletes_;
+  std::vector<Column> columns_;
+  bool buried_ = false;            // some cell is buried for some presence op
+  std::size_t prune_at_ = 4;       // deletes; doubling keeps pruning amortised
+};
+
+}  // namespace weft
