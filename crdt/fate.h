@@ -1,0 +1,37 @@
+// What became of any op, and why (rule D10): no loss without a word.
+
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "crdt/dot.h"
+
+namespace weft {
+
+enum class OpFateKind : std::uint8_t {
+  kWinner,      // a reader sees it; of a del or unset: nothing has overruled it
+  kConflict,    // readable beside a winner; of a del: a value stands that it had not seen
+  kSuperseded,  // later writes have seen and replaced it
+  kRemoved,     // later deletes have seen and removed it
+  kPending,     // a moderated member's, not accepted
+  kWaiting,     // its block or the rest of its batch, or what it depends on, is missing
+  kInvalid,
+  kNotAllowed,
+  kParked,      // needs a newer program
+  kUnknown,     // no such op has been seen here
+};
+
+struct OpFate {
+  OpFateKind kind = OpFateKind::kUnknown;
+  std::vector<OpId> by;  // kSuperseded, kRemoved: the first ops that did it
+  // kWaiting: so many blocks of this log are missing. Zero key: of its own batch.
+  CoreKey waiting_for;
+  std::uint64_t waiting_length = 0;
+  std::string reason;    // kInvalid, kNotAllowed, kParked, kWaiting
+  bool operator==(const OpFate&) const = default;
+};
+
+const char* FateText(OpFateKind kind);
+
+}  // namespace weft

@@ -1,0 +1,189 @@
+// The causal indexer of one base: it reads the writers' logs, waits for what a block
+// had seen, judges whole batches, merges their ops into the lanes, and keeps the view,
+// its Merkle root and the fate of every op.
+//
+// One door (P9): our own blocks come in here as everybody's do, after they were
+// appended to our log. The result depends on the set of blocks alone.
+//
+// The view is a cache of the logs in family kView: what changed since the last flush is
+// in memory, and is read again from the logs after a crash. A flush is one atomic
+// volatile commit, after the logs were synced, so that a stored view never shows a
+// block that could be lost.
+//
+// Threads: everything belongs to the strand of the base, except Get, ScanView and
+// ViewScan, which any thread may use. Batches appear in reads whole (I11).
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "crdt/authority.h"
+#include "crdt/batch.h"
+#include "crdt/fate.h"
+#include "crdt/log_source.h"
+#include "crdt/version.h"
+#include "crdt/view_entry.h"
+#include "engine/host.h"
+#include "engine/storage.h"
+
+namespace weft {
+
+struct IndexerOptions {
+  std::uint64_t base_number = 0;  // of the rows in kView
+  std::uint64_t flush_ops = 65'536;
+  std::size_t cache_keys_max = 262'144;  // kept in memory after a flush, clean
+};
+
+// A prefix that a log needs and the store lacks.
+struct MissingPrefix {
+  CoreKey waiting;  // the writer that waits
+  std::uint64_t position = 0;  // of the block that waits
+  CoreKey log;
+  std::uint64_t length = 0;
+  // The prefix is held but has another hash: the waiting block had seen another branch.
+  bool other_branch = false;
+};
+
+struct IndexResult {
+  std::uint64_t blocks = 0;       // taken into the causal graph
+  std::uint64_t effective_ops = 0;
+  std::vector<ViewChange> changes;       // of the keys that the change filter names
+  std::vector<CoreKey> admitted;         // identities that got their first grant
+};
+
+struct ParkedLog {
+  CoreKey writer;
+  std::uint64_t position = 0;
+  std::string reason;
+};
+
+struct IndexerStatus {
+  std::uint64_t writers = 0;          // with settled length > 0
+  std::uint64_t blocks = 0;           // settled
+  std::uint64_t keys = 0;             // readable
+  std::uint64_t conflicts = 0;        // keys with conflicts
+  std::uint64_t ops = 0;              // effective
+  std::uint64_t clock_suspect = 0;    // effective ops stamped > 5 min ahead on arrival
+  std::vector<MissingPrefix> waiting;
+  std::vector<ParkedLog> parked;
+  std::vector<CoreKey> refused;       // logs with fork > 0 (rule S3)
+};
+
+struct MemberInfo {
+  const Grant* grant = nullptr;  // valid as long as the indexer
+  std::uint64_t settled_length = 0;
+};
+
+// What an author asks for. `lanes` and order are found here; values are copied into
+// the blocks.
+struct Mutation {
+  enum class Kind : std::uint8_t { kPut, kDelete, kSet, kUnset, kErase };
+  Kind kind = Kind::kPut;
+  std::string_view key;
+  ValueView value;                                             // kPut
+  std::vector<std::pair<std::string_view, ValueView>> cells;   // kSet; names for kUnset
+  bool delete_wins = false;                                    // kErase
+};
+
+// Blocks for our own log, in order, and the op ids of the mutations.
+struct PreparedCommit {
+  std::uint64_t first_position = 0;  // of blocks[0]; the log must have this length
+  std::vector<Bytes> blocks;
+  std::vector<OpId> ops;
+};
+
+class ViewScan;
+
+class Indexer {
+ public:
+  // Loads the stored view, or starts a new one if there is none, if it is of another
+  // format, or if it shows blocks that the logs do not hold. Then call IndexAll.
+  // `storage`, `logs` and `clock` must outlive it; `genesis` has passed CheckGenesis.
+  static absl::StatusOr<std::unique_ptr<Indexer>> Open(Storage* storage, LogSource* logs,
+                                                       const Clock* clock,
+                                                       const Genesis& genesis,
+                                                       const IndexerOptions& options);
+  ~Indexer();
+
+  // --- indexing ---
+  // The log of this writer grew, or came to be held. Takes in all that can be, of this
+  // and of every writer that waited for it. Does nothing for a log nobody has named.
+  // After an error (the disk's, always) the indexer must be thrown away.
+  absl::StatusOr<IndexResult> Index(const CoreKey& log);
+  // The same for every log that matters here.
+  absl::StatusOr<IndexResult> IndexAll();
+  // Which changed keys to report; null: none. Costs a copy of the entry twice a change.
+  void SetChangeFilter(std::function<bool(std::string_view key)> filter);
+  // Writes back what changed, after syncing the logs.
+  absl::Status Flush();
+
+  // --- logs and versions ---
+  // The logs to hold: of members, and those that somebody's deps name. By number.
+  std::vector<CoreKey> WantedLogs() const;
+  std::vector<MissingPrefix> Missing() const;
+  Version CurrentVersion() const;
+  Hash32 CurrentDigest() const;  // version_digest; kept while nothing changes
+  // Settled lengths, by writer; the same as in CurrentVersion.
+  VersionVector Settled() const;
+
+  // --- reading; any thread ---
+  // Unreadable if nothing is there. An error is the disk's.
+  absl::StatusOr<ViewEntry> Get(std::string_view key) const;
+  // Keys in [from, to), of the moment of the call. `conflicts_only` walks the index of
+  // keys with conflicts. The indexer must outlive the scan.
+  std::unique_ptr<ViewScan> ScanView(std::string_view from,
+                                     std::optional<std::string_view> to, bool reverse,
+                                     bool conflicts_only = false) const;
+
+  // --- strand only ---
+  absl::StatusOr<Hash32> Root();
+  // The bytes under the leaf of a readable key, for proofs (engine/trie_proof.h).
+  // NOT_FOUND  nothing is readable there
+  absl::StatusOr<Bytes> LeafLanes(std::string_view key);
+  absl::StatusOr<OpFate> FateOf(const OpId& op);
+  const Authority& authority() const;
+  const Genesis& genesis() const;
+  std::vector<MemberInfo> Members() const;  // most senior first
+  IndexerStatus Status() const;
+  // Recomputes everything from the logs.  DATA_LOSS  root or digest differ
+  absl::Status Verify();
+
+  // --- authorship ---
+  // Turns a commit into blocks for the log `self`, which must be indexed to its end.
+  // Nothing is stored: append the blocks, then call Index(self).
+  // INVALID_ARGUMENT     empty, or an op, or the whole, exceeds a limit: names the fact
+  // PERMISSION_DENIED    no grant of ours allows it: names the key
+  // NOT_FOUND            a delete of a key at which nothing is readable
+  // FAILED_PRECONDITION  our log is parked, or not indexed to its end
+  absl::StatusOr<PreparedCommit> Prepare(const CoreKey& self,
+                                         std::span<const Mutation> mutations,
+                                         std::uint64_t wall_ms);
+  absl::StatusOr<PreparedCommit> PrepareGrants(const CoreKey& self,
+                                               std::span<const GrantOp> grants,
+                                               std::uint64_t wall_ms);
+
+  struct State;
+
+ private:
+  explicit Indexer(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// The entries of one moment in key order; what is indexed meanwhile is not in it. Any
+// one thread at a time.
+class ViewScan {
+ public:
+  virtual ~ViewScan() = default;
+  // The next readable entry; nullopt at the end or after an error.
+  virtual std::optional<ViewEntry> Next() = 0;
+  // Why Next gave nullopt: OK at the end.
+  virtual absl::Status status() const = 0;
+};
+
+}  // namespace weft

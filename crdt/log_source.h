@@ -1,0 +1,45 @@
+// Where the indexer reads the writers' logs: the one thing it knows of cores.
+
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/crypto.h"
+#include "engine/hypercore.h"
+#include "engine/status.h"
+
+namespace weft {
+
+struct LogInfo {
+  std::uint64_t length = 0;  // blocks held without a gap from the first
+  std::uint64_t fork = 0;
+};
+
+// Not thread-safe: used on the strand of the base only.
+class LogSource {
+ public:
+  virtual ~LogSource() = default;
+  // Length 0 for a log that is not in the store.
+  virtual absl::StatusOr<LogInfo> Info(const CoreKey& log) = 0;
+  // Blocks [from, to), all held, each checked against its hash.
+  virtual absl::StatusOr<std::vector<Bytes>> Read(const CoreKey& log, std::uint64_t from,
+                                                  std::uint64_t to) = 0;
+};
+
+// Reads hypercores. `open` gives the core of a key, or null if it is not in the store.
+class CoreLogs final : public LogSource {
+ public:
+  using Opener = std::function<std::shared_ptr<Hypercore>(const CoreKey&)>;
+  explicit CoreLogs(Opener open) : open_(std::move(open)) {}
+
+  absl::StatusOr<LogInfo> Info(const CoreKey& log) override;
+  absl::StatusOr<std::vector<Bytes>> Read(const CoreKey& log, std::uint64_t from,
+                                          std::uint64_t to) override;
+
+ private:
+  Opener open_;
+};
+
+}  // namespace weft

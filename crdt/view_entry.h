@@ -1,0 +1,66 @@
+// What a reader sees at a key: plain values, with no tie to the view.
+
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "crdt/operation.h"
+
+namespace weft {
+
+struct ViewSibling {
+  std::string value;  // canonical: type byte and bytes (rule S9)
+  OpId op;
+  Hlc hlc;
+
+  ValueView view() const {
+    return {static_cast<ValueType>(static_cast<std::uint8_t>(value[0])),
+            AsBytes(value).subspan(1)};
+  }
+  bool operator==(const ViewSibling&) const = default;
+};
+
+// A register, or one cell of a record.
+struct ViewRegister {
+  // The live values, the winner first, then by falling tie; at most
+  // limits.siblings_reported of them. Never empty.
+  std::vector<ViewSibling> live;
+  std::uint64_t live_count = 0;
+  // A del or an unset stands that had not seen the live values.
+  bool deleted_concurrently = false;
+
+  bool operator==(const ViewRegister&) const = default;
+};
+
+struct ViewRecord {
+  std::map<std::string, ViewRegister> cells;  // by column
+  std::vector<OpId> presence;                 // by op id
+  bool deleted_concurrently = false;
+
+  bool operator==(const ViewRecord&) const = default;
+};
+
+// Nothing is readable at the key if it has neither lane.
+struct ViewEntry {
+  std::string key;
+  std::optional<ViewRegister> value;
+  std::optional<ViewRecord> record;
+  // The lane whose newest live op has the largest tie: what a plain read shows (D7).
+  Lane shown = Lane::kNone;
+
+  bool readable() const { return value.has_value() || record.has_value(); }
+  bool has_conflicts() const;
+  bool operator==(const ViewEntry&) const = default;
+};
+
+// One key that reads differently now. Either side may be unreadable.
+struct ViewChange {
+  std::string key;
+  ViewEntry before;
+  ViewEntry after;
+};
+
+}  // namespace weft
