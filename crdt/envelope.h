@@ -34,6 +34,8 @@
 
 namespace weft {
 
+class Reader;
+
 inline constexpr std::uint8_t kBlockFormat = 1;  // 2 is reserved: encrypted
 
 enum class BlockKind : std::uint8_t {
@@ -76,6 +78,9 @@ struct BlockHeader {
   std::string reason;  // of kInvalid and kParked
   // Absent if the envelope counts for nothing.
   std::optional<Envelope> envelope;
+  // A parked block takes no place in a batch: the three below are false, and the batch
+  // that is open is parked with it.
+  //
   // The batch that was open before this block will never be whole (rule D8): all its
   // blocks are invalid.
   bool breaks_open_batch = false;
@@ -108,7 +113,7 @@ class LogState {
   Hlc last_hlc() const { return last_hlc_; }
   std::optional<std::uint64_t> last_auth() const { return last_auth_; }
   std::optional<std::uint64_t> parked() const { return parked_; }
-  // The first position of the batch that is not whole yet.
+  // The first position of the batch that is not whole yet. Of no meaning once parked.
   std::optional<std::uint64_t> open_batch() const;
   // The longest prefix of `writer` that deps of this log name; 0 if none.
   std::uint64_t named(const CoreKey& writer) const;
@@ -119,9 +124,11 @@ class LogState {
   static absl::StatusOr<LogState> Restore(const CoreKey& writer, ByteView saved);
 
  private:
-  friend class EnvelopeEncoder;
+  friend absl::StatusOr<Bytes> EncodeEnvelope(const LogState& log,
+                                              const Envelope& envelope,
+                                              const Limits& limits);
   struct Draft;
-  bool Parse(class Reader& reader, Draft& draft) const;
+  bool Parse(Reader& reader, Draft& draft) const;
   void CheckRules(const Limits& limits, std::size_t block_size,
                   BlockHeader& header) const;
   void Number(BlockHeader& header);
@@ -139,25 +146,17 @@ class LogState {
   std::vector<std::uint64_t> named_;  // by writer index
   absl::flat_hash_map<CoreKey, std::uint32_t> writer_index_;
   std::vector<OpId> grants_;
+  absl::flat_hash_map<OpId, std::uint32_t> grant_index_;
 };
 
-// Writes envelopes of our own log, for blocks that follow `log` one after the other,
-// without advancing it: that happens when the appended blocks are read back like
-// anybody's.
-class EnvelopeEncoder {
- public:
-  explicit EnvelopeEncoder(const LogState& log) : log_(log) {}
-
-  // The format byte and the envelope. Sorts the deps into table order, fills
-  // last_auth, and appends new table entries as first used.
-  // INVALID_ARGUMENT  more than limits.deps deps, a writer twice, the own log,
-  //                   length 0, a stamp that is out of range or not above the last
-  absl::StatusOr<Bytes> Encode(Envelope envelope, const Limits& limits);
-
-  const LogState& log() const { return log_; }
-
- private:
-  LogState log_;
-};
+// The format byte and the envelope of the block that comes next in `log`: our own.
+// Sorts the deps into table order, fills last_auth, adds table entries as first used.
+// `log` is advanced later, when the stored block is read back like anybody's.
+// INVALID_ARGUMENT  more than limits.deps deps, a writer twice, the own log, length 0,
+// a
+//                   stamp out of range or not above the last, a place in a batch that
+//                   is not the next: names the fact
+absl::StatusOr<Bytes> EncodeEnvelope(const LogState& log, const Envelope& envelope,
+                                     const Limits& limits);
 
 }  // namespace weft

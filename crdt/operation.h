@@ -158,7 +158,12 @@ absl::Status CheckOperation(const AuthOperation& operation, const Limits& limits
 std::size_t EncodedSizeMax(const Operation& operation);
 std::size_t EncodedSizeMax(const AuthOperation& operation);
 
-// The operations must pass CheckOperation. Decoding gives them back; the bytes are not
+// A block's cells name its columns by 16 bits; a block never holds more cells than
+// this.
+inline constexpr std::size_t kCellsPerBlockMax = 0xffff;
+
+// The operations must pass CheckOperation and be neither none nor too many for a block.
+// Decoding gives them back; the bytes are not
 // canonical.
 Bytes EncodePayload(std::span<const Operation> operations);
 Bytes EncodePayload(std::span<const AuthOperation> operations);

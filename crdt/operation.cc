@@ -1,0 +1,381 @@
+#include "crdt/operation.h"
+
+#include <bit>
+#include <cstring>
+
+#include "absl/strings/str_format.h"
+#include "crdt/operation_tags.h"
+#include "operation_generated.h"
+
+namespace weft {
+namespace {
+
+// S5: depth and tables are bounded before anything is looked at.
+constexpr flatbuffers::uoffset_t kDepthMax = 16;
+constexpr flatbuffers::uoffset_t kTablesMax = 32;
+// The vtables of this sem_version: two sizes and one offset a field.
+constexpr std::size_t kDataVtableBytes = 4 + 2 * 13;
+constexpr std::size_t kAuthVtableBytes = 4 + 2 * 6;
+
+static_assert(std::endian::native == std::endian::little,
+              "columns are read in place, and FlatBuffers are little-endian");
+
+template <class T>
+std::span<const T> Column(const flatbuffers::Vector<T>* vector) {
+  if (vector == nullptr) return {};
+  return {vector->data(), vector->size()};
+}
+
+// A payload that is what `state` says and nothing else.
+Payload Refusal(BlockState state, std::string reason) {
+  Payload payload;
+  payload.state = state;
+  payload.reason = std::move(reason);
+  return payload;
+}
+Payload Invalid(std::string reason) {
+  return Refusal(BlockState::kInvalid, std::move(reason));
+}
+Payload Parked(std::string reason) {
+  return Refusal(BlockState::kParked, std::move(reason));
+}
+
+// A column that is read from its start and must be used up. A read past the end yields
+// zero and is seen in `exact`.
+template <class T>
+class Stream {
+ public:
+  explicit Stream(std::span<const T> column) : column_(column) {}
+
+  T Next() {
+    if (used_ == column_.size()) {
+      short_ = true;
+      return T{};
+    }
+    return column_[used_++];
+  }
+  std::span<const T> Take(std::uint64_t count) {
+    if (count > column_.size() - used_) {
+      short_ = true;
+      return {};
+    }
+    const auto taken = column_.subspan(used_, static_cast<std::size_t>(count));
+    used_ += static_cast<std::size_t>(count);
+    return taken;
+  }
+  bool ok() const { return !short_; }
+  bool exact() const { return !short_ && used_ == column_.size(); }
+
+ private:
+  std::span<const T> column_;
+  std::size_t used_ = 0;
+  bool short_ = false;
+};
+
+// Decodes one data payload; a member per column.
+class DataReader {
+ public:
+  DataReader(const wire::DataPayload& wire, const Limits& limits)
+      : ops_(Column(wire.ops())),
+        cell_tags_(Column(wire.cells())),
+        value_type_column_(Column(wire.value_types())),
+        lane_column_(Column(wire.lanes())),
+        key_sizes_(Column(wire.key_sizes())),
+        flags_(Column(wire.flags())),
+        lanes_(lane_column_),
+        cell_counts_(Column(wire.cell_counts())),
+        cells_(cell_tags_),
+        cell_columns_(Column(wire.cell_columns())),
+        column_count_(Column(wire.column_sizes()).size()),
+        column_sizes_(Column(wire.column_sizes())),
+        value_types_(value_type_column_),
+        value_sizes_(Column(wire.value_sizes())),
+        words_(Column(wire.words())),
+        numbers_(Column(wire.numbers())),
+        heap_(Column(wire.heap())),
+        limits_(limits) {}
+
+  // S8: what is not built or not known, before anything else is judged.
+  std::string FindUnknown() const {
+    for (const std::uint8_t tag : ops_) {
+      if (tag != kPutTag && tag != kDelTag && tag != kRecordTag) {
+        return absl::StrFormat("op type %d on lane %d", tag & 15, tag >> 4);
+      }
+    }
+    for (const std::uint8_t tag : cell_tags_) {
+      if (tag != kSetTag && tag != kUnsetTag) {
+        return absl::StrFormat("cell verb %d on lane %d", tag & 15, tag >> 4);
+      }
+    }
+    for (const std::uint8_t type : value_type_column_) {
+      if (type >= static_cast<std::uint8_t>(ValueType::kBlobReference)) {
+        return absl::StrFormat("value type %d", type);
+      }
+    }
+    for (const std::uint16_t lanes : lane_column_) {
+      if ((lanes & ~kBuiltLanes) != 0) return absl::StrFormat("lanes %#x", lanes);
+    }
+    return {};
+  }
+
+  // The reason why the payload is invalid, or nothing.
+  std::string Read(Payload& payload) {
+    if (ops_.empty()) return "no operations";
+    if (ops_.size() > limits_.batch_ops) {
+      return absl::StrFormat("%d operations, and the limit is %d", ops_.size(),
+                             limits_.batch_ops);
+    }
+    for (const std::uint8_t size : column_sizes_.Take(column_count_)) {
+      const ByteView column = heap_.Take(size);
+      if (!heap_.ok() || size > limits_.column_bytes) return "a column id out of range";
+      columns_.push_back(column);
+    }
+    // Reserved whole, so that the spans of operations stay valid as cells are added.
+    payload.cells.reserve(cell_tags_.size());
+    payload.operations.reserve(ops_.size());
+    for (const std::uint8_t tag : ops_) {
+      ReadOp(tag, payload);
+      if (!error_.empty()) {
+        return absl::StrFormat("op %d: %s", payload.operations.size(), error_);
+      }
+    }
+    const bool exact = key_sizes_.exact() && flags_.exact() && lanes_.exact() &&
+                       cell_counts_.exact() && cells_.exact() &&
+                       cell_columns_.exact() && value_types_.exact() &&
+                       value_sizes_.exact() && words_.exact() && numbers_.exact() &&
+                       heap_.exact();
+    return exact ? "" : "columns longer than the operations use";
+  }
+
+ private:
+  void ReadOp(std::uint8_t tag, Payload& payload) {
+    Operation op;
+    op.key = heap_.Take(key_sizes_.Next());
+    if (tag == kPutTag) {
+      op.value = ReadValue();
+    } else if (tag == kDelTag) {
+      op.type = OpType::kDel;
+      op.lane = Lane::kNone;
+      op.flags = flags_.Next();
+      op.lanes = lanes_.Next();
+      if (op.lanes == 0) error_ = "a del that names no lane";
+      if ((op.flags & ~kDeleteWins) != 0) error_ = "unknown flags";
+    } else {
+      op.type = OpType::kRecord;
+      op.lane = Lane::kRecord;
+      op.cells = ReadCells(payload);
+    }
+    if (!intact()) error_ = "columns shorter than the operations need";
+    if (error_.empty() && (op.key.empty() || op.key.size() > limits_.key_bytes)) {
+      error_ = absl::StrFormat("a key of %d bytes", op.key.size());
+    }
+    payload.operations.push_back(op);
+  }
+
+  std::span<const CellWrite> ReadCells(Payload& payload) {
+    const std::size_t first = payload.cells.size();
+    const std::size_t count = cell_counts_.Next();
+    if (count > limits_.cells_per_op) {
+      error_ = absl::StrFormat("%d cells", count);
+      return {};
+    }
+    const auto tags = cells_.Take(count);
+    const auto indexes = cell_columns_.Take(count);
+    if (!cells_.ok() || !cell_columns_.ok()) return {};
+    for (std::size_t i = 0; i < count; ++i) {
+      if (indexes[i] >= columns_.size()) {
+        error_ = "a cell of a column that the block does not have";
+        return {};
+      }
+      CellWrite cell;
+      cell.column = columns_[indexes[i]];
+      if (i > 0 && Compare(payload.cells.back().column, cell.column) >= 0) {
+        error_ = "cells that are not sorted by column";
+        return {};
+      }
+      if (tags[i] == kSetTag) {
+        cell.value = ReadValue();
+      } else {
+        cell.verb = OpType::kDel;
+      }
+      payload.cells.push_back(cell);
+    }
+    return std::span<const CellWrite>(payload.cells).subspan(first);
+  }
+
+  ValueView ReadValue() {
+    ValueView value;
+    value.type = static_cast<ValueType>(value_types_.Next());
+    std::uint64_t size = 0;
+    if (const auto fixed = FixedValueSize(value.type)) {
+      size = *fixed;
+    } else {
+      size = value_sizes_.Next();
+      if (size == kSizeInWords) {
+        size = words_.Next();
+        if (size < kSizeInWords) error_ = "a value size that is longer than needed";
+      }
+    }
+    value.bytes = heap_.Take(size);
+    if (!heap_.ok()) return {};
+    if (size > limits_.value_bytes) {
+      error_ = absl::StrFormat("a value of %d bytes", size);
+    } else if (value.type == ValueType::kText && !IsUtf8(value.bytes)) {
+      error_ = "text that is not UTF-8";
+    } else if (value.type == ValueType::kBool && value.bytes[0] > 1) {
+      error_ = "a bool that is neither 0 nor 1";
+    }
+    return value;
+  }
+
+  bool intact() const {
+    return key_sizes_.ok() && flags_.ok() && lanes_.ok() && cell_counts_.ok() &&
+           cells_.ok() && cell_columns_.ok() && value_types_.ok() &&
+           value_sizes_.ok() && words_.ok() && heap_.ok();
+  }
+
+  std::span<const std::uint8_t> ops_;
+  std::span<const std::uint8_t> cell_tags_;
+  std::span<const std::uint8_t> value_type_column_;
+  std::span<const std::uint16_t> lane_column_;
+  Stream<std::uint16_t> key_sizes_;
+  Stream<std::uint8_t> flags_;
+  Stream<std::uint16_t> lanes_;
+  Stream<std::uint16_t> cell_counts_;
+  Stream<std::uint8_t> cells_;
+  Stream<std::uint16_t> cell_columns_;
+  std::size_t column_count_;
+  Stream<std::uint8_t> column_sizes_;
+  Stream<std::uint8_t> value_types_;
+  Stream<std::uint16_t> value_sizes_;
+  Stream<std::uint32_t> words_;
+  Stream<std::int64_t> numbers_;
+  Stream<std::uint8_t> heap_;
+  const Limits& limits_;
+  std::vector<ByteView> columns_;
+  std::string error_;
+};
+
+// Decodes one auth payload.
+class AuthReader {
+ public:
+  AuthReader(const wire::AuthPayload& wire, const Limits& limits)
+      : ops_(Column(wire.ops())),
+        flag_column_(Column(wire.flags())),
+        flags_(flag_column_),
+        keys_(Column(wire.keys())),
+        numbers_(Column(wire.numbers())),
+        sizes_(Column(wire.sizes())),
+        heap_(Column(wire.heap())),
+        limits_(limits) {}
+
+  std::string FindUnknown() const {
+    for (const std::uint8_t type : ops_) {
+      if (type != static_cast<std::uint8_t>(AuthOpType::kGrant)) {
+        return absl::StrFormat("auth op type %d", type);
+      }
+    }
+    // Every op is a grant from here on, so every flag is one of a grant.
+    for (const std::uint8_t flags : flag_column_) {
+      if ((flags & kIndexer) != 0) return "a grant to an indexer";
+    }
+    return {};
+  }
+
+  std::string Read(Payload& payload) {
+    if (ops_.empty()) return "no operations";
+    if (ops_.size() > limits_.batch_ops) {
+      return absl::StrFormat("%d operations, and the limit is %d", ops_.size(),
+                             limits_.batch_ops);
+    }
+    payload.auth_operations.reserve(ops_.size());
+    for (std::size_t i = 0; i < ops_.size(); ++i) {
+      const std::string error = ReadGrant(payload);
+      if (!error.empty()) return absl::StrFormat("op %d: %s", i, error);
+    }
+    const bool exact = flags_.exact() && keys_.exact() && numbers_.exact() &&
+                       sizes_.exact() && heap_.exact();
+    return exact ? "" : "columns longer than the operations use";
+  }
+
+ private:
+  std::string ReadGrant(Payload& payload) {
+    GrantOp grant;
+    const std::uint8_t flags = flags_.Next();
+    const ByteView identity = keys_.Take(CoreKey::kSize);
+    const std::uint64_t role = numbers_.Next();
+    const std::uint64_t forks = numbers_.Next();
+    grant.scope = heap_.Take(sizes_.Next());
+    if (!flags_.ok() || !keys_.ok() || !numbers_.ok() || !sizes_.ok() || !heap_.ok()) {
+      return "columns shorter than the operations need";
+    }
+    if ((flags & ~kMayDelegate) != 0) return "unknown flags";
+    if (role > static_cast<std::uint64_t>(GrantRole::kAdmin)) {
+      return absl::StrFormat("role %d cannot be granted", role);
+    }
+    if (forks > UINT32_MAX) return "more forks than can be";
+    if (grant.scope.size() > limits_.key_bytes) {
+      return absl::StrFormat("a scope of %d bytes", grant.scope.size());
+    }
+    grant.identity = *CoreKey::From(identity);
+    grant.role = static_cast<GrantRole>(role);
+    grant.may_delegate = (flags & kMayDelegate) != 0;
+    grant.forks = static_cast<std::uint32_t>(forks);
+    payload.auth_operations.emplace_back(grant);
+    return {};
+  }
+
+  std::span<const std::uint8_t> ops_;
+  std::span<const std::uint8_t> flag_column_;
+  Stream<std::uint8_t> flags_;
+  Stream<std::uint8_t> keys_;
+  Stream<std::uint64_t> numbers_;
+  Stream<std::uint32_t> sizes_;
+  Stream<std::uint8_t> heap_;
+  const Limits& limits_;
+};
+
+// The root table, if the buffer passes the verifier and the vtable is not longer than
+// this sem_version's schema.
+template <class Table>
+const Table* VerifiedRoot(const std::uint8_t* data, std::size_t size,
+                          std::size_t vtable_bytes_max) {
+  flatbuffers::Verifier verifier(data, size, kDepthMax, kTablesMax);
+  if (!verifier.VerifyBuffer<Table>(nullptr)) return nullptr;
+  const Table* root = flatbuffers::GetRoot<Table>(data);
+  const auto* table = reinterpret_cast<const flatbuffers::Table*>(root);
+  const auto vtable_bytes =
+      flatbuffers::ReadScalar<flatbuffers::voffset_t>(table->GetVTable());
+  return vtable_bytes <= vtable_bytes_max ? root : nullptr;
+}
+
+template <class Table, class TableReader>
+Payload Decode(ByteView bytes, std::size_t vtable_bytes_max, const Limits& limits) {
+  if (bytes.empty() || bytes.size() > limits.block_bytes) {
+    return Invalid(absl::StrFormat("a payload of %d bytes", bytes.size()));
+  }
+  Payload payload;
+  payload.buffer =
+      std::make_unique_for_overwrite<std::uint64_t[]>((bytes.size() + 7) / 8);
+  auto* data = reinterpret_cast<std::uint8_t*>(payload.buffer.get());
+  std::memcpy(data, bytes.data(), bytes.size());
+  const Table* root = VerifiedRoot<Table>(data, bytes.size(), vtable_bytes_max);
+  if (root == nullptr) return Invalid("the payload is not a FlatBuffer of its kind");
+  TableReader reader(*root, limits);
+  std::string unknown = reader.FindUnknown();
+  if (!unknown.empty()) return Parked(std::move(unknown));
+  std::string error = reader.Read(payload);
+  if (!error.empty()) return Invalid(std::move(error));
+  return payload;
+}
+
+}  // namespace
+
+Payload DecodePayload(BlockKind kind, ByteView bytes, const Limits& limits) {
+  if (kind == BlockKind::kAuth) {
+    return Decode<wire::AuthPayload, AuthReader>(bytes, kAuthVtableBytes, limits);
+  }
+  return Decode<wire::DataPayload, DataReader>(bytes, kDataVtableBytes, limits);
+}
+
+}  // namespace weft

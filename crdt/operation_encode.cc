@@ -1,0 +1,285 @@
+// The writing half of crdt/operation.h: from plain values to columns.
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/str_format.h"
+#include "crdt/operation_tags.h"
+#include "engine/check.h"
+#include "operation_generated.h"
+
+namespace weft {
+namespace {
+
+// The FlatBuffer of an empty payload: root, vtable, and for each column its offset,
+// length and padding.
+constexpr std::size_t kPayloadBytesFixed = 256;
+
+absl::Status CheckKey(ByteView key, const Limits& limits) {
+  if (key.empty() || key.size() > limits.key_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("key \"%s\": %d bytes, and the limit is 1 to %d",
+                        AsText(key).substr(0, 32), key.size(), limits.key_bytes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckSized(ByteView key, ValueView value, const Limits& limits) {
+  if (absl::Status status = CheckValue(value); !status.ok()) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "key \"%s\": %s", AsText(key).substr(0, 32), std::string(status.message())));
+  }
+  if (value.bytes.size() > limits.value_bytes) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "key \"%s\": a value of %d bytes, and the limit is %d",
+        AsText(key).substr(0, 32), value.bytes.size(), limits.value_bytes));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckCells(const Operation& op, const Limits& limits) {
+  const auto refuse = [&](std::string_view what) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("key \"%s\": %s", AsText(op.key).substr(0, 32), what));
+  };
+  if (op.cells.size() > limits.cells_per_op) {
+    return refuse(absl::StrFormat("%d cells, and the limit is %d", op.cells.size(),
+                                  limits.cells_per_op));
+  }
+  for (std::size_t i = 0; i < op.cells.size(); ++i) {
+    const CellWrite& cell = op.cells[i];
+    if (cell.column.size() > limits.column_bytes) {
+      return refuse(absl::StrFormat("a column of %d bytes, and the limit is %d",
+                                    cell.column.size(), limits.column_bytes));
+    }
+    if (i > 0 && Compare(op.cells[i - 1].column, cell.column) >= 0) {
+      return refuse("cells that are not sorted by column, each once");
+    }
+    const bool set = cell.verb == OpType::kPut;
+    if (cell.lane != Lane::kRegister || (!set && cell.verb != OpType::kDel)) {
+      return refuse("a cell verb that is not built");
+    }
+    if (set) WEFT_RETURN_IF_ERROR(CheckSized(op.key, cell.value, limits));
+  }
+  return absl::OkStatus();
+}
+
+// Collects the columns of a data payload.
+class DataWriter {
+ public:
+  void Add(const Operation& op) {
+    key_sizes_.push_back(static_cast<std::uint16_t>(op.key.size()));
+    Append(heap_, op.key);
+    switch (op.type) {
+      case OpType::kPut:
+        ops_.push_back(kPutTag);
+        AddValue(op.value);
+        break;
+      case OpType::kDel:
+        ops_.push_back(kDelTag);
+        flags_.push_back(op.flags);
+        lanes_.push_back(op.lanes);
+        break;
+      case OpType::kRecord:
+        ops_.push_back(kRecordTag);
+        cell_counts_.push_back(static_cast<std::uint16_t>(op.cells.size()));
+        for (const CellWrite& cell : op.cells) AddCell(cell);
+        break;
+      default:
+        WEFT_CHECK(false);
+    }
+  }
+
+  Bytes Finish() {
+    WEFT_CHECK(columns_.size() <= kCellsPerBlockMax);
+    column_ids_.insert(column_ids_.end(), heap_.begin(), heap_.end());
+    flatbuffers::FlatBufferBuilder builder(1024 + column_ids_.size());
+    const auto ops = Column(builder, ops_);
+    const auto key_sizes = Column(builder, key_sizes_);
+    const auto flags = Column(builder, flags_);
+    const auto lanes = Column(builder, lanes_);
+    const auto cell_counts = Column(builder, cell_counts_);
+    const auto cells = Column(builder, cells_);
+    const auto cell_columns = Column(builder, cell_columns_);
+    const auto column_sizes = Column(builder, column_sizes_);
+    const auto value_types = Column(builder, value_types_);
+    const auto value_sizes = Column(builder, value_sizes_);
+    const auto words = Column(builder, words_);
+    const auto heap = Column(builder, column_ids_);
+    builder.Finish(wire::CreateDataPayload(
+        builder, ops, key_sizes, flags, lanes, cell_counts, cells, cell_columns,
+        column_sizes, value_types, value_sizes, words, 0, heap));
+    return ToBytes(ByteView(builder.GetBufferPointer(), builder.GetSize()));
+  }
+
+ private:
+  // An empty column is left out.
+  template <class T>
+  static flatbuffers::Offset<flatbuffers::Vector<T>> Column(
+      flatbuffers::FlatBufferBuilder& builder, const std::vector<T>& column) {
+    if (column.empty()) return 0;
+    return builder.CreateVector(column);
+  }
+
+  void AddCell(const CellWrite& cell) {
+    const auto [entry, added] = columns_.try_emplace(
+        std::string(AsText(cell.column)), static_cast<std::uint16_t>(columns_.size()));
+    if (added) {
+      column_sizes_.push_back(static_cast<std::uint8_t>(cell.column.size()));
+      Append(column_ids_, cell.column);
+    }
+    cell_columns_.push_back(entry->second);
+    const bool set = cell.verb == OpType::kPut;
+    cells_.push_back(set ? kSetTag : kUnsetTag);
+    if (set) AddValue(cell.value);
+  }
+
+  void AddValue(ValueView value) {
+    value_types_.push_back(static_cast<std::uint8_t>(value.type));
+    Append(heap_, value.bytes);
+    if (FixedValueSize(value.type).has_value()) return;
+    const std::size_t size = value.bytes.size();
+    if (size < kSizeInWords) {
+      value_sizes_.push_back(static_cast<std::uint16_t>(size));
+    } else {
+      value_sizes_.push_back(kSizeInWords);
+      words_.push_back(static_cast<std::uint32_t>(size));
+    }
+  }
+
+  std::vector<std::uint8_t> ops_;
+  std::vector<std::uint16_t> key_sizes_;
+  std::vector<std::uint8_t> flags_;
+  std::vector<std::uint16_t> lanes_;
+  std::vector<std::uint16_t> cell_counts_;
+  std::vector<std::uint8_t> cells_;
+  std::vector<std::uint16_t> cell_columns_;
+  std::vector<std::uint8_t> column_sizes_;
+  std::vector<std::uint8_t> value_types_;
+  std::vector<std::uint16_t> value_sizes_;
+  std::vector<std::uint32_t> words_;
+  absl::flat_hash_map<std::string, std::uint16_t> columns_;
+  Bytes column_ids_;
+  Bytes heap_;
+};
+
+std::size_t ValueSizeMax(ValueView value) {
+  return 7 + value.bytes.size();
+}
+
+}  // namespace
+
+Operation PutOp(ByteView key, ValueView value) {
+  Operation op;
+  op.key = key;
+  op.value = value;
+  return op;
+}
+
+Operation DelOp(ByteView key, LaneMask lanes, std::uint8_t flags) {
+  Operation op;
+  op.type = OpType::kDel;
+  op.lane = Lane::kNone;
+  op.flags = flags;
+  op.lanes = lanes;
+  op.key = key;
+  return op;
+}
+
+Operation RecordOp(ByteView key, std::span<const CellWrite> cells) {
+  Operation op;
+  op.type = OpType::kRecord;
+  op.lane = Lane::kRecord;
+  op.key = key;
+  op.cells = cells;
+  return op;
+}
+
+CellWrite SetCell(ByteView column, ValueView value) {
+  return {column, Lane::kRegister, OpType::kPut, value};
+}
+
+CellWrite UnsetCell(ByteView column) {
+  return {column, Lane::kRegister, OpType::kDel, {}};
+}
+
+absl::Status CheckOperation(const Operation& op, const Limits& limits) {
+  WEFT_RETURN_IF_ERROR(CheckKey(op.key, limits));
+  const auto refuse = [&](std::string_view what) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("key \"%s\": %s", AsText(op.key).substr(0, 32), what));
+  };
+  switch (op.type) {
+    case OpType::kPut:
+      if (op.lane != Lane::kRegister || op.flags != 0)
+        return refuse("a put with flags");
+      return CheckSized(op.key, op.value, limits);
+    case OpType::kDel:
+      if (op.lane != Lane::kNone || op.lanes == 0 || (op.lanes & ~kBuiltLanes) != 0) {
+        return refuse("a del names no lane, or one that is not built");
+      }
+      if ((op.flags & ~kDeleteWins) != 0) return refuse("a del with unknown flags");
+      return absl::OkStatus();
+    case OpType::kRecord:
+      if (op.lane != Lane::kRecord || op.flags != 0)
+        return refuse("a record with flags");
+      return CheckCells(op, limits);
+    default:
+      return refuse("an operation that is not built");
+  }
+}
+
+absl::Status CheckOperation(const AuthOperation& operation, const Limits& limits) {
+  const GrantOp& grant = std::get<GrantOp>(operation);
+  if (grant.role > GrantRole::kAdmin) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "grant: role %d cannot be granted", static_cast<int>(grant.role)));
+  }
+  if (grant.scope.size() > limits.key_bytes) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("grant: a scope of %d bytes, and the limit is %d",
+                        grant.scope.size(), limits.key_bytes));
+  }
+  return absl::OkStatus();
+}
+
+std::size_t EncodedSizeMax(const Operation& op) {
+  std::size_t size = 8 + op.key.size() + ValueSizeMax(op.value);
+  for (const CellWrite& cell : op.cells) {
+    size += 4 + cell.column.size() + ValueSizeMax(cell.value);
+  }
+  return kPayloadBytesFixed + size;
+}
+
+std::size_t EncodedSizeMax(const AuthOperation& operation) {
+  return kPayloadBytesFixed + 54 + std::get<GrantOp>(operation).scope.size();
+}
+
+Bytes EncodePayload(std::span<const Operation> operations) {
+  DataWriter writer;
+  for (const Operation& op : operations) writer.Add(op);
+  return writer.Finish();
+}
+
+Bytes EncodePayload(std::span<const AuthOperation> operations) {
+  std::vector<std::uint8_t> ops;
+  std::vector<std::uint8_t> flags;
+  Bytes keys;
+  std::vector<std::uint64_t> numbers;
+  std::vector<std::uint32_t> sizes;
+  Bytes heap;
+  for (const AuthOperation& operation : operations) {
+    const GrantOp& grant = std::get<GrantOp>(operation);
+    ops.push_back(static_cast<std::uint8_t>(AuthOpType::kGrant));
+    flags.push_back(grant.may_delegate ? kMayDelegate : 0);
+    Append(keys, grant.identity.view());
+    numbers.push_back(static_cast<std::uint64_t>(grant.role));
+    numbers.push_back(grant.forks);
+    sizes.push_back(static_cast<std::uint32_t>(grant.scope.size()));
+    Append(heap, grant.scope);
+  }
+  flatbuffers::FlatBufferBuilder builder(1024);
+  builder.Finish(wire::CreateAuthPayloadDirect(builder, &ops, &flags, &keys, &numbers,
+                                               &sizes, &heap));
+  return ToBytes(ByteView(builder.GetBufferPointer(), builder.GetSize()));
+}
+
+}  // namespace weft
