@@ -78,8 +78,8 @@ class Authority {
 
   // Decides a whole batch of `writer` (first block to ends_batch), and makes its grants
   // effective if it is. Everything in its past has been judged before. `past` is asked
-  // only when the base is about to exceed its member limit; for `writer` itself it is the
-  // position of the first block.
+  // only when the base is about to exceed its member limit; for `writer` itself it is
+  // the position of the first block.
   Verdict Judge(const CoreKey& writer, std::span<const DecodedBlock> batch,
                 const PastLength& past);
 

@@ -296,26 +296,31 @@ absl::StatusOr<Bytes> EncodeEnvelope(const LogState& log, const Envelope& envelo
     writer.Raw(dep->tree_hash.view());
   }
 
-  // Read back through the one door: what the log would not accept is not signed.
-  LogState::Draft draft;
-  Reader reader(ByteView(out).subspan(1));
+  WEFT_RETURN_IF_ERROR(log.CheckNext(out, limits));
+  return out;
+}
+
+// What the log would not accept is not signed.
+absl::Status LogState::CheckNext(ByteView block, const Limits& limits) const {
+  Draft draft;
+  Reader reader(block.subspan(1));
   BlockHeader header;
-  if (!log.Parse(reader, draft)) {
+  if (!Parse(reader, draft)) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "block %d: a stamp out of range, or more than 64 deps", log.position_));
+        "block %d: a stamp out of range, or more than 64 deps", position_));
   }
   header.envelope = std::move(draft.envelope);
-  log.CheckRules(limits, out.size(), header);
-  const bool next =
-      envelope.batch_index == log.batch_next_ &&
-      (log.batch_next_ == 0 || envelope.batch_count == log.batch_count_) &&
-      envelope.batch_index < envelope.batch_count;
+  CheckRules(limits, block.size(), header);
+  const Envelope& envelope = *header.envelope;
+  const bool next = envelope.batch_index == batch_next_ &&
+                    (batch_next_ == 0 || envelope.batch_count == batch_count_) &&
+                    envelope.batch_index < envelope.batch_count;
   if (header.state != BlockState::kValid || !next) {
     return absl::InvalidArgumentError(
-        absl::StrFormat("block %d: %s", log.position_,
+        absl::StrFormat("block %d: %s", position_,
                         next ? header.reason : "not the next block of its batch"));
   }
-  return out;
+  return absl::OkStatus();
 }
 
 Bytes LogState::Save() const {

@@ -132,6 +132,7 @@ class LogState {
   void CheckRules(const Limits& limits, std::size_t block_size,
                   BlockHeader& header) const;
   void Number(BlockHeader& header);
+  absl::Status CheckNext(ByteView block, const Limits& limits) const;
   void Adopt(const Draft& draft);
 
   CoreKey writer_;
