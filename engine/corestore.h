@@ -29,6 +29,12 @@ struct CoreInfo {
   bool removed = false;  // kept on disk, neither served nor fetched
 };
 
+// The root namespace is 32 zero bytes; namespaces nest.
+Hash32 ChildNamespace(const Hash32& parent, ByteView name);
+// The key pair of a named core: wire specification, 3.6.
+KeyPair DeriveNamedKeyPair(const Seed& primary_key, const Hash32& name_space,
+                           std::string_view name);
+
 // Not thread-safe: one strand for the store and all its cores.
 class Corestore {
  public:
@@ -41,7 +47,8 @@ class Corestore {
   // The core of a name, made if absent (durable when it returns).
   // INVALID_ARGUMENT  the name is empty
   absl::StatusOr<std::shared_ptr<Hypercore>> OpenNamed(std::string_view name);
-  // A core with this manifest (one signer) and key pair, made if absent.
+  // A core with this manifest (one signer) and key pair, made if absent; durable when
+  // it returns.  INVALID_ARGUMENT  the pair is not the one signer's
   absl::StatusOr<std::shared_ptr<Hypercore>> OpenOwn(const Manifest& manifest,
                                                      const KeyPair& pair);
   // A core that is in the store.  NOT_FOUND  it is not
@@ -56,9 +63,12 @@ class Corestore {
   std::vector<CoreInfo> List() const;
   std::size_t size() const;
 
-  // Stops serving and fetching it; the data stays and OpenRemote brings it back.
+  // Stops serving and fetching it; the data stays, Open still reads it, and OpenRemote,
+  // OpenOwn or OpenNamed bring it back. Durable when it returns.  NOT_FOUND
   absl::Status Remove(const CoreKey& key);
-  // Deletes the core and every byte of it; open handles fail from then on.
+  // Deletes the core and every byte of it; open handles fail from then on. Durable when
+  // it returns. An own core must not be made again under the same name if anybody has
+  // seen it: it would begin at length 0 under the same key.  NOT_FOUND
   absl::Status Purge(const CoreKey& key);
 
   // Makes every append so far durable, and tells the cores.

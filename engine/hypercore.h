@@ -28,7 +28,9 @@ inline constexpr std::uint64_t kBlockBytesMax = 15 * 1024 * 1024;
 // What happened to a core, told after it is stored.
 struct CoreEvent {
   enum class Kind {
-    kLength,    // length or fork changed: by append, by an upgrade, by a truncation
+    // Length or fork changed: by append, by an upgrade, by a truncation. The log now
+    // has `to` blocks, of which those below `from` are the same as before.
+    kLength,
     kBlocks,    // [from, to) is now held
     kCleared,   // [from, to) is no longer held
     kDurable,   // durable_length() grew; nothing else changed
@@ -43,9 +45,9 @@ class Hypercore {
  public:
   using Observer = std::function<void(const CoreEvent&)>;
 
-  // Called by Corestore only; `storage` must outlive the core.
+  // Called by Corestore only; its storage must outlive the core.
   struct State;
-  Hypercore(Storage* storage, std::unique_ptr<State> state);
+  explicit Hypercore(std::unique_ptr<State> state);
   ~Hypercore();
 
   const CoreKey& key() const;
@@ -98,6 +100,7 @@ class Hypercore {
   absl::Status Truncate(std::uint64_t length);
 
   // Drops the bytes of blocks [from, to) from the disk; their proofs stay valid.
+  // Durable when it returns.  OUT_OF_RANGE  beyond length()
   absl::Status Clear(std::uint64_t from, std::uint64_t to);
 
   // `nodes` of a block request (wire specification, 7.2).
@@ -133,7 +136,8 @@ class Hypercore {
   void MarkDurable();
 
  private:
-  Storage* storage_;  // not owned
+  friend class Corestore;
+
   std::unique_ptr<State> state_;
 };
 
