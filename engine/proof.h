@@ -41,10 +41,10 @@ struct UpgradeRequest {
 };
 
 struct ProofRequest {
-  std::optional<BlockRequest> block;
-  std::optional<HashRequest> hash;
-  std::optional<SeekRequest> seek;
-  std::optional<UpgradeRequest> upgrade;
+  std::optional<BlockRequest> block = {};
+  std::optional<HashRequest> hash = {};
+  std::optional<SeekRequest> seek = {};
+  std::optional<UpgradeRequest> upgrade = {};
   bool manifest = false;
   bool operator==(const ProofRequest&) const = default;
 };
@@ -79,11 +79,11 @@ struct UpgradeProof {
 
 struct Proof {
   std::uint64_t fork = 0;
-  std::optional<BlockProof> block;
-  std::optional<HashProof> hash;
-  std::optional<SeekProof> seek;
-  std::optional<UpgradeProof> upgrade;
-  std::optional<Bytes> manifest;  // encoded
+  std::optional<BlockProof> block = {};
+  std::optional<HashProof> hash = {};
+  std::optional<SeekProof> seek = {};
+  std::optional<UpgradeProof> upgrade = {};
+  std::optional<Bytes> manifest = {};  // encoded
   bool operator==(const Proof&) const = default;
 };
 
