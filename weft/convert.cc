@@ -1,0 +1,206 @@
+#include "weft/convert.h"
+
+#include "absl/strings/str_format.h"
+
+namespace weft {
+namespace {
+
+Sibling ToSibling(const ViewSibling& sibling) {
+  // The author's identity is named by its incarnation 0, which is the writer.
+  const OpName op = ToOpName(sibling.op);
+  return {ToDatum(sibling.view()), op, op.writer, sibling.hlc.ms};
+}
+
+Register ToRegister(const ViewRegister& view) {
+  Register result;
+  result.winner = ToSibling(view.live.front());
+  for (std::size_t i = 1; i < view.live.size(); ++i) {
+    result.conflicts.push_back(ToSibling(view.live[i]));
+  }
+  result.deleted_concurrently = view.deleted_concurrently;
+  return result;
+}
+
+}  // namespace
+
+std::string IdText(const CoreKey& key) { return ToZBase32(key.view()); }
+
+absl::StatusOr<CoreKey> ParseId(std::string_view what, std::string_view text) {
+  const std::optional<Bytes> bytes = FromZBase32(text);
+  std::optional<CoreKey> key;
+  if (bytes) key = CoreKey::From(*bytes);
+  if (key) return *key;
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "%s %s: it must be 52 characters of z-base-32", what, text));
+}
+
+OpName ToOpName(const OpId& id) { return {IdText(id.writer), id.position, id.op_index}; }
+
+std::optional<OpId> ToOpId(const OpName& name) {
+  const absl::StatusOr<CoreKey> writer = ParseId("writer", name.writer);
+  if (!writer.ok()) return std::nullopt;
+  return OpId{*writer, name.position, name.index};
+}
+
+Datum ToDatum(ValueView value) {
+  switch (value.type) {
+    case ValueType::kBool:
+      return Datum::Bool(BoolOf(value));
+    case ValueType::kInt64:
+      return Datum::Integer(Int64Of(value));
+    case ValueType::kFloat64:
+      return Datum::Real(Float64Of(value));
+    case ValueType::kText:
+      return Datum::Of(AsText(value.bytes));
+    case ValueType::kBytes:
+      return Datum::Bytes(AsText(value.bytes));
+    case ValueType::kNull:
+    case ValueType::kBlobReference:
+      break;
+  }
+  return Datum::Null();
+}
+
+Value ToValue(const Datum& datum) {
+  switch (datum.type()) {
+    case Datum::Type::kNull:
+      break;
+    case Datum::Type::kBool:
+      return Value::Bool(datum.as_bool());
+    case Datum::Type::kInteger:
+      return Value::Int64(datum.as_integer());
+    case Datum::Type::kReal:
+      return Value::Float64(datum.as_real());
+    case Datum::Type::kText:
+      return Value::Text(datum.as_string());
+    case Datum::Type::kBytes:
+      return Value::Blob(AsBytes(datum.as_string()));
+  }
+  return Value::Null();
+}
+
+Entry ToEntry(const ViewEntry& view) {
+  Entry entry;
+  entry.key = view.key;
+  if (view.value) {
+    entry.value = ToRegister(*view.value);
+    entry.deleted_concurrently = view.value->deleted_concurrently;
+  }
+  if (view.record) {
+    entry.is_record = true;
+    entry.deleted_concurrently |= view.record->deleted_concurrently;
+    for (const auto& [column, cell] : view.record->cells) {
+      entry.cells.emplace(column, ToRegister(cell));
+    }
+  }
+  return entry;
+}
+
+Fate ToFate(const OpFate& fate) {
+  Fate result;
+  switch (fate.kind) {
+    case OpFateKind::kWinner:
+      result.kind = FateKind::kWinner;
+      break;
+    case OpFateKind::kConflict:
+      result.kind = FateKind::kConflict;
+      break;
+    case OpFateKind::kSuperseded:
+      result.kind = FateKind::kSuperseded;
+      break;
+    case OpFateKind::kRemoved:
+      result.kind = FateKind::kRemoved;
+      break;
+    case OpFateKind::kPending:
+      result.kind = FateKind::kPending;
+      break;
+    case OpFateKind::kWaiting:
+      result.kind = FateKind::kWaiting;
+      break;
+    case OpFateKind::kInvalid:
+      result.kind = FateKind::kInvalid;
+      break;
+    case OpFateKind::kNotAllowed:
+      result.kind = FateKind::kNotAllowed;
+      break;
+    case OpFateKind::kParked:
+      result.kind = FateKind::kParked;
+      break;
+    case OpFateKind::kUnknown:
+      result.kind = FateKind::kUnknown;
+      break;
+  }
+  for (const OpId& op : fate.by) result.by.push_back(ToOpName(op));
+  if (fate.kind == OpFateKind::kWaiting) {
+    result.waiting_for =
+        absl::StrFormat("%s:%d", IdText(fate.waiting_for), fate.waiting_length);
+  }
+  result.reason = fate.reason;
+  return result;
+}
+
+Role ToRole(GrantRole role) {
+  switch (role) {
+    case GrantRole::kReader:
+      return Role::kReader;
+    case GrantRole::kModerated:
+      return Role::kModerated;
+    case GrantRole::kWriter:
+      return Role::kWriter;
+    case GrantRole::kModerator:
+      return Role::kModerator;
+    case GrantRole::kAdmin:
+      return Role::kAdmin;
+    case GrantRole::kFounder:
+      return Role::kFounder;
+  }
+  return Role::kReader;
+}
+
+KeyRange ToKeyRange(const Range& range) {
+  return {range.from, range.to, range.reverse, range.limit};
+}
+
+std::vector<Mutation> ToMutations(const Batch& batch, std::vector<Value>& values) {
+  std::size_t value_count = 0;
+  for (const Batch::Change& change : batch.changes()) {
+    value_count += 1 + change.cells.size();
+  }
+  values.clear();
+  values.reserve(value_count);  // views into it must stay
+  const auto keep = [&values](const Datum& datum) {
+    values.push_back(ToValue(datum));
+    return values.back().view();
+  };
+  std::vector<Mutation> mutations;
+  mutations.reserve(batch.size());
+  for (const Batch::Change& change : batch.changes()) {
+    Mutation mutation;
+    mutation.key = change.key;
+    switch (change.kind) {
+      case Batch::Change::Kind::kPut:
+        mutation.kind = Mutation::Kind::kPut;
+        mutation.value = keep(change.value);
+        break;
+      case Batch::Change::Kind::kDelete:
+        mutation.kind = Mutation::Kind::kDelete;
+        break;
+      case Batch::Change::Kind::kSet:
+        mutation.kind = Mutation::Kind::kSet;
+        break;
+      case Batch::Change::Kind::kUnset:
+        mutation.kind = Mutation::Kind::kUnset;
+        break;
+      case Batch::Change::Kind::kErase:
+        mutation.kind = Mutation::Kind::kErase;
+        break;
+    }
+    for (const auto& [column, datum] : change.cells) {
+      mutation.cells.emplace_back(column, keep(datum));
+    }
+    mutations.push_back(std::move(mutation));
+  }
+  return mutations;
+}
+
+}  // namespace weft

@@ -1,0 +1,32 @@
+// Between the plain values of the API and those of the layers below.
+
+#pragma once
+
+#include "crdt/fate.h"
+#include "crdt/indexer.h"
+#include "query/key_range.h"
+#include "weft/types.h"
+
+namespace weft {
+
+// What the API calls a writer, an identity or a base: z-base-32.
+std::string IdText(const CoreKey& key);
+// INVALID_ARGUMENT  `what` text: it must be 52 characters of z-base-32
+absl::StatusOr<CoreKey> ParseId(std::string_view what, std::string_view text);
+
+OpName ToOpName(const OpId& id);
+std::optional<OpId> ToOpId(const OpName& name);
+
+Datum ToDatum(ValueView value);
+Value ToValue(const Datum& datum);
+
+Entry ToEntry(const ViewEntry& entry);
+Fate ToFate(const OpFate& fate);
+Role ToRole(GrantRole role);
+KeyRange ToKeyRange(const Range& range);
+
+// The batch as the indexer takes it. It borrows from `values` (filled here) and from
+// the batch; both must outlive it.
+std::vector<Mutation> ToMutations(const Batch& batch, std::vector<Value>& values);
+
+}  // namespace weft
