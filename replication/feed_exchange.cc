@@ -48,6 +48,15 @@ void FeedExchange::Open() {
   if (channel.ok() && !refused_) channel_ = *channel;
 }
 
+void FeedExchange::Stop() {
+  changed_ = [](FeedExchange&) {};
+  if (session_->closed()) return;
+  session_->mux().Unregister(kFeedProtocol, FeedChannelId(source_->base_id()).view());
+  if (channel_ != nullptr) channel_->Close();
+  channel_ = nullptr;
+  open_ = false;
+}
+
 bool FeedExchange::Proves(ByteView handshake) const {
   const absl::StatusOr<FeedOpen> open = DecodeFeedOpen(handshake);
   return open.ok() && open->version == kFeedVersion &&

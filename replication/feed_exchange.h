@@ -50,6 +50,10 @@ class FeedExchange final : public ChannelHandler,
   static std::shared_ptr<FeedExchange> Start(Session* session, FeedSource* source,
                                              Changed changed);
 
+  // Closes the channel, if the session still runs, and calls nobody any more. The
+  // source may go afterwards.
+  void Stop();
+
   // Our settled lengths grew to these.
   void TellHeads(std::span<const FeedHead> heads);
   // Our digest, after what it covers was indexed and, if it says so, synced.

@@ -1,22 +1,12 @@
 #include "weft/base.h"
 
 #include "absl/strings/str_format.h"
+#include "query/snapshot.h"
+#include "weft/convert.h"
 #include "weft/store_impl.h"
 
 namespace weft {
 namespace {
-
-absl::StatusOr<CoreKey> ParseIdentity(std::string_view text) {
-  const std::optional<Bytes> bytes = FromZBase32(text);
-  std::optional<CoreKey> key;
-  if (bytes) key = CoreKey::From(*bytes);
-  if (!key) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "identity %s: it must be 52 characters of z-base-32, as join prints it",
-        std::string(text)));
-  }
-  return *key;
-}
 
 absl::StatusOr<OpName> FirstOp(absl::StatusOr<Committed> committed) {
   if (!committed.ok()) return committed.status();
@@ -26,6 +16,29 @@ absl::StatusOr<OpName> FirstOp(absl::StatusOr<Committed> committed) {
 }  // namespace
 
 // --- Entries ---
+
+class Entries::Source {
+ public:
+  Source(std::shared_ptr<BaseImpl> base, const Range& range, bool conflicts_only)
+      : base_(std::move(base)) {
+    const Indexer* const reader = base_->node->reader();
+    if (reader == nullptr) return;
+    scan_ = conflicts_only ? SnapshotScan::Conflicts(*reader, ToKeyRange(range))
+                           : SnapshotScan::Entries(*reader, ToKeyRange(range));
+  }
+
+  std::optional<Entry> Next() {
+    if (!scan_) return std::nullopt;
+    const std::optional<ViewEntry> entry = scan_->Next();
+    if (!entry) return std::nullopt;
+    return ToEntry(*entry);
+  }
+  absl::Status status() const { return scan_ ? scan_->status() : absl::OkStatus(); }
+
+ private:
+  std::shared_ptr<BaseImpl> base_;  // keeps the indexer
+  std::optional<SnapshotScan> scan_;
+};
 
 Entries::Entries(std::shared_ptr<Source> source) : source_(std::move(source)) {
   Advance();
@@ -68,7 +81,7 @@ absl::StatusOr<OpName> Base::Delete(std::string_view key) {
   batch.Delete(key);
   return FirstOp(impl_->store->CommitDurably(
       impl_->node, [&]() -> absl::StatusOr<Committed> {
-        WEFT_RETURN_IF_ERROR(impl_->node->Get(key).status());
+        WEFT_RETURN_IF_ERROR(Get(key).status());
         return impl_->node->CommitLogged(batch);
       }));
 }
@@ -92,7 +105,7 @@ absl::StatusOr<OpName> Base::Erase(std::string_view table_key) {
   batch.Erase(table_key);
   return FirstOp(impl_->store->CommitDurably(
       impl_->node, [&]() -> absl::StatusOr<Committed> {
-        WEFT_ASSIGN_OR_RETURN(const Entry entry, impl_->node->Get(table_key));
+        WEFT_ASSIGN_OR_RETURN(const Entry entry, Get(table_key));
         if (!entry.is_record) {
           return absl::NotFoundError(
               absl::StrFormat("key %s: there is no record", std::string(table_key)));
@@ -102,15 +115,20 @@ absl::StatusOr<OpName> Base::Erase(std::string_view table_key) {
 }
 
 absl::StatusOr<Entry> Base::Get(std::string_view key) const {
-  return impl_->store->Run([&] { return impl_->node->Get(key); });
+  ViewEntry entry;
+  if (const Indexer* const reader = impl_->node->reader()) {
+    WEFT_ASSIGN_OR_RETURN(entry, reader->Get(key));
+  }
+  if (entry.readable()) return ToEntry(entry);
+  return absl::NotFoundError(absl::StrFormat("key %s: there is nothing", key));
 }
 
 Entries Base::Scan(const Range& range) const {
-  return Entries(impl_->store->Run([&] { return impl_->node->Scan(range); }));
+  return Entries(std::make_shared<Entries::Source>(impl_, range, false));
 }
 
 Entries Base::Conflicts(const Range& range) const {
-  return Entries(impl_->store->Run([&] { return impl_->node->Conflicts(range); }));
+  return Entries(std::make_shared<Entries::Source>(impl_, range, true));
 }
 
 std::shared_ptr<void> Base::Watch(
@@ -122,14 +140,24 @@ std::shared_ptr<void> Base::Watch(
   };
   auto watching = std::make_shared<Watching>();
   watching->base = impl_;
-  watching->watcher =
-      impl_->store->watches().Add(impl_->node, range, std::move(callback));
+  watching->watcher = impl_->store->watches().Add(
+      impl_->node, ToKeyRange(range),
+      [callback = std::move(callback)](const std::vector<ViewChange>& view_changes) {
+        std::vector<Change> changes;
+        for (const ViewChange& view : view_changes) {
+          Change change{view.key, std::nullopt, std::nullopt};
+          if (view.before.readable()) change.before = ToEntry(view.before);
+          if (view.after.readable()) change.after = ToEntry(view.after);
+          changes.push_back(std::move(change));
+        }
+        callback(changes);
+      });
   return watching;
 }
 
 absl::StatusOr<OpName> Base::Grant(std::string_view identity, Role role,
                                    std::string_view scope) {
-  WEFT_ASSIGN_OR_RETURN(const CoreKey key, ParseIdentity(identity));
+  WEFT_ASSIGN_OR_RETURN(const CoreKey key, ParseId("identity", identity));
   if (role != Role::kReader && role != Role::kWriter) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "role %s: only reader and writer can be granted", std::string(RoleName(role))));
@@ -149,7 +177,7 @@ absl::StatusOr<RootInfo> Base::Root() const {
   return impl_->store->Run([&] { return impl_->node->Root(); });
 }
 
-Fate Base::FateOf(const OpName& op) const {
+absl::StatusOr<Fate> Base::FateOf(const OpName& op) const {
   return impl_->store->Run([&] { return impl_->node->FateOf(op); });
 }
 

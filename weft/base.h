@@ -94,7 +94,7 @@ class Base {
 
   // --- checking ---
   absl::StatusOr<RootInfo> Root() const;
-  Fate FateOf(const OpName& op) const;
+  absl::StatusOr<Fate> FateOf(const OpName& op) const;
   BaseStatus Status() const;
   // Recomputes the view from the logs and compares.  DATA_LOSS  they differ
   absl::Status Verify() const;

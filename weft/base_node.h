@@ -6,73 +6,89 @@
 
 #pragma once
 
+#include <atomic>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
-#include <set>
 #include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "crdt/genesis.h"
 #include "crdt/indexer.h"
+#include "crdt/link.h"
 #include "engine/corestore.h"
-#include "engine/signal.h"
 #include "replication/feed_exchange.h"
 #include "weft/base_directory.h"
-#include "weft/base.h"
+#include "weft/node_host.h"
 #include "weft/types.h"
 
 namespace weft {
-
-struct NodeHost;
 
 class BaseNode final : public FeedSource {
  public:
   struct Hooks {
     // These logs have grown in the index, and everything indexed is on the disk.
     std::function<void(std::span<const FeedHead>)> settled;
+    // More logs are wanted than before.
     std::function<void()> wants_changed;
     std::function<void()> genesis_known;
-    // Keys that read differently now.
-    std::function<void(const std::vector<ViewChange>&)> changed;
+    // For a person who watches the store work.
     std::function<void(const std::string&)> event;
+  };
+  // Which changes somebody wants to hear of, and the way to tell them.
+  struct Watch {
+    std::function<bool(std::string_view key)> filter;
+    std::function<void(const std::vector<ViewChange>&)> tell;
   };
 
   // Reads the record, opens the logs and indexes what is new in them. A record without
-  // an identity is of a base that is just being joined (Save makes it last).
-  static absl::StatusOr<std::unique_ptr<BaseNode>> Open(const NodeHost& host,
+  // an identity is of a base that is just being joined: the genesis gives it one.
+  // `host` and `cores` must outlive it.
+  static absl::StatusOr<std::unique_ptr<BaseNode>> Open(const NodeHost* host,
                                                         Corestore* cores,
                                                         const BaseRecord& record);
   ~BaseNode() override;
   void SetHooks(Hooks hooks) { hooks_ = std::move(hooks); }
+  void SetWatch(Watch watch);
 
   const std::string& name() const { return record_.name; }
   const BaseRecord& record() const { return record_; }
-  // False: the name in the genesis replaces ours when it comes.
-  void set_named_by_user(bool named) { named_by_user_ = named; }
+  // The name to take over from the genesis when it comes, if no other base has it.
+  void set_adopt_name(std::function<bool(const std::string&)> adopt) {
+    adopt_name_ = std::move(adopt);
+  }
   bool genesis_known() const { return indexer_ != nullptr; }
+  // Writes the record; durable when it returns.
   absl::Status Save();
   Link MakeLink() const;
 
   // Writes the changes to our log as one batch that is visible at once, but durable,
-  // and told to others, only when the store is next synced and Synced() called.
+  // and told to others, only when the cores were synced and Synced() is called.
   // FAILED_PRECONDITION  the genesis is not known yet; and as Base::Commit
   absl::StatusOr<Committed> CommitLogged(const Batch& batch);
   absl::StatusOr<Committed> GrantLogged(const CoreKey& identity, GrantRole role,
                                         std::string_view scope);
-  // Everything committed is on the disk: peers may hear of it.
   void Synced();
 
-  // Null before the genesis is known.
+  // Null before the genesis is known. Any thread may ask, for the reads that any
+  // thread may do.
+  const Indexer* reader() const { return reader_.load(std::memory_order_acquire); }
   Indexer* indexer() const { return indexer_.get(); }
+
+  // The rest of the API, in its own values; see Base.
+  std::vector<Member> Members() const;
+  absl::StatusOr<RootInfo> Root();
+  absl::StatusOr<Fate> FateOf(const OpName& op);
+  BaseStatus Status();
+  absl::Status Verify();
+
   // Something has arrived that is not indexed, or not told, yet.
   bool busy() const { return step_posted_ || settle_posted_; }
   absl::Status Flush();
 
-  bool IsWriter(const CoreKey& key) const { return logs_.contains(key); }
-  // Its blocks count, or are waited for, so that it is fetched wherever it is found.
-  bool WantsCore(const CoreKey& key) const;
+  // True for every log that is, or may become, part of the base.
+  bool IsLog(const CoreKey& key) const { return logs_.contains(key); }
   // How many blocks of each log of the base are here, from the first on.
   std::vector<FeedHead> HeldLengths() const;
 
@@ -91,31 +107,41 @@ class BaseNode final : public FeedSource {
     bool touched = false;  // waits in touched_
   };
 
-  BaseNode(const NodeHost& host, Corestore* cores, const BaseRecord& record);
+  BaseNode(const NodeHost* host, Corestore* cores, const BaseRecord& record);
 
-  absl::Status Activate(bool fresh_genesis);
-  absl::StatusOr<Hypercore*> OpenLog(const CoreKey& key);
+  absl::Status Activate();
+  absl::Status OpenWantedLogs();
+  absl::Status OpenLog(const CoreKey& key);
   void Touch(const CoreKey& key);
   void PostStep();
   void Step();
+  absl::Status IndexTouched();
+  absl::Status ActOn(const IndexResult& result);
   void PostSettle();
   void Settle();
-  absl::Status IndexNow(const CoreKey& key);
-  absl::StatusOr<Committed> AppendAndIndex(const PreparedBatch& prepared,
-                                           std::size_t op_count);
+  absl::Status CheckWritable() const;
+  absl::StatusOr<Committed> AppendAndIndex(const PreparedCommit& prepared);
+  std::uint64_t WallMs() const;
+  void Fail(const absl::Status& why);
 
-  const NodeHost& host_;
-  Corestore* cores_;  // not owned
+  const NodeHost* host_;  // not owned
+  Corestore* cores_;      // not owned
   BaseRecord record_;
-  bool named_by_user_ = true;
+  std::function<bool(const std::string&)> adopt_name_;
   Hooks hooks_;
+  Watch watch_;
   std::shared_ptr<Hypercore> own_;
+  std::unique_ptr<LogSource> log_source_;
   std::unique_ptr<Indexer> indexer_;
+  std::atomic<const Indexer*> reader_ = nullptr;
+  // After an error of the disk nothing is indexed or written any more.
+  absl::Status failed_;
   absl::flat_hash_map<CoreKey, Log> logs_;
   std::vector<CoreKey> touched_;  // grew since they were last indexed, in that order
-  std::map<CoreKey, std::uint64_t> grown_;  // settled lengths not told yet
+  std::map<CoreKey, std::uint64_t> told_;  // settled lengths, as peers know them
   bool step_posted_ = false;
   bool settle_posted_ = false;
+  // Posted work holds this weakly, and does nothing once the base is gone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -5,7 +5,7 @@
 #include <asio/experimental/awaitable_operators.hpp>
 
 #include "absl/strings/str_format.h"
-#include "engine/check.h"
+#include "weft/sync_meter.h"
 
 namespace weft {
 namespace {
@@ -34,7 +34,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   WEFT_ASSIGN_OR_RETURN(const std::vector<BaseRecord> records, LoadBases(host.storage));
   for (const BaseRecord& record : records) {
     WEFT_ASSIGN_OR_RETURN(std::unique_ptr<BaseNode> base,
-                          BaseNode::Open(host, node->cores_.get(), record));
+                          BaseNode::Open(&node->host_, node->cores_.get(), record));
     node->AddBase(std::move(base));
   }
   return node;
@@ -43,8 +43,11 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
 Node::~Node() {
   // The sessions end without calling us: what they would tell is of no use any more.
   on_event_ = nullptr;
+  for (auto& [session, exchanges] : exchanges_) {
+    for (auto& [base, exchange] : exchanges) exchange->Stop();
+    session->Abandon();
+  }
   swarm_.reset();
-  exchanges_.clear();
   changed_->Notify();
 }
 
@@ -117,7 +120,7 @@ absl::StatusOr<BaseNode*> Node::CreateBase(const std::string& name) {
   WEFT_RETURN_IF_ERROR(cores_->OpenOwn(keys.manifest, keys.pair).status());
   WEFT_RETURN_IF_ERROR(SaveBase(host_.storage, record));
   WEFT_ASSIGN_OR_RETURN(std::unique_ptr<BaseNode> base,
-                        BaseNode::Open(host_, cores_.get(), record));
+                        BaseNode::Open(&host_, cores_.get(), record));
   return AddBase(std::move(base));
 }
 
@@ -172,9 +175,13 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
     WEFT_CO_RETURN_IF_ERROR(cores_->OpenOwn(keys.manifest, keys.pair).status());
   }
   WEFT_CO_ASSIGN_OR_RETURN(std::unique_ptr<BaseNode> opened,
-                           BaseNode::Open(host_, cores_.get(), record));
+                           BaseNode::Open(&host_, cores_.get(), record));
   BaseNode* const base = AddBase(std::move(opened));
-  base->set_named_by_user(named);
+  if (!named) {
+    base->set_adopt_name([this](const std::string& adopted) {
+      return CheckNewName(adopted).ok();
+    });
+  }
   absl::Status last;
   for (const std::string& address : addresses) {
     absl::StatusOr<std::shared_ptr<Session>> session = co_await swarm_->Dial(address);
@@ -199,7 +206,10 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
   }
   const bool must_meet = !link.salt || !connect.empty();
   if (!base->genesis_known() && must_meet) {
-    for (auto& [session, exchanges] : exchanges_) exchanges.erase(base);
+    for (auto& [other, exchanges] : exchanges_) {
+      const auto exchange = exchanges.extract(base);
+      if (!exchange.empty()) exchange.mapped()->Stop();
+    }
     std::erase_if(bases_, [base](const auto& held) { return held.get() == base; });
     if (link.salt) cores_->Purge(record.identity).IgnoreError();
     co_return last;
@@ -216,17 +226,18 @@ absl::StatusOr<std::shared_ptr<Hypercore>> Node::Find(const DiscoveryKey& key) {
 
 Download Node::ModeOf(const Hypercore& core) {
   for (const auto& base : bases_) {
-    if (base->WantsCore(core.key())) return Download::Whole();
+    if (base->IsLog(core.key()) && !core.writable()) return Download::Whole();
   }
   return Download::None();
 }
 
-bool Node::AllowFork(const Hypercore& core) {
-  for (const auto& base : bases_) {
-    if (base->IsWriter(core.key())) return false;
-  }
-  return true;
+bool Node::IsLogOfABase(const CoreKey& key) const {
+  return std::any_of(bases_.begin(), bases_.end(), [&key](const auto& base) {
+    return base->IsLog(key) || base->record().identity == key;
+  });
 }
+
+bool Node::AllowFork(const Hypercore& core) { return !IsLogOfABase(core.key()); }
 
 void Node::StartExchange(Session& session, BaseNode& base) {
   exchanges_[&session][&base] = FeedExchange::Start(
@@ -239,7 +250,10 @@ void Node::OnReady(Session& session) {
   changed_->Notify();
 }
 
-void Node::OnCoreClosed(Session&, Hypercore&, bool) { changed_->Notify(); }
+void Node::OnCoreClosed(Session& session, Hypercore& core, bool refused) {
+  if (refused) refused_[&session].insert(core.key());
+  changed_->Notify();
+}
 
 void Node::OnUpgraded(Session&, Hypercore&, std::uint64_t) { changed_->Notify(); }
 
@@ -258,6 +272,7 @@ void Node::OnFault(Session& session, Hypercore& core, const absl::Status& why) {
 
 void Node::OnClosed(Session& session, const absl::Status& why) {
   exchanges_.erase(&session);
+  refused_.erase(&session);
   const std::string reason = why.ok() ? "" : ": " + std::string(why.message());
   Event(absl::StrFormat("disconnected %s%s", session.peer(), reason));
   changed_->Notify();
@@ -366,7 +381,7 @@ Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
     }
     arrived = arrived || session->IsLevel(core->key());
     if (arrived && (!live || request.live_until())) break;
-    if (!arrived && session->Refused(core->key())) {
+    if (!arrived && refused_[session.get()].contains(core->key())) {
       status = absl::UnavailableError(
           absl::StrFormat("%s: the peer does not have the core", address));
       break;

@@ -12,6 +12,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -20,17 +21,11 @@
 #include "replication/feed_exchange.h"
 #include "replication/swarm.h"
 #include "weft/base_node.h"
+#include "weft/node_host.h"
+#include "weft/store.h"
 #include "weft/types.h"
 
 namespace weft {
-
-struct NodeHost {
-  asio::any_io_executor executor;  // the strand
-  Storage* storage = nullptr;      // none of these is owned
-  AsyncClock* clock = nullptr;
-  Random* random = nullptr;
-  Network* network = nullptr;
-};
 
 // Not thread-safe: every call is made on the strand.
 class Node final : private CoreProvider, private SessionObserver {
@@ -51,6 +46,9 @@ class Node final : private CoreProvider, private SessionObserver {
   // See Store::OpenBase.
   absl::StatusOr<BaseNode*> FindBase(const std::string& name);
   const std::vector<std::unique_ptr<BaseNode>>& bases() const { return bases_; }
+
+  // True for the logs of the store's bases, which only the bases write.
+  bool IsLogOfABase(const CoreKey& key) const;
 
   Corestore& cores() { return *cores_; }
   Swarm& swarm() { return *swarm_; }
@@ -103,6 +101,7 @@ class Node final : private CoreProvider, private SessionObserver {
   std::unique_ptr<Corestore> cores_;
   std::vector<std::unique_ptr<BaseNode>> bases_;  // by number
   std::map<Session*, Exchanges> exchanges_;
+  std::map<Session*, std::set<CoreKey>> refused_;  // cores the peer does not give
   // Something a waiting task may be waiting for has changed.
   std::shared_ptr<Signal> changed_ = std::make_shared<Signal>();
   EventCallback on_event_;

@@ -7,7 +7,7 @@ namespace weft {
 absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
     std::string_view path, const StoreOptions& options) {
   std::shared_ptr<StoreImpl> store(new StoreImpl(std::string(path)));
-  RocksOptions rocks;
+  RocksStorage::Options rocks;
   rocks.create = options.create;
   WEFT_ASSIGN_OR_RETURN(store->storage_, RocksStorage::Open(store->path_, rocks));
   NodeHost host;
@@ -32,12 +32,22 @@ StoreImpl::~StoreImpl() {
     });
     thread_.join();
   }
+  watches_.Stop();
+  if (watch_thread_.joinable()) watch_thread_.join();
   // What still waits on the strand is destroyed with io_, before the storage is.
 }
 
 void StoreImpl::WatchBase(BaseNode* base) {
-  base->OnChanges(
-      [this, base](const std::vector<Change>& changes) { watches_.Tell(base, changes); });
+  base->SetWatch({[this, base](std::string_view key) { return watches_.Watched(base, key); },
+                  [this, base](const std::vector<ViewChange>& changes) {
+                    watches_.Tell(base, changes);
+                  }});
+}
+
+WatchHub& StoreImpl::watches() {
+  std::call_once(watch_started_,
+                 [this] { watch_thread_ = std::thread([this] { watches_.Run(); }); });
+  return watches_;
 }
 
 absl::StatusOr<Committed> StoreImpl::CommitDurably(BaseNode* base, Commit commit) {

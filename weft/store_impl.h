@@ -6,6 +6,7 @@
 #include <deque>
 #include <future>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <thread>
 
@@ -20,9 +21,9 @@
 #include "engine/real_host.h"
 #include "engine/rocks_storage.h"
 #include "replication/tcp_wire.h"
+#include "query/watch.h"
 #include "weft/node.h"
 #include "weft/store.h"
-#include "weft/watch_thread.h"
 
 namespace weft {
 
@@ -77,7 +78,8 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   void WatchBase(BaseNode* base);
 
   Node& node() { return *node_; }
-  WatchThread& watches() { return watches_; }
+  // Starts the thread that calls watchers back, at the first call.
+  WatchHub& watches();
   const std::string& path() const { return path_; }
 
  private:
@@ -97,10 +99,12 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   RealAsyncClock clock_{io_.get_executor()};
   TcpNetwork network_{io_.get_executor()};
-  WatchThread watches_;
+  WatchHub watches_;
   std::unique_ptr<Node> node_;
   absl::Mutex commits_mutex_;
   std::deque<std::shared_ptr<Pending>> commits_ ABSL_GUARDED_BY(commits_mutex_);
+  std::once_flag watch_started_;
+  std::thread watch_thread_;
   std::thread thread_;
 };
 

@@ -4,7 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/bytes.h"
-#include "engine/storage.h"
+#include "query/key_range.h"
 
 namespace weft {
 namespace {
@@ -49,12 +49,8 @@ bool Entry::has_conflicts() const {
 }
 
 Range Prefix(std::string_view prefix) {
-  Range range;
-  range.from = prefix;
-  if (const std::optional<Bytes> end = PrefixEnd(AsBytes(prefix))) {
-    range.to = std::string(AsText(*end));
-  }
-  return range;
+  const KeyRange keys = PrefixRange(prefix);
+  return {keys.from, keys.to, false, UINT64_MAX};
 }
 
 Range All() { return {}; }

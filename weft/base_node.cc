@@ -1,0 +1,390 @@
+#include "weft/base_node.h"
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/post.hpp>
+
+#include "absl/strings/str_format.h"
+#include "engine/check.h"
+#include "engine/trie_root.h"
+#include "weft/convert.h"
+
+namespace weft {
+namespace {
+
+// What arrives in quick succession is synced and told together.
+constexpr Nanos kSettleDelay = std::chrono::milliseconds(2);
+
+bool IsZero(const CoreKey& key) { return key == CoreKey{}; }
+
+Hash32 FeedLeaf(const CoreKey& key, std::uint64_t settled) {
+  Bytes leaf = {3};
+  Writer writer(&leaf);
+  writer.Raw(key.view());
+  writer.U64(settled);
+  return Blake2b256(leaf);
+}
+
+}  // namespace
+
+BaseNode::BaseNode(const NodeHost* host, Corestore* cores, const BaseRecord& record)
+    : host_(host), cores_(cores), record_(record) {}
+
+BaseNode::~BaseNode() = default;
+
+absl::StatusOr<std::unique_ptr<BaseNode>> BaseNode::Open(const NodeHost* host,
+                                                         Corestore* cores,
+                                                         const BaseRecord& record) {
+  std::unique_ptr<BaseNode> base(new BaseNode(host, cores, record));
+  if (!IsZero(record.identity)) {
+    WEFT_ASSIGN_OR_RETURN(base->own_, cores->Open(record.identity));
+  }
+  if (record.genesis) WEFT_RETURN_IF_ERROR(base->Activate());
+  return base;
+}
+
+absl::Status BaseNode::Activate() {
+  WEFT_ASSIGN_OR_RETURN(const struct Genesis genesis, DecodeGenesis(*record_.genesis));
+  log_source_ = std::make_unique<CoreLogs>([this](const CoreKey& key) {
+    const auto log = logs_.find(key);
+    if (log != logs_.end()) return log->second.core;
+    absl::StatusOr<std::shared_ptr<Hypercore>> core = cores_->Open(key);
+    return core.ok() ? *std::move(core) : nullptr;
+  });
+  IndexerOptions options;
+  options.base_number = record_.number;
+  WEFT_ASSIGN_OR_RETURN(indexer_,
+                        Indexer::Open(host_->storage, log_source_.get(), host_->clock,
+                                      genesis, options));
+  WEFT_RETURN_IF_ERROR(OpenWantedLogs());
+  WEFT_ASSIGN_OR_RETURN(const IndexResult result, indexer_->IndexAll());
+  WEFT_RETURN_IF_ERROR(ActOn(result));
+  for (const FeedHead& head : Heads()) told_[head.core] = head.settled;
+  if (watch_.filter) indexer_->SetChangeFilter(watch_.filter);
+  reader_.store(indexer_.get(), std::memory_order_release);
+  return absl::OkStatus();
+}
+
+void BaseNode::SetWatch(Watch watch) {
+  watch_ = std::move(watch);
+  if (indexer_) indexer_->SetChangeFilter(watch_.filter);
+}
+
+absl::Status BaseNode::Save() { return SaveBase(host_->storage, record_); }
+
+Link BaseNode::MakeLink() const {
+  Link link;
+  link.base_id = record_.base_id;
+  link.salt = record_.salt;
+  return link;
+}
+
+// --- logs ---
+
+absl::Status BaseNode::OpenLog(const CoreKey& key) {
+  if (logs_.contains(key)) return absl::OkStatus();
+  Log log;
+  if (key == record_.identity) {
+    log.core = own_;
+  } else {
+    WEFT_ASSIGN_OR_RETURN(log.core, cores_->OpenRemote(key));
+  }
+  log.observing = log.core->Observe([this, key](const CoreEvent&) { Touch(key); });
+  logs_.emplace(key, std::move(log));
+  return absl::OkStatus();
+}
+
+absl::Status BaseNode::OpenWantedLogs() {
+  const std::vector<CoreKey> wanted = indexer_->WantedLogs();
+  if (wanted.size() == logs_.size()) return absl::OkStatus();
+  for (const CoreKey& key : wanted) {
+    WEFT_RETURN_IF_ERROR(OpenLog(key));
+    Touch(key);
+  }
+  if (hooks_.wants_changed) hooks_.wants_changed();
+  return absl::OkStatus();
+}
+
+void BaseNode::Touch(const CoreKey& key) {
+  const auto log = logs_.find(key);
+  if (log == logs_.end() || log->second.touched) return;
+  log->second.touched = true;
+  touched_.push_back(key);
+  PostStep();
+}
+
+void BaseNode::PostStep() {
+  if (step_posted_) return;
+  step_posted_ = true;
+  asio::post(host_->executor, [this, alive = std::weak_ptr(alive_)] {
+    if (!alive.expired()) Step();
+  });
+}
+
+void BaseNode::Step() {
+  step_posted_ = false;
+  if (!indexer_ || !failed_.ok()) return;
+  if (const absl::Status status = IndexTouched(); !status.ok()) Fail(status);
+}
+
+absl::Status BaseNode::IndexTouched() {
+  while (!touched_.empty()) {
+    std::vector<CoreKey> touched;
+    touched.swap(touched_);
+    for (const CoreKey& key : touched) {
+      logs_.find(key)->second.touched = false;
+      WEFT_ASSIGN_OR_RETURN(const IndexResult result, indexer_->Index(key));
+      WEFT_RETURN_IF_ERROR(ActOn(result));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status BaseNode::ActOn(const IndexResult& result) {
+  if (hooks_.event) {
+    for (const CoreKey& identity : result.admitted) {
+      hooks_.event(absl::StrFormat("member %s", IdText(identity)));
+    }
+  }
+  if (watch_.tell && !result.changes.empty()) watch_.tell(result.changes);
+  WEFT_RETURN_IF_ERROR(OpenWantedLogs());
+  if (result.blocks > 0) PostSettle();
+  return absl::OkStatus();
+}
+
+void BaseNode::PostSettle() {
+  if (settle_posted_) return;
+  settle_posted_ = true;
+  asio::co_spawn(
+      host_->executor,
+      [](BaseNode* self, std::weak_ptr<bool> alive, AsyncClock* clock) -> Task<void> {
+        co_await clock->Sleep(kSettleDelay);
+        if (!alive.expired()) self->Settle();
+      }(this, alive_, host_->clock),
+      asio::detached);
+}
+
+void BaseNode::Settle() {
+  settle_posted_ = false;
+  if (!failed_.ok()) return;
+  if (const absl::Status status = cores_->Sync(); !status.ok()) return Fail(status);
+  std::vector<FeedHead> grown;
+  for (const FeedHead& head : Heads()) {
+    std::uint64_t& told = told_[head.core];
+    if (told == head.settled) continue;
+    told = head.settled;
+    grown.push_back(head);
+  }
+  if (hooks_.settled) hooks_.settled(grown);
+}
+
+void BaseNode::Fail(const absl::Status& why) {
+  failed_ = why;
+  if (hooks_.event) {
+    hooks_.event(absl::StrFormat("stopped: %s", std::string(why.message())));
+  }
+}
+
+absl::Status BaseNode::Flush() {
+  return indexer_ && failed_.ok() ? indexer_->Flush() : absl::OkStatus();
+}
+
+// --- writing ---
+
+std::uint64_t BaseNode::WallMs() const {
+  return static_cast<std::uint64_t>(host_->clock->Now() / std::chrono::milliseconds(1));
+}
+
+absl::Status BaseNode::CheckWritable() const {
+  if (!failed_.ok()) return failed_;
+  if (indexer_) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "base %s: no peer has given its genesis yet; sync with one first", name()));
+}
+
+absl::StatusOr<Committed> BaseNode::CommitLogged(const Batch& batch) {
+  WEFT_RETURN_IF_ERROR(CheckWritable());
+  WEFT_RETURN_IF_ERROR(IndexTouched());
+  std::vector<Value> values;
+  const std::vector<Mutation> mutations = ToMutations(batch, values);
+  WEFT_ASSIGN_OR_RETURN(const PreparedCommit prepared,
+                        indexer_->Prepare(record_.identity, mutations, WallMs()));
+  return AppendAndIndex(prepared);
+}
+
+absl::StatusOr<Committed> BaseNode::GrantLogged(const CoreKey& identity, GrantRole role,
+                                                std::string_view scope) {
+  WEFT_RETURN_IF_ERROR(CheckWritable());
+  WEFT_RETURN_IF_ERROR(IndexTouched());
+  GrantOp grant;
+  grant.identity = identity;
+  grant.role = role;
+  grant.scope = AsBytes(scope);
+  WEFT_ASSIGN_OR_RETURN(
+      const PreparedCommit prepared,
+      indexer_->PrepareGrants(record_.identity, {&grant, 1}, WallMs()));
+  return AppendAndIndex(prepared);
+}
+
+absl::StatusOr<Committed> BaseNode::AppendAndIndex(const PreparedCommit& prepared) {
+  std::vector<ByteView> blocks(prepared.blocks.begin(), prepared.blocks.end());
+  WEFT_ASSIGN_OR_RETURN(const std::uint64_t first,
+                        own_->Append(blocks, Durability::kLogged));
+  WEFT_CHECK(first == prepared.first_position);
+  Touch(record_.identity);
+  // The log has it: whatever fails from here on, a restart will index it.
+  if (const absl::Status status = IndexTouched(); !status.ok()) {
+    Fail(status);
+    return status;
+  }
+  Committed committed;
+  committed.writer = IdText(record_.identity);
+  committed.first_position = first;
+  for (const OpId& op : prepared.ops) committed.ops.push_back(ToOpName(op));
+  return committed;
+}
+
+void BaseNode::Synced() {
+  if (indexer_) PostSettle();
+}
+
+// --- reading ---
+
+std::vector<Member> BaseNode::Members() const {
+  std::vector<Member> members;
+  if (!indexer_) return members;
+  for (const MemberInfo& info : indexer_->Members()) {
+    Member member;
+    member.identity = IdText(info.grant->identity);
+    member.role = ToRole(info.grant->role);
+    member.scope = AsText(info.grant->scope);
+    if (!info.grant->is_genesis()) {
+      member.granted_by = IdText(info.grant->issuer);
+      member.grant = ToOpName(info.grant->id);
+    }
+    member.length = info.settled_length;
+    member.is_self = info.grant->identity == record_.identity;
+    members.push_back(std::move(member));
+  }
+  return members;
+}
+
+absl::StatusOr<RootInfo> BaseNode::Root() {
+  WEFT_RETURN_IF_ERROR(CheckWritable());
+  WEFT_ASSIGN_OR_RETURN(const Hash32 root, indexer_->Root());
+  return RootInfo{ToHex(indexer_->CurrentDigest().view()), ToHex(root.view())};
+}
+
+absl::StatusOr<Fate> BaseNode::FateOf(const OpName& op) {
+  const std::optional<OpId> id = ToOpId(op);
+  if (!id) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("op %s: the writer is not a core key", op.ToText()));
+  }
+  if (!indexer_) return Fate{};
+  WEFT_ASSIGN_OR_RETURN(const OpFate fate, indexer_->FateOf(*id));
+  return ToFate(fate);
+}
+
+BaseStatus BaseNode::Status() {
+  BaseStatus status;
+  status.name = record_.name;
+  status.base_id = ToZBase32(record_.base_id.view());
+  status.identity = IdText(record_.identity);
+  if (!indexer_) return status;
+  const std::vector<const Grant*> grants =
+      indexer_->authority().GrantsOf(record_.identity);
+  if (!grants.empty()) status.role = ToRole(grants.front()->role);
+  const IndexerStatus indexed = indexer_->Status();
+  status.writers = indexed.writers;
+  status.blocks = indexed.blocks;
+  status.keys = indexed.keys;
+  status.conflicts = indexed.conflicts;
+  status.clock_suspect = indexed.clock_suspect;
+  for (const MissingPrefix& missing : indexed.waiting) {
+    status.waiting.push_back(absl::StrFormat(
+        "writer %s waits for %s:%d%s", IdText(missing.waiting), IdText(missing.log),
+        missing.length, missing.other_branch ? " (it had seen another branch)" : ""));
+  }
+  for (const ParkedLog& parked : indexed.parked) {
+    status.parked.push_back(absl::StrFormat("writer %s from position %d: %s",
+                                            IdText(parked.writer), parked.position,
+                                            parked.reason));
+  }
+  return status;
+}
+
+absl::Status BaseNode::Verify() {
+  WEFT_RETURN_IF_ERROR(CheckWritable());
+  return indexer_->Verify();
+}
+
+std::vector<FeedHead> BaseNode::HeldLengths() const {
+  std::vector<FeedHead> held;
+  for (const auto& [key, log] : logs_) held.push_back({key, log.core->contiguous_length()});
+  return held;
+}
+
+// --- the exchange ---
+
+absl::Status BaseNode::TakeGenesis(ByteView genesis) {
+  if (indexer_) return absl::OkStatus();
+  if (BaseIdOf(genesis) != record_.base_id) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "base %s: the peer's genesis is not the one its link names", name()));
+  }
+  WEFT_ASSIGN_OR_RETURN(const struct Genesis decoded, DecodeGenesis(genesis));
+  if (IsZero(record_.identity)) {
+    record_.salt = decoded.salt;
+    const IdentityKeys keys = MakeIdentity(decoded.salt, *host_->random);
+    WEFT_ASSIGN_OR_RETURN(own_, cores_->OpenOwn(keys.manifest, keys.pair));
+    record_.identity = keys.id();
+  } else if (record_.salt != decoded.salt) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "base %s: the salt in its link is not that of its genesis", name()));
+  }
+  if (adopt_name_ && !decoded.name.empty() && adopt_name_(decoded.name)) {
+    record_.name = decoded.name;
+  }
+  record_.genesis = ToBytes(genesis);
+  WEFT_RETURN_IF_ERROR(Save());
+  WEFT_RETURN_IF_ERROR(Activate());
+  if (hooks_.genesis_known) hooks_.genesis_known();
+  return absl::OkStatus();
+}
+
+std::vector<FeedHead> BaseNode::Heads() const {
+  std::vector<FeedHead> heads;
+  if (!indexer_) return heads;
+  for (const auto& [key, length] : indexer_->Settled().lengths()) {
+    heads.push_back({key, length});
+  }
+  return heads;
+}
+
+std::optional<FeedDigest> BaseNode::Digest() const {
+  if (!indexer_) return std::nullopt;
+  const std::vector<FeedHead> heads = Heads();  // in key order
+  std::vector<TrieItem> items;
+  items.reserve(heads.size());
+  for (const FeedHead& head : heads) {
+    items.push_back({head.core.view(), FeedLeaf(head.core, head.settled)});
+  }
+  FeedDigest digest;
+  digest.feeds_root = TrieRoot(items);
+  digest.version_digest = indexer_->CurrentDigest();
+  digest.durable = !settle_posted_;
+  digest.feeds = heads.size();
+  return digest;
+}
+
+std::shared_ptr<Hypercore> BaseNode::Wanted(const CoreKey& key, std::uint64_t settled) {
+  const auto log = logs_.find(key);
+  if (log == logs_.end() || log->second.core->contiguous_length() >= settled ||
+      key == record_.identity) {
+    return nullptr;
+  }
+  return log->second.core;
+}
+
+}  // namespace weft

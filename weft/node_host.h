@@ -1,0 +1,20 @@
+// The world as a store sees it: the strand everything runs on, and the four seams.
+
+#pragma once
+
+#include <asio/any_io_executor.hpp>
+
+#include "engine/async_host.h"
+#include "engine/storage.h"
+
+namespace weft {
+
+struct NodeHost {
+  asio::any_io_executor executor;  // the strand
+  Storage* storage = nullptr;      // none of these is owned
+  AsyncClock* clock = nullptr;
+  Random* random = nullptr;
+  Network* network = nullptr;
+};
+
+}  // namespace weft
