@@ -47,6 +47,11 @@ absl::Status ParseParameter(std::string_view link, std::string_view parameter,
                     absl::StrFormat("address \"%s\" is not host:port", Shown(address)));
     }
     result.addresses.emplace_back(address);
+  } else if (parameter.starts_with("s=")) {
+    if (result.salt.has_value()) return Refuse(link, "two salts");
+    WEFT_ASSIGN_OR_RETURN(const Bytes salt,
+                          ParseKey(link, "salt", parameter.substr(2)));
+    result.salt = Salt::From(salt);
   } else if (parameter.starts_with("i=")) {
     if (result.invite_secret.has_value()) return Refuse(link, "two invite secrets");
     WEFT_ASSIGN_OR_RETURN(const Bytes secret,
@@ -85,6 +90,10 @@ std::string ToText(const Link& link) {
   char separator = '?';
   for (const std::string& address : link.addresses) {
     text += separator + ("a=" + address);
+    separator = '&';
+  }
+  if (link.salt.has_value()) {
+    text += separator + ("s=" + ToZBase32(link.salt->view()));
     separator = '&';
   }
   if (link.invite_secret.has_value()) {
