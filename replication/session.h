@@ -11,6 +11,7 @@
 
 #pragma once
 
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -89,6 +90,10 @@ class SessionObserver {
   virtual void OnForkRefused(Session&, Hypercore&, std::uint64_t fork) {}
   // DATA_LOSS or INVALID_ARGUMENT: a proof was wrong; the channel is closed and barred.
   virtual void OnFault(Session&, Hypercore&, const absl::Status&) {}
+  // A message of a named extension on the core's channel: a hint, nothing more.
+  virtual void OnExtension(Session&, Hypercore&, std::string_view name, ByteView payload) {
+    (void)name, (void)payload;
+  }
   // The last call. OK if the peer or we ended it in order.
   virtual void OnClosed(Session&, const absl::Status&) {}
 };
@@ -137,6 +142,10 @@ class Session : public std::enable_shared_from_this<Session> {
   const PublicKey& remote_static_key() const;
   std::string peer() const { return wire_->peer(); }
 
+  // Sends a message of a named extension, at most 64 KiB with its name. Reaches nobody
+  // while the core's channel is not open on both sides.
+  void SendExtension(const CoreKey& key, std::string_view name, ByteView payload);
+
   // What the peer said of the core; nullopt without an open channel.
   std::optional<RemoteCore> Remote(const CoreKey& key) const;
   // True if OnLevel was told and nothing new was announced since.
@@ -153,17 +162,24 @@ class Session : public std::enable_shared_from_this<Session> {
   static Task<void> Heartbeat(std::shared_ptr<Session> self);
   static Task<void> Deadline(std::shared_ptr<Session> self);
   absl::Status OnReady();
-  bool Accept(ByteView id);
-  void OpenChannel(const DiscoveryKey& id, const std::shared_ptr<Hypercore>& core);
+  bool Accept(ByteView id, ByteView handshake);
+  void OpenChannel(const DiscoveryKey& id, const std::shared_ptr<Hypercore>& core,
+                   const Download& mode);
+  void Reopen();
   void StartWriting();
   void End(const absl::Status& why);
 
   // For CoreChannel.
   void ScheduleWork(const std::shared_ptr<CoreChannel>& channel);
-  void Work();
+  // How many requests the channel may add; if none, it is called when there is room.
+  std::size_t TakeInFlight(const std::shared_ptr<CoreChannel>& channel);
   void Bar(CoreChannel& channel, const absl::Status& why);
   void Drop(CoreChannel& channel, bool refused);
   bool output_full() const;
+  void Work();
+  void PostWork();
+  absl::Status WorkOn(const std::shared_ptr<CoreChannel>& channel);
+  bool RefuseOpen();
 
   struct Wanted {
     std::shared_ptr<Hypercore> core;
@@ -181,18 +197,21 @@ class Session : public std::enable_shared_from_this<Session> {
   std::map<DiscoveryKey, Wanted> wanted_;
   std::map<DiscoveryKey, std::shared_ptr<CoreChannel>> channels_;
   std::set<DiscoveryKey> barred_;
-  std::vector<std::shared_ptr<CoreChannel>> work_;  // in turn, each once
+  std::deque<DiscoveryKey> to_open_;
+  std::set<DiscoveryKey> lost_;  // closed by the peer while we wanted them
+  std::deque<std::shared_ptr<CoreChannel>> work_;     // in turn, each once
+  std::vector<std::shared_ptr<CoreChannel>> blocked_;  // until output has gone out
+  std::vector<std::shared_ptr<CoreChannel>> starved_;  // until answers have come
   bool work_posted_ = false;
-  std::size_t in_flight_ = 0;         // our requests that are not answered
-  std::size_t queued_requests_ = 0;   // the peer's that are not answered
+  std::size_t in_flight_ = 0;  // our requests that are not answered
   std::size_t faulty_feeds_ = 0;
   std::uint64_t refused_opens_ = 0;
   Nanos refused_since_{};
+  Nanos last_read_{};
 
   Bytes out_;  // sealed and not handed to the wire
   bool writing_ = false;
   bool wrote_since_beat_ = false;
-  bool read_since_beat_ = false;
   bool closed_ = false;
   bool ended_ = false;
   absl::Status why_;

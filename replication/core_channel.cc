@@ -1,0 +1,358 @@
+#include "replication/core_channel.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "engine/check.h"
+#include "engine/flat_tree.h"
+#include "replication/verdict.h"
+
+namespace weft {
+namespace {
+
+constexpr std::uint64_t kWantWindowBlocks = 2097152;
+constexpr std::size_t kExtensionBytesMax = 64 * 1024;
+constexpr Nanos kPatience = std::chrono::seconds(10);
+// A connection that brings other data gets longer for each single core.
+constexpr Nanos kPatienceWhileReceiving = std::chrono::seconds(60);
+constexpr Nanos kStallPause = std::chrono::seconds(30);
+
+}  // namespace
+
+CoreChannel::CoreChannel(Session* session, std::shared_ptr<Hypercore> core,
+                         std::shared_ptr<DownloadScheduler> scheduler)
+    : session_(session),
+      core_(std::move(core)),
+      scheduler_(std::move(scheduler)),
+      downloader_(core_, scheduler_),
+      uploader_(core_.get()),
+      announcer_(core_.get()),
+      known_fork_(core_->fork()) {
+  send_ = [this](CoreMessage type, ByteView body) {
+    if (channel_ != nullptr) channel_->Send(static_cast<std::uint64_t>(type), body);
+  };
+}
+
+CoreChannel::~CoreChannel() { Detach(); }
+
+absl::Status CoreChannel::Open(const Download& mode) {
+  downloader_.SetMode(mode);
+  Protomux& mux = session_->mux();
+  CoreHandshake handshake;
+  handshake.seeks = true;
+  handshake.capability =
+      Capability(mux.handshake_hash(), mux.is_initiator(), core_->key());
+  Bytes body;
+  Encode(handshake, &body);
+  WEFT_ASSIGN_OR_RETURN(channel_,
+                        mux.Open(kHypercoreProtocol, core_->discovery_key().view(), body,
+                                 shared_from_this()));
+  observing_ = core_->Observe([this](const CoreEvent& event) { OnCoreEvent(event); });
+  scheduler_peer_ = scheduler_->AddPeer([this] {
+    if (session_ != nullptr) session_->ScheduleWork(shared_from_this());
+  });
+  return absl::OkStatus();
+}
+
+// From here on nothing of the channel calls the session or the core's observers.
+void CoreChannel::Detach() {
+  if (session_ != nullptr && downloader_.in_flight() > 0) {
+    session_->in_flight_ -= downloader_.in_flight();
+  }
+  session_ = nullptr;
+  channel_ = nullptr;
+  open_ = false;
+  observing_.reset();
+  if (scheduler_peer_ != 0) scheduler_->RemovePeer(std::exchange(scheduler_peer_, 0));
+}
+
+void CoreChannel::Close() {
+  MuxChannel* channel = channel_;
+  Detach();
+  if (channel != nullptr) channel->Close();
+}
+
+void CoreChannel::SetMode(const Download& mode) {
+  if (downloader_.mode() == mode) return;
+  downloader_.SetMode(mode);
+  level_ = false;
+  sync_due_ = open_;
+  session_->ScheduleWork(shared_from_this());
+}
+
+RemoteCore CoreChannel::Remote() const {
+  return {remote_.length(), remote_.fork(),
+          std::min(remote_.contiguous_length(), remote_.length()),
+          remote_.acked_length()};
+}
+
+std::uint64_t CoreChannel::visible_length() const {
+  return core_->writable() ? std::min(core_->durable_length(), core_->length())
+                           : core_->length();
+}
+
+absl::Status CoreChannel::OnOpen(MuxChannel&, ByteView handshake) {
+  WEFT_ASSIGN_OR_RETURN(const CoreHandshake theirs, DecodeCoreHandshake(handshake));
+  const Protomux& mux = session_->mux();
+  if (theirs.capability !=
+      Capability(mux.handshake_hash(), !mux.is_initiator(), core_->key())) {
+    return absl::InvalidArgumentError("the peer does not know the key of a core");
+  }
+  open_ = true;
+  SendSync();
+  announcer_.Open(visible_length(), send_);
+  session_->ScheduleWork(shared_from_this());
+  if (session_->options_.observer != nullptr) {
+    session_->options_.observer->OnCoreOpen(*session_, *core_);
+  }
+  return absl::OkStatus();
+}
+
+void CoreChannel::OnClose(MuxChannel&, bool refused) {
+  Session* session = session_;
+  channel_ = nullptr;
+  if (session != nullptr) session->Drop(*this, refused);
+}
+
+absl::Status CoreChannel::OnMessage(MuxChannel&, std::uint64_t type, ByteView body) {
+  if (session_ == nullptr) return absl::OkStatus();
+  session_->ScheduleWork(shared_from_this());
+  const Nanos now = session_->options_.clock->Steady();
+  switch (static_cast<CoreMessage>(type)) {
+    case CoreMessage::kSync:
+      return OnSync(body);
+    case CoreMessage::kRequest: {
+      WEFT_ASSIGN_OR_RETURN(const RequestMessage request, DecodeRequest(body));
+      return uploader_.Add(request);
+    }
+    case CoreMessage::kCancel: {
+      WEFT_ASSIGN_OR_RETURN(const std::uint64_t request_id, DecodeCancel(body));
+      uploader_.Cancel(request_id);
+      return absl::OkStatus();
+    }
+    case CoreMessage::kData: {
+      WEFT_ASSIGN_OR_RETURN(DataMessage data, DecodeData(body));
+      const absl::Status fit = downloader_.OnData(std::move(data), remote_, now);
+      if (!fit.ok()) session_->Bar(*this, fit);
+      return absl::OkStatus();
+    }
+    case CoreMessage::kNoData: {
+      WEFT_ASSIGN_OR_RETURN(const NoDataMessage message, DecodeNoData(body));
+      downloader_.OnNoData(message, remote_);
+      return absl::OkStatus();
+    }
+    case CoreMessage::kWant: {
+      WEFT_ASSIGN_OR_RETURN(const WantMessage want, DecodeWant(body));
+      announcer_.OnWant(want);
+      return absl::OkStatus();
+    }
+    case CoreMessage::kUnwant: {
+      WEFT_ASSIGN_OR_RETURN(const WantMessage want, DecodeWant(body));
+      announcer_.OnUnwant(want);
+      return absl::OkStatus();
+    }
+    case CoreMessage::kBitfield: {
+      WEFT_ASSIGN_OR_RETURN(const BitfieldMessage bits, DecodeBitfield(body));
+      window_pending_ = false;
+      if (remote_.OnBitfield(bits, core_->length())) TellRemote();
+      return absl::OkStatus();
+    }
+    case CoreMessage::kRange: {
+      WEFT_ASSIGN_OR_RETURN(const RangeMessage range, DecodeRange(body));
+      window_pending_ = false;
+      if (remote_.OnRange(range, core_->length())) TellRemote();
+      return absl::OkStatus();
+    }
+    case CoreMessage::kExtension:
+      return OnExtension(body);
+    default:
+      return absl::OkStatus();
+  }
+}
+
+absl::Status CoreChannel::OnSync(ByteView body) {
+  WEFT_ASSIGN_OR_RETURN(const SyncMessage sync, DecodeSync(body));
+  const bool longer = sync.length > remote_.length() || sync.fork != remote_.fork();
+  remote_.OnSync(sync, core_->fork());
+  downloader_.OnRemoteSync();
+  if (longer) fork_told_ = false;
+  if (!sync.downloading && !downloader_.interested()) {
+    // Neither side expects anything any more.
+    Session* session = session_;
+    Close();
+    session->Drop(*this, /*refused=*/false);
+    return absl::OkStatus();
+  }
+  // The echo of its length is what lets a peer behind us ask for an upgrade.
+  if (sync.fork == core_->fork() && visible_length() > sync.length) sync_due_ = true;
+  TellRemote();
+  return absl::OkStatus();
+}
+
+absl::Status CoreChannel::OnExtension(ByteView body) {
+  WEFT_ASSIGN_OR_RETURN(const ExtensionMessage message, DecodeExtension(body));
+  if (message.name.size() + message.payload.size() > kExtensionBytesMax) {
+    return absl::OkStatus();
+  }
+  if (!message.name.empty()) extension_received_ = std::string(message.name);
+  if (session_->options_.observer != nullptr && !extension_received_.empty()) {
+    const std::string name = extension_received_;
+    session_->options_.observer->OnExtension(*session_, *core_, name, message.payload);
+  }
+  return absl::OkStatus();
+}
+
+void CoreChannel::SendExtension(std::string_view name, ByteView payload) {
+  if (!open_ || name.empty() || name.size() + payload.size() > kExtensionBytesMax) return;
+  scratch_.clear();
+  Encode(ExtensionMessage{name == extension_sent_ ? std::string_view() : name, payload},
+         &scratch_);
+  extension_sent_ = std::string(name);
+  send_(CoreMessage::kExtension, scratch_);
+}
+
+void CoreChannel::TellRemote() {
+  if (session_->options_.observer != nullptr) {
+    session_->options_.observer->OnRemote(*session_, *core_, Remote());
+  }
+}
+
+void CoreChannel::OnCoreEvent(const CoreEvent& event) {
+  switch (event.kind) {
+    case CoreEvent::Kind::kLength:
+      if (core_->fork() != known_fork_) {
+        known_fork_ = core_->fork();
+        downloader_.OnForkChange();
+      }
+      sync_due_ = true;
+      break;
+    case CoreEvent::Kind::kBlocks:
+      announcer_.OnBlocks({event.from, event.to});
+      break;
+    case CoreEvent::Kind::kCleared:
+      announcer_.OnCleared({event.from, event.to});
+      break;
+    case CoreEvent::Kind::kDurable:
+      sync_due_ = true;
+      uploader_.Resume();
+      break;
+  }
+  if (open_) session_->ScheduleWork(shared_from_this());
+}
+
+bool CoreChannel::CanUpgrade() const {
+  const std::uint64_t theirs = remote_.length();
+  if (!remote_.synced() || theirs == 0) return true;
+  if (remote_.fork() != core_->fork() || theirs >= visible_length()) return false;
+  for (const std::uint64_t root : flat_tree::FullRoots(theirs)) {
+    if (!core_->HasNode(root)) return false;
+  }
+  return true;
+}
+
+void CoreChannel::SendSync() {
+  sync_due_ = false;
+  SyncMessage sync;
+  sync.fork = core_->fork();
+  sync.length = visible_length();
+  sync.remote_length = remote_.fork() == core_->fork() ? remote_.length() : 0;
+  sync.can_upgrade = CanUpgrade();
+  sync.uploading = true;
+  sync.downloading = downloader_.interested();
+  sync.has_manifest = core_->manifest().has_value() && !core_->manifest()->compat;
+  scratch_.clear();
+  Encode(sync, &scratch_);
+  send_(CoreMessage::kSync, scratch_);
+}
+
+absl::StatusOr<bool> CoreChannel::Work() {
+  if (!open_) return false;
+  bool more = false;
+  WEFT_RETURN_IF_ERROR(ApplyAnswers(&more));
+  if (!open_) return false;  // barred on the way
+  if (sync_due_) SendSync();
+  if (announcer_.has_work() && !session_->output_full()) {
+    announcer_.Flush(visible_length(), remote_, send_);
+  }
+  AskForMore();
+  if (uploader_.has_work()) {
+    const auto room = [this] { return !session_->output_full(); };
+    WEFT_RETURN_IF_ERROR(uploader_.Serve(visible_length(), room, send_));
+  }
+  CheckLevel();
+  if (!open_) return false;
+  return more || (!session_->output_full() &&
+                  (uploader_.has_work() || announcer_.has_work()));
+}
+
+absl::Status CoreChannel::ApplyAnswers(bool* more) {
+  const bool allow_fork = session_->options_.cores->AllowFork(*core_);
+  WEFT_ASSIGN_OR_RETURN(const Downloader::Applied applied, downloader_.Apply(allow_fork));
+  *more = applied.more;
+  session_->in_flight_ -= applied.settled;
+  if (!applied.fault.ok()) {
+    session_->Bar(*this, applied.fault);
+    return absl::OkStatus();
+  }
+  if (applied.upgraded_from && session_->options_.observer != nullptr) {
+    session_->options_.observer->OnUpgraded(*session_, *core_, *applied.upgraded_from);
+  }
+  if (applied.settled > 0) scheduler_->Wake();
+  return absl::OkStatus();
+}
+
+void CoreChannel::AskForMore() {
+  const Nanos now = session_->options_.clock->Steady();
+  if (now < stalled_until_ && scheduler_->peer_count() > 1) return;
+  const bool allow_fork = session_->options_.cores->AllowFork(*core_);
+  if (remote_.synced() && remote_.fork() > core_->fork() && !allow_fork && !fork_told_) {
+    fork_told_ = true;
+    if (session_->options_.observer != nullptr) {
+      session_->options_.observer->OnForkRefused(*session_, *core_, remote_.fork());
+    }
+    if (!open_) return;
+  }
+  const std::size_t budget = session_->TakeInFlight(shared_from_this());
+  const std::size_t sent = downloader_.Request(remote_, budget, allow_fork, now, send_);
+  session_->in_flight_ += sent;
+  if (sent == 0) AskForWindows();
+}
+
+// A sparse peer tells only those of its blocks that lie in a window we asked for.
+void CoreChannel::AskForWindows() {
+  if (!downloader_.interested() || window_pending_ || !remote_.synced()) return;
+  std::uint64_t from = 0;
+  while (const auto start = downloader_.UnknownWindow(remote_, from)) {
+    from = *start + kWantWindowBlocks;
+    if (!windows_asked_.insert(*start).second) continue;
+    scratch_.clear();
+    Encode(WantMessage{*start, kWantWindowBlocks, false}, &scratch_);
+    send_(CoreMessage::kWant, scratch_);
+    window_pending_ = true;
+    return;
+  }
+}
+
+void CoreChannel::CheckLevel() {
+  const bool level = !window_pending_ && downloader_.IsLevel(remote_);
+  if (level == level_) return;
+  level_ = level;
+  if (!level) return;
+  if (downloader_.interested() && !downloader_.mode().live) {
+    downloader_.MarkDone();
+    SendSync();
+  }
+  if (session_->options_.observer != nullptr) {
+    session_->options_.observer->OnLevel(*session_, *core_);
+  }
+}
+
+void CoreChannel::OnBeat(Nanos now, bool session_receives) {
+  window_pending_ = false;
+  const std::size_t expired = downloader_.Expire(
+      now, session_receives ? kPatienceWhileReceiving : kPatience, send_);
+  if (expired > 0) stalled_until_ = now + kStallPause;
+  session_->ScheduleWork(shared_from_this());
+}
+
+}  // namespace weft

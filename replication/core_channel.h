@@ -1,0 +1,104 @@
+// One core with one peer: who has what, and who asks whom.
+//
+// The channel keeps both sides' state in step (sync), and hands the rest on: what we
+// ask for to a Downloader, what the peer asks for to an Uploader, what we tell of our
+// blocks to an Announcer. Messages only note what is to be done; the work is done in
+// bounded steps that the session hands out in turn, so that no core and no peer keeps
+// the event loop.
+// Source: the wire specification, parts 6 and 8.
+
+#pragma once
+
+#include <memory>
+#include <set>
+
+#include "replication/announcer.h"
+#include "replication/downloader.h"
+#include "replication/protomux.h"
+#include "replication/remote_state.h"
+#include "replication/session.h"
+#include "replication/uploader.h"
+
+namespace weft {
+
+class CoreChannel final : public ChannelHandler,
+                          public std::enable_shared_from_this<CoreChannel> {
+ public:
+  // `session` owns the channel and outlives its use. Call Open next.
+  CoreChannel(Session* session, std::shared_ptr<Hypercore> core,
+              std::shared_ptr<DownloadScheduler> scheduler);
+  ~CoreChannel() override;
+
+  // Opens our side on the session's mux.
+  absl::Status Open(const Download& mode);
+  // Ends the channel on both sides, without a word to the observer.
+  void Close();
+
+  Hypercore& core() { return *core_; }
+  const std::shared_ptr<Hypercore>& shared_core() const { return core_; }
+  bool is_open() const { return open_; }
+  bool is_level() const { return level_; }
+  RemoteCore Remote() const;
+  // The channel carries something, or may soon.
+  bool interested() const { return downloader_.interested(); }
+
+  void SetMode(const Download& mode);
+  void SendExtension(std::string_view name, ByteView payload);
+
+  // One bounded step. True if there is more to do at once.
+  absl::StatusOr<bool> Work();
+  // Waits only for room in the output.
+  bool blocked() const { return uploader_.has_work(); }
+  // Every few seconds: gives up on answers that do not come.
+  void OnBeat(Nanos now, bool session_receives);
+
+  // Kept by the session: the channel stands in its queue of work, or of those that
+  // wait for others' requests to end.
+  bool queued = false;
+  bool starved = false;
+
+  absl::Status OnOpen(MuxChannel& channel, ByteView handshake) override;
+  absl::Status OnMessage(MuxChannel& channel, std::uint64_t type, ByteView body) override;
+  void OnClose(MuxChannel& channel, bool refused) override;
+
+ private:
+  void OnCoreEvent(const CoreEvent& event);
+  absl::Status OnSync(ByteView body);
+  absl::Status OnExtension(ByteView body);
+  void TellRemote();
+  void SendSync();
+  bool CanUpgrade() const;
+  // The length others may hear of: what is durable, for a core of our own.
+  std::uint64_t visible_length() const;
+  absl::Status ApplyAnswers(bool* more);
+  void AskForMore();
+  void AskForWindows();
+  void CheckLevel();
+  void Detach();
+
+  Session* session_;  // not owned; null once the channel is over
+  std::shared_ptr<Hypercore> core_;
+  std::shared_ptr<DownloadScheduler> scheduler_;
+  MuxChannel* channel_ = nullptr;  // owned by the mux; null once closed
+  SendMessage send_;
+  std::shared_ptr<void> observing_;
+  std::uint64_t scheduler_peer_ = 0;
+
+  RemoteState remote_;
+  Downloader downloader_;
+  Uploader uploader_;
+  Announcer announcer_;
+  std::set<std::uint64_t> windows_asked_;  // wants sent, by start
+  bool window_pending_ = false;            // one of them is not answered
+  std::uint64_t known_fork_ = 0;
+  bool open_ = false;
+  bool sync_due_ = false;
+  bool level_ = false;
+  bool fork_told_ = false;
+  Nanos stalled_until_{};
+  std::string extension_sent_;
+  std::string extension_received_;
+  Bytes scratch_;
+};
+
+}  // namespace weft

@@ -1,0 +1,126 @@
+// What we ask one peer for of one core, and what we do with the answers.
+//
+// Requests go out ahead of their answers, by hundreds, in the order of the blocks. A
+// request says how many nodes of the tree we lack, and here that counts as known what
+// answers still to come will bring; so answers are applied in the order of their
+// requests, whatever order they arrive in. If an earlier one fails, those that relied
+// on it are asked for again, and nobody is blamed. No input or output: messages go to
+// `send`.
+//
+// Not thread-safe: lives on the strand of the core.
+
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "engine/hypercore.h"
+#include "replication/download_scheduler.h"
+#include "replication/hypercore_messages.h"
+#include "replication/remote_state.h"
+
+namespace weft {
+
+using SendMessage = std::function<void(CoreMessage type, ByteView body)>;
+
+class Downloader {
+ public:
+  Downloader(std::shared_ptr<Hypercore> core, std::shared_ptr<DownloadScheduler> scheduler);
+  // Gives back everything that was asked for.
+  ~Downloader();
+  Downloader(const Downloader&) = delete;
+  Downloader& operator=(const Downloader&) = delete;
+
+  void SetMode(const Download& mode);
+  const Download& mode() const { return mode_; }
+  // Whether the peer should keep telling us of this core.
+  bool interested() const { return mode_.kind != Download::Kind::kNone && !done_; }
+
+  // Asks for as much as the peer has, we lack and the limits allow, at most `budget`
+  // requests. Returns how many it sent.
+  std::size_t Request(RemoteState& remote, std::size_t budget, bool allow_fork, Nanos now,
+                      const SendMessage& send);
+
+  // INVALID_ARGUMENT  the answer is not what was asked for
+  absl::Status OnData(DataMessage message, RemoteState& remote, Nanos now);
+  void OnNoData(const NoDataMessage& message, RemoteState& remote);
+
+  struct Applied {
+    std::size_t settled = 0;     // requests that are over
+    absl::Status fault;          // the first proof that condemns the peer
+    std::optional<std::uint64_t> upgraded_from;
+    bool more = false;           // further answers wait to be applied
+  };
+  // Applies the answers that are next in order, a bounded number at once.
+  // The status is an error of the disk.
+  absl::StatusOr<Applied> Apply(bool allow_fork);
+
+  // Nothing came for `patience`: cancels everything. Returns how many requests ended.
+  std::size_t Expire(Nanos now, Nanos patience, const SendMessage& send);
+  // Our copy changed its fork: no answer on the way can be held against the peer.
+  void OnForkChange();
+  // The peer told a new state: what it refused may be asked again.
+  void OnRemoteSync() { upgrade_refused_ = false; }
+
+  // We hold, at the peer's length, every block we want and it has.
+  bool IsLevel(const RemoteState& remote) const;
+  // Ends a download that is not live once it is level.
+  void MarkDone() { done_ = done_ || !mode_.live; }
+  // The start of a window of which we want blocks and know nothing of the peer's,
+  // at or after `from`.
+  std::optional<std::uint64_t> UnknownWindow(const RemoteState& remote,
+                                             std::uint64_t from) const;
+
+  std::size_t in_flight() const { return outstanding_.size(); }
+
+ private:
+  struct Outstanding {
+    enum class State : std::uint8_t { kWaiting, kAnswered, kFailed };
+    State state = State::kWaiting;
+    bool upgrade = false;
+    bool hopeful = false;  // relies on answers that had not come
+    std::optional<std::uint64_t> block_index;
+    std::uint64_t fork = 0;
+    Nanos sent_at{};
+    Proof proof;
+  };
+  struct Path {
+    std::uint64_t nodes = 0;
+    bool hopeful = false;
+  };
+
+  bool NeedsUpgrade(const RemoteState& remote) const;
+  void RequestUpgrade(const RemoteState& remote, std::uint64_t start, Nanos now,
+                      const SendMessage& send);
+  std::size_t RequestBlocks(RemoteState& remote, std::size_t budget, Nanos now,
+                            const SendMessage& send);
+  void Send(RequestMessage message, bool hopeful, Nanos now, const SendMessage& send);
+  Path PathOf(std::uint64_t block_index) const;
+  // The length we shall have once the upgrade on the way is applied.
+  std::uint64_t ExpectedLength() const;
+  std::size_t Window() const;
+  std::vector<BlockRange> Targets(std::uint64_t length) const;
+  void Settle(const Outstanding& request);
+  void Judge(const Outstanding& request, const absl::Status& status, Applied* applied);
+  Outstanding* Find(std::uint64_t request_id);
+
+  std::shared_ptr<Hypercore> core_;
+  std::shared_ptr<DownloadScheduler> scheduler_;
+  Download mode_;
+  bool done_ = false;
+  std::deque<Outstanding> outstanding_;  // in the order of their ids
+  std::uint64_t first_id_ = 1;           // of outstanding_.front()
+  Bitfield asked_;                       // blocks in outstanding_
+  bool upgrade_asked_ = false;
+  std::uint64_t upgrade_to_ = 0;
+  bool upgrade_refused_ = false;
+  Nanos last_answer_{};
+  std::size_t exact_requests_ = 0;  // that many to come rely on nothing
+  std::size_t no_data_run_ = 0;     // refusals without an answer between
+  std::size_t retry_run_ = 0;
+  Bytes scratch_;
+};
+
+}  // namespace weft

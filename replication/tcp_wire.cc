@@ -1,0 +1,173 @@
+#include "replication/tcp_wire.h"
+
+#include <charconv>
+
+#include <asio/connect.hpp>
+#include <asio/ip/tcp.hpp>
+#include <asio/redirect_error.hpp>
+#include <asio/use_awaitable.hpp>
+#include <asio/write.hpp>
+
+#include "absl/strings/str_format.h"
+
+namespace weft {
+namespace {
+
+using asio::ip::tcp;
+
+constexpr std::size_t kReadBytes = 256 * 1024;
+
+absl::Status Unavailable(const std::string& whom, const asio::error_code& error) {
+  return absl::UnavailableError(absl::StrFormat("%s: %s", whom, error.message()));
+}
+
+std::string Text(const tcp::endpoint& endpoint) {
+  const std::string host = endpoint.address().to_string();
+  return absl::StrFormat(endpoint.address().is_v6() ? "[%s]:%d" : "%s:%d", host,
+                         endpoint.port());
+}
+
+class TcpWire final : public Wire {
+ public:
+  explicit TcpWire(tcp::socket socket) : socket_(std::move(socket)) {
+    asio::error_code ignored;
+    socket_.set_option(tcp::no_delay(true), ignored);
+    peer_ = Text(socket_.remote_endpoint(ignored));
+  }
+
+  Task<absl::StatusOr<Bytes>> Read() override {
+    asio::error_code error;
+    buffer_.resize(kReadBytes);
+    const std::size_t size = co_await socket_.async_read_some(
+        asio::buffer(buffer_), asio::redirect_error(asio::use_awaitable, error));
+    if (error == asio::error::eof) co_return Bytes();
+    if (error) co_return Unavailable(peer_, error);
+    co_return Bytes(buffer_.begin(),
+                    buffer_.begin() + static_cast<std::ptrdiff_t>(size));
+  }
+
+  Task<absl::Status> Write(Bytes bytes) override {
+    asio::error_code error;
+    co_await asio::async_write(socket_, asio::buffer(bytes),
+                               asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return Unavailable(peer_, error);
+    co_return absl::OkStatus();
+  }
+
+  void Close() override {
+    asio::error_code ignored;
+    socket_.shutdown(tcp::socket::shutdown_both, ignored);
+    socket_.close(ignored);
+  }
+
+  std::string peer() const override { return peer_; }
+
+ private:
+  tcp::socket socket_;
+  std::string peer_;
+  Bytes buffer_;
+};
+
+class TcpListener final : public Listener {
+ public:
+  explicit TcpListener(tcp::acceptor acceptor) : acceptor_(std::move(acceptor)) {
+    asio::error_code ignored;
+    address_ = Text(acceptor_.local_endpoint(ignored));
+  }
+
+  Task<absl::StatusOr<std::unique_ptr<Wire>>> Accept() override {
+    asio::error_code error;
+    tcp::socket socket = co_await acceptor_.async_accept(
+        asio::redirect_error(asio::use_awaitable, error));
+    if (error == asio::error::operation_aborted ||
+        error == asio::error::bad_descriptor) {
+      co_return absl::CancelledError("the listener was closed");
+    }
+    if (error) co_return Unavailable(address_, error);
+    co_return std::unique_ptr<Wire>(std::make_unique<TcpWire>(std::move(socket)));
+  }
+
+  void Close() override {
+    asio::error_code ignored;
+    acceptor_.close(ignored);
+  }
+
+  std::string address() const override { return address_; }
+
+ private:
+  tcp::acceptor acceptor_;
+  std::string address_;
+};
+
+}  // namespace
+
+absl::StatusOr<HostPort> ParseAddress(std::string_view address) {
+  const auto bad = [address] {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("\"%s\" is not an address like host:4000", address));
+  };
+  const std::size_t colon = address.rfind(':');
+  if (colon == std::string_view::npos || colon == 0) return bad();
+  HostPort result;
+  std::string_view host = address.substr(0, colon);
+  if (host.front() == '[') {
+    if (host.size() < 3 || host.back() != ']') return bad();
+    host = host.substr(1, host.size() - 2);
+  } else if (host.find(':') != std::string_view::npos) {
+    return bad();
+  }
+  const std::string_view port = address.substr(colon + 1);
+  const auto parsed =
+      std::from_chars(port.data(), port.data() + port.size(), result.port);
+  if (parsed.ec != std::errc() || parsed.ptr != port.data() + port.size()) return bad();
+  result.host = std::string(host);
+  return result;
+}
+
+Task<absl::StatusOr<std::unique_ptr<Wire>>> TcpNetwork::Dial(std::string address) {
+  const absl::StatusOr<HostPort> target = ParseAddress(address);
+  if (!target.ok()) co_return target.status();
+  if (target->port == 0) {
+    co_return absl::InvalidArgumentError(
+        absl::StrFormat("\"%s\": port 0 can only be listened on", address));
+  }
+  asio::error_code error;
+  tcp::socket socket(executor_);
+  const auto numeric = asio::ip::make_address(target->host, error);
+  if (!error) {
+    co_await socket.async_connect(tcp::endpoint(numeric, target->port),
+                                  asio::redirect_error(asio::use_awaitable, error));
+  } else {
+    tcp::resolver resolver(executor_);
+    const auto found = co_await resolver.async_resolve(
+        target->host, std::to_string(target->port),
+        asio::redirect_error(asio::use_awaitable, error));
+    if (error) co_return Unavailable(address, error);
+    co_await asio::async_connect(socket, found,
+                                 asio::redirect_error(asio::use_awaitable, error));
+  }
+  if (error) co_return Unavailable(address, error);
+  co_return std::unique_ptr<Wire>(std::make_unique<TcpWire>(std::move(socket)));
+}
+
+absl::StatusOr<std::unique_ptr<Listener>> TcpNetwork::Listen(std::string address) {
+  WEFT_ASSIGN_OR_RETURN(const HostPort target, ParseAddress(address));
+  asio::error_code error;
+  auto numeric = asio::ip::make_address(target.host, error);
+  if (error) {
+    tcp::resolver resolver(executor_);
+    const auto found = resolver.resolve(target.host, std::to_string(target.port), error);
+    if (error || found.empty()) return Unavailable(address, error);
+    numeric = found.begin()->endpoint().address();
+  }
+  const tcp::endpoint endpoint(numeric, target.port);
+  tcp::acceptor acceptor(executor_);
+  acceptor.open(endpoint.protocol(), error);
+  if (!error) acceptor.set_option(tcp::acceptor::reuse_address(true), error);
+  if (!error) acceptor.bind(endpoint, error);
+  if (!error) acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (error) return Unavailable(address, error);
+  return std::unique_ptr<Listener>(std::make_unique<TcpListener>(std::move(acceptor)));
+}
+
+}  // namespace weft
