@@ -27,28 +27,29 @@ using Waker = absl::AnyInvocable<void()>;
 // later than the caller lives, and more than once, and then does nothing. Throws
 // asio's operation_aborted if cancelled.
 inline Task<void> Suspend(absl::AnyInvocable<void(Waker)> park) {
+  // Named, because g++ 12 destroys a temporary closure of a co_await twice.
+  auto initiate = [&park](auto handler) {
+    auto executor = asio::get_associated_executor(handler);
+    auto slot = asio::get_associated_cancellation_slot(handler);
+    using Handler = decltype(handler);
+    auto parked = std::make_shared<std::optional<Handler>>(std::move(handler));
+    auto finish = [executor, parked](asio::error_code error) {
+      if (!parked->has_value()) return;
+      Handler taken = std::move(**parked);
+      parked->reset();
+      asio::post(executor, [taken = std::move(taken), error]() mutable {
+        std::move(taken)(error);
+      });
+    };
+    if (slot.is_connected()) {
+      slot.assign([finish](asio::cancellation_type) {
+        finish(asio::error::operation_aborted);
+      });
+    }
+    park([finish] { finish({}); });
+  };
   co_await asio::async_initiate<const asio::use_awaitable_t<>, void(asio::error_code)>(
-      [park = std::move(park)](auto handler) mutable {
-        auto executor = asio::get_associated_executor(handler);
-        auto slot = asio::get_associated_cancellation_slot(handler);
-        using Handler = decltype(handler);
-        auto parked = std::make_shared<std::optional<Handler>>(std::move(handler));
-        auto finish = [executor, parked](asio::error_code error) {
-          if (!parked->has_value()) return;
-          Handler taken = std::move(**parked);
-          parked->reset();
-          asio::post(executor, [taken = std::move(taken), error]() mutable {
-            std::move(taken)(error);
-          });
-        };
-        if (slot.is_connected()) {
-          slot.assign([finish](asio::cancellation_type) {
-            finish(asio::error::operation_aborted);
-          });
-        }
-        park([finish] { finish({}); });
-      },
-      asio::use_awaitable);
+      initiate, asio::use_awaitable);
 }
 
 // Not thread-safe: everybody is on one strand.
@@ -56,7 +57,8 @@ class Signal {
  public:
   // Returns after the next Notify.
   Task<void> Wait() {
-    co_await Suspend([waiting = waiting_](Waker waker) {
+    // Not a coroutine: g++ 12 would destroy the closure twice in a co_await.
+    return Suspend([waiting = waiting_](Waker waker) {
       waiting->push_back(std::move(waker));
     });
   }

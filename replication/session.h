@@ -78,22 +78,21 @@ class SessionObserver {
   // Both sides have the core's channel open.
   virtual void OnCoreOpen(Session&, Hypercore&) {}
   // The channel is gone: `refused` if the peer does not have or does not give the core.
-  virtual void OnCoreClosed(Session&, Hypercore&, bool refused) {}
+  virtual void OnCoreClosed(Session&, Hypercore&, bool /*refused*/) {}
   // The peer's length, fork or contiguous length changed.
   virtual void OnRemote(Session&, Hypercore&, const RemoteCore&) {}
   // Our copy grew through this peer, from that length.
-  virtual void OnUpgraded(Session&, Hypercore&, std::uint64_t old_length) {}
+  virtual void OnUpgraded(Session&, Hypercore&, std::uint64_t /*old_length*/) {}
   // We hold every block we asked for that the peer announced, at its newest length.
   // Told again each time this becomes true anew.
   virtual void OnLevel(Session&, Hypercore&) {}
   // The peer has a higher fork, which AllowFork refuses.
-  virtual void OnForkRefused(Session&, Hypercore&, std::uint64_t fork) {}
+  virtual void OnForkRefused(Session&, Hypercore&, std::uint64_t /*fork*/) {}
   // DATA_LOSS or INVALID_ARGUMENT: a proof was wrong; the channel is closed and barred.
   virtual void OnFault(Session&, Hypercore&, const absl::Status&) {}
   // A message of a named extension on the core's channel: a hint, nothing more.
-  virtual void OnExtension(Session&, Hypercore&, std::string_view name, ByteView payload) {
-    (void)name, (void)payload;
-  }
+  virtual void OnExtension(Session&, Hypercore&, std::string_view /*name*/,
+                           ByteView /*payload*/) {}
   // The last call. OK if the peer or we ended it in order.
   virtual void OnClosed(Session&, const absl::Status&) {}
 };

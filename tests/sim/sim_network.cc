@@ -92,7 +92,10 @@ class SimListener final : public Listener {
   Task<absl::StatusOr<std::unique_ptr<Wire>>> Accept() override {
     const std::shared_ptr<Backlog> backlog = backlog_;
     while (backlog->wires.empty() && !backlog->closed) {
-      co_await Suspend([backlog](Waker waker) { backlog->acceptor = std::move(waker); });
+      // Captures a plain pointer: g++ 12 destroys a closure in a co_await twice.
+      co_await Suspend([waiting = backlog.get()](Waker waker) {
+        waiting->acceptor = std::move(waker);
+      });
     }
     if (backlog->closed) co_return absl::CancelledError("listener closed");
     std::unique_ptr<Wire> wire = std::move(backlog->wires.front());

@@ -1,0 +1,148 @@
+// Peers for tests of replication: a corestore in memory each, joined by pipes on one
+// io_context under the simulated clock.
+
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_format.h"
+#include "engine/check.h"
+#include "engine/corestore.h"
+#include "engine/memory_storage.h"
+#include "replication/download_scheduler.h"
+#include "replication/session.h"
+#include "tests/sim/pipe_wire.h"
+#include "tests/sim/sim_clock.h"
+#include "tests/sim/sim_random.h"
+
+namespace weft {
+
+inline std::string BlockText(std::uint64_t block_index) {
+  return absl::StrFormat("block %d", block_index);
+}
+
+// A store, and what it heard.
+struct Peer : SessionObserver, CoreProvider {
+  explicit Peer(std::uint64_t seed) : random(seed) {
+    store = *Corestore::Open(&storage, &random);
+  }
+
+  std::shared_ptr<Hypercore> Writer(const std::string& name, std::uint64_t blocks) {
+    auto core = *store->OpenNamed(name);
+    AppendTo(*core, blocks);
+    return core;
+  }
+  void AppendTo(Hypercore& core, std::uint64_t blocks) {
+    std::vector<std::string> texts;
+    std::vector<ByteView> views;
+    for (std::uint64_t i = 0; i < blocks; ++i) {
+      texts.push_back(BlockText(core.length() + i));
+    }
+    for (const std::string& text : texts) views.push_back(AsBytes(text));
+    if (!views.empty()) WEFT_CHECK(core.Append(views).ok());
+  }
+  std::shared_ptr<Hypercore> Reader(const Hypercore& of) {
+    return *store->OpenRemote(of.key());
+  }
+
+  absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey& key) override {
+    return store->Find(key);
+  }
+  Download ModeOf(const Hypercore&) override { return mode; }
+  bool AllowFork(const Hypercore&) override { return allow_fork; }
+
+  void OnReady(Session&) override { ++ready; }
+  void OnCoreOpen(Session&, Hypercore&) override { ++opened; }
+  void OnCoreClosed(Session&, Hypercore&, bool was_refused) override {
+    ++(was_refused ? refused : closed);
+  }
+  void OnUpgraded(Session&, Hypercore&, std::uint64_t) override { ++upgrades; }
+  void OnLevel(Session&, Hypercore&) override { ++level; }
+  void OnForkRefused(Session&, Hypercore&, std::uint64_t) override { ++forks_refused; }
+  void OnFault(Session&, Hypercore&, const absl::Status& status) override {
+    faults.push_back(status);
+  }
+  void OnExtension(Session&, Hypercore&, std::string_view name,
+                   ByteView payload) override {
+    extensions.push_back(std::string(name) + "=" + std::string(AsText(payload)));
+  }
+  void OnClosed(Session&, const absl::Status& status) override { ended = status; }
+
+  sim::SimRandom random;
+  MemoryStorage storage;
+  std::unique_ptr<Corestore> store;
+  std::shared_ptr<DownloadBook> book = std::make_shared<DownloadBook>();
+  Download mode;
+  bool allow_fork = true;
+
+  int ready = 0, opened = 0, closed = 0, refused = 0, upgrades = 0, level = 0;
+  int forks_refused = 0;
+  std::vector<absl::Status> faults;
+  std::vector<std::string> extensions;
+  std::optional<absl::Status> ended;
+};
+
+// Everything runs on one io_context; time passes only in RunFor.
+struct World {
+  ~World() {
+    clock.Clear();
+    for (const auto& session : sessions) session->Close();
+    Drain();
+  }
+
+  std::shared_ptr<Session> Join(Peer& peer, std::unique_ptr<Wire> wire,
+                                bool is_initiator) {
+    SessionOptions options;
+    options.is_initiator = is_initiator;
+    options.cores = &peer;
+    options.clock = &clock;
+    options.random = &peer.random;
+    options.observer = &peer;
+    options.book = peer.book;
+    auto session = Session::Create(std::move(wire), options);
+    asio::co_spawn(io, Session::Run(session), [](std::exception_ptr, absl::Status) {});
+    sessions.push_back(session);
+    return session;
+  }
+  std::pair<std::shared_ptr<Session>, std::shared_ptr<Session>> Connect(Peer& a,
+                                                                        Peer& b) {
+    auto [left, right] = sim::PipeWire::MakePair();
+    auto first = Join(a, std::move(left), true);
+    return {first, Join(b, std::move(right), false)};
+  }
+  void Drain() {
+    io.restart();
+    io.poll();
+  }
+  void RunFor(Nanos duration) {
+    const Nanos until = clock.Now() + duration;
+    Drain();
+    while (clock.next() <= until && clock.Step()) Drain();
+  }
+
+  asio::io_context io;
+  sim::SimClock clock{Nanos(std::chrono::hours(1))};
+  std::vector<std::shared_ptr<Session>> sessions;
+};
+
+inline void ExpectSame(const Hypercore& ours, const Hypercore& theirs) {
+  ASSERT_EQ(ours.length(), theirs.length());
+  EXPECT_EQ(ours.fork(), theirs.fork());
+  EXPECT_EQ(ours.tree_hash(), theirs.tree_hash());
+  ASSERT_EQ(ours.contiguous_length(), ours.length());
+  for (std::uint64_t i = 0; i < ours.length(); ++i) {
+    const auto mine = ours.Get(i);
+    const auto yours = theirs.Get(i);
+    ASSERT_TRUE(mine.ok() && yours.ok()) << i;
+    ASSERT_EQ(*mine, *yours) << i;
+  }
+}
+
+}  // namespace weft
