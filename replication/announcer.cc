@@ -86,9 +86,19 @@ void Announcer::TellFresh(std::uint64_t visible_length, const RemoteState& remot
     const bool near_the_end = from + kTailBlocks >= visible_length;
     const bool known = !remote.blocks().FirstUnset(from, end).has_value();
     if (known || (!near_the_end && !Wanted({from, end}))) continue;
-    SendRange(false, {from, end}, send);
+    SendHeld({from, end}, send);
   }
   fresh_ = std::move(later);
+}
+
+// Some may have been cleared again since.
+void Announcer::SendHeld(BlockRange blocks, const SendMessage& send) {
+  const Bitfield& held = core_->bitfield();
+  while (const auto from = held.FirstSet(blocks.from, blocks.to)) {
+    const std::uint64_t to = held.FirstUnset(*from, blocks.to).value_or(blocks.to);
+    SendRange(false, {*from, to}, send);
+    blocks.from = to;
+  }
 }
 
 bool Announcer::Wanted(BlockRange blocks) const {

@@ -32,8 +32,10 @@ class Announcer {
   // Tells what waits, of the blocks below `visible_length`; at most a few hundred KiB.
   void Flush(std::uint64_t visible_length, const RemoteState& remote,
              const SendMessage& send);
-  bool has_work() const {
-    return !fresh_.empty() || !dropped_.empty() || !due_.empty();
+  // Blocks at or above `visible_length` wait for it to grow.
+  bool has_work(std::uint64_t visible_length) const {
+    return !dropped_.empty() || !due_.empty() ||
+           (!fresh_.empty() && fresh_.begin()->first < visible_length);
   }
 
  private:
@@ -41,6 +43,7 @@ class Announcer {
               const SendMessage& send);
   void TellFresh(std::uint64_t visible_length, const RemoteState& remote,
                  const SendMessage& send);
+  void SendHeld(BlockRange blocks, const SendMessage& send);
   bool Wanted(BlockRange blocks) const;
   void SendRange(bool drop, BlockRange blocks, const SendMessage& send);
 

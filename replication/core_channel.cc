@@ -271,7 +271,7 @@ absl::StatusOr<bool> CoreChannel::Work() {
   WEFT_RETURN_IF_ERROR(ApplyAnswers(&more));
   if (!open_) return false;  // barred on the way
   if (sync_due_) SendSync();
-  if (announcer_.has_work() && !session_->output_full()) {
+  if (announcer_.has_work(visible_length()) && !session_->output_full()) {
     announcer_.Flush(visible_length(), remote_, send_);
   }
   AskForMore();
@@ -281,8 +281,8 @@ absl::StatusOr<bool> CoreChannel::Work() {
   }
   CheckLevel();
   if (!open_) return false;
-  return more || (!session_->output_full() &&
-                  (uploader_.has_work() || announcer_.has_work()));
+  if (session_->output_full()) return more;
+  return more || uploader_.has_work() || announcer_.has_work(visible_length());
 }
 
 absl::Status CoreChannel::ApplyAnswers(bool* more) {

@@ -48,7 +48,9 @@ class CoreChannel final : public ChannelHandler,
   // One bounded step. True if there is more to do at once.
   absl::StatusOr<bool> Work();
   // Waits only for room in the output.
-  bool blocked() const { return uploader_.has_work(); }
+  bool blocked() const {
+    return uploader_.has_work() || announcer_.has_work(visible_length());
+  }
   // Every few seconds: gives up on answers that do not come.
   void OnBeat(Nanos now, bool session_receives);
 

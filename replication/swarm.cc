@@ -8,6 +8,7 @@
 #include <asio/experimental/awaitable_operators.hpp>
 
 #include "absl/strings/str_format.h"
+#include "replication/download_scheduler.h"
 
 namespace weft {
 namespace {
@@ -26,6 +27,7 @@ struct Swarm::State {
   SwarmOptions options;
   std::vector<Connection> connections;
   std::vector<std::shared_ptr<Listener>> listeners;
+  std::shared_ptr<DownloadBook> book = std::make_shared<DownloadBook>();
   bool stopped = false;
   Signal changed;  // a session became ready or ended, or the swarm stopped
 
@@ -36,6 +38,7 @@ struct Swarm::State {
     session_options.clock = options.clock;
     session_options.random = options.random;
     session_options.observer = options.observer;
+    session_options.book = book;
     return Session::Create(std::move(wire), session_options);
   }
 };

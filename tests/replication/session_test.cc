@@ -13,9 +13,10 @@ using std::chrono::seconds;
 using testing::ElementsAre;
 
 struct Two : testing::Test {
-  World world;
   Peer ada{1};
   Peer bob{2};
+  Peer cyd{3};
+  World world;  // last: it ends the sessions, which know the peers
 };
 using SessionTest = Two;
 
@@ -88,7 +89,6 @@ TEST_F(SessionTest, ACopyThatIsNotLiveStopsWhenItIsLevel) {
 }
 
 TEST_F(SessionTest, ASparseHolderGivesWhatItHasToAThirdPeer) {
-  Peer cyd(3);
   const auto notes = ada.Writer("notes", 5000);
   const auto copy = bob.Reader(*notes);
   const auto [a, b] = world.Connect(ada, bob);
@@ -108,7 +108,6 @@ TEST_F(SessionTest, ASparseHolderGivesWhatItHasToAThirdPeer) {
 }
 
 TEST_F(SessionTest, BlocksAreAskedOfOnePeerAtATime) {
-  Peer cyd(3);
   const auto notes = ada.Writer("notes", 3000);
   const auto middle = bob.Reader(*notes);
   const auto [a, b] = world.Connect(ada, bob);
@@ -126,7 +125,6 @@ TEST_F(SessionTest, BlocksAreAskedOfOnePeerAtATime) {
 }
 
 TEST_F(SessionTest, WhatALostPeerWasAskedForIsAskedOfAnother) {
-  Peer cyd(3);
   const auto notes = ada.Writer("notes", 3000);
   const auto middle = bob.Reader(*notes);
   {
@@ -175,7 +173,6 @@ TEST_F(SessionTest, BothSidesFetchFromEachOtherAtOnce) {
 
 TEST_F(SessionTest, ACoreThePeerDoesNotHaveIsRefusedAndServedOnceItDoes) {
   const auto notes = ada.Writer("notes", 5);
-  Peer cyd(3);
   const auto copy = cyd.Reader(*notes);
   const auto [b, c] = world.Connect(bob, cyd);
   c->Replicate(copy, Download::Whole());
@@ -245,7 +242,6 @@ TEST_F(SessionTest, Attack30_AForkOfAWritersLogIsToldAndNotFollowed) {
 }
 
 TEST_F(SessionTest, ClearedBlocksAreToldAndNotAskedFor) {
-  Peer cyd(3);
   const auto notes = ada.Writer("notes", 100);
   ASSERT_TRUE(notes->Clear(10, 20).ok());
   const auto copy = bob.Reader(*notes);
@@ -297,7 +293,6 @@ TEST_F(SessionTest, AnIdleConnectionIsKeptAliveAndASilentOneEnds) {
   world.RunFor(seconds(300));
   EXPECT_FALSE(ada.ended.has_value());
   auto [left, right] = sim::PipeWire::MakePair();
-  Peer cyd(3);
   auto c = world.Join(cyd, std::move(left), false);
   world.RunFor(seconds(6));
   ASSERT_TRUE(cyd.ended.has_value());
@@ -317,8 +312,8 @@ TEST_F(SessionTest, TheSameSeedGivesTheSameBytes) {
   std::vector<std::uint64_t> received;
   std::vector<TreeHash> hashes;
   for (int run = 0; run < 2; ++run) {
-    World again;
     Peer eve(5), fay(6);
+    World again;
     const auto notes = eve.Writer("notes", 700);
     const auto copy = fay.Reader(*notes);
     const auto [e, f] = again.Connect(eve, fay);
