@@ -1,0 +1,320 @@
+// Authority: section 6.4 for genesis grants and grants, rules P1, P2, P9 and S7.
+
+#include "crdt/authority.h"
+
+#include <gmock/gmock.h>
+
+#include "tests/crdt/authors.h"
+
+namespace weft {
+namespace {
+
+using testing::HasSubstr;
+using Kind = Verdict::Kind;
+
+class AuthorityTest : public testing::Test {
+ protected:
+  AuthorityTest() {
+    genesis_.salt = salt_;
+    genesis_.founders = {ada_.manifest(), fay_.manifest()};
+    authority_ = std::make_unique<Authority>(genesis_);
+  }
+
+  Verdict Judge(const Author& writer, const std::vector<DecodedBlock>& batch) {
+    return authority_->Judge(writer.id(), batch, [&](const CoreKey& key) {
+      return key == writer.id() ? batch.front().header.position : past_;
+    });
+  }
+  Verdict Grant(Author& by, const OpId& cite, std::vector<Dep> deps, GrantOp grant) {
+    return Judge(by, by.Commit<AuthOperation>(cite, std::move(deps), {grant}));
+  }
+  // Ada, the first founder, grants; the id of the grant.
+  OpId FounderGrants(GrantOp grant) {
+    const Verdict verdict = Grant(ada_, GenesisGrantId(0), {}, grant);
+    EXPECT_EQ(verdict.kind, Kind::kEffective) << verdict.reason;
+    return verdict.granted.at(0);
+  }
+  Verdict Write(Author& writer, const OpId& cite, std::vector<Dep> deps,
+                std::string_view key) {
+    return Judge(writer,
+                 writer.Commit<Operation>(cite, std::move(deps), {Put(key, "v")}));
+  }
+
+  SeededRandom random_{5};
+  Salt salt_ = RandomSalt(random_);
+  Author ada_{salt_, random_};
+  Author fay_{salt_, random_};
+  Author bob_{salt_, random_};
+  Author eve_{salt_, random_};
+  Genesis genesis_;
+  std::unique_ptr<Authority> authority_;
+  std::uint64_t past_ = 0;
+};
+
+TEST_F(AuthorityTest, P1_FoundersHoldGenesisGrantsInTheirOrder) {
+  ASSERT_EQ(authority_->grants().size(), 2U);
+  EXPECT_EQ(authority_->grants().begin()->second->identity, ada_.id());
+  EXPECT_EQ(authority_->Find(GenesisGrantId(1))->identity, fay_.id());
+  EXPECT_EQ(authority_->Find(GenesisGrantId(2)), nullptr);
+  EXPECT_EQ(Write(ada_, GenesisGrantId(0), {}, "k").kind, Kind::kEffective);
+  EXPECT_EQ(Write(fay_, GenesisGrantId(1), {}, "k").kind, Kind::kEffective);
+}
+
+TEST_F(AuthorityTest, P2_NobodyUsesAGrantThatIsNotHis) {
+  const Verdict verdict = Write(bob_, GenesisGrantId(0), {}, "k");
+  EXPECT_EQ(verdict.kind, Kind::kNotAllowed);
+  EXPECT_THAT(verdict.reason, HasSubstr("somebody else's"));
+  EXPECT_EQ(Write(bob_, GenesisGrantId(7), {}, "k").kind, Kind::kNotAllowed);
+  EXPECT_EQ(Write(bob_, {ada_.id(), 0, 0}, {}, "k").kind, Kind::kNotAllowed);
+}
+
+TEST_F(AuthorityTest, P2_AGrantedWriterWritesInsideHisScope) {
+  const OpId grant = FounderGrants(GrantTo(bob_, GrantRole::kWriter, "notes/"));
+  EXPECT_EQ(Write(bob_, grant, {ada_.Head()}, "notes/1").kind, Kind::kEffective);
+  EXPECT_EQ(Write(bob_, grant, {}, "notes/").kind, Kind::kEffective);
+}
+
+TEST_F(AuthorityTest, Attack57_AWriterOutsideHisScopeHasNoEffect) {
+  const OpId grant = FounderGrants(GrantTo(bob_, GrantRole::kWriter, "notes/"));
+  const Verdict verdict = Write(bob_, grant, {ada_.Head()}, "note");
+  EXPECT_EQ(verdict.kind, Kind::kNotAllowed);
+  EXPECT_EQ(verdict.reason, "op 0: key \"note\" is outside the scope \"notes/\"");
+  const Verdict mixed = Judge(
+      bob_, bob_.Commit<Operation>(grant, {}, {Put("notes/1", "v"), Put("x", "v")}));
+  EXPECT_EQ(mixed.kind, Kind::kNotAllowed) << "the batch is judged as one";
+}
+
+TEST_F(AuthorityTest, P1_ABlockHasNoAuthorityUnderAGrantThatItDoesNotName) {
+  const OpId grant = FounderGrants(GrantTo(bob_, GrantRole::kWriter));
+  const Verdict verdict = Write(bob_, grant, {}, "k");
+  EXPECT_EQ(verdict.kind, Kind::kNotAllowed);
+  EXPECT_THAT(verdict.reason, HasSubstr("does not name"));
+  EXPECT_EQ(Write(bob_, grant, {ada_.Head()}, "k").kind, Kind::kEffective);
+  EXPECT_EQ(Write(bob_, grant, {}, "k").kind, Kind::kEffective)
+      << "named by an earlier block of the log";
+}
+
+TEST_F(AuthorityTest, D8_NamingAGrantMeansItsWholeBatch) {
+  const std::vector<AuthOperation> many(3'000, GrantTo(bob_, GrantRole::kWriter));
+  const auto batch = ada_.Commit(GenesisGrantId(0), {}, many);
+  ASSERT_GT(batch.size(), 1U);
+  const Verdict granted = Judge(ada_, batch);
+  ASSERT_EQ(granted.kind, Kind::kEffective);
+  const OpId first = granted.granted.front();
+  EXPECT_EQ(Write(bob_, first, {ada_.HeadAt(1)}, "k").kind, Kind::kNotAllowed);
+  EXPECT_EQ(Write(bob_, first, {ada_.Head()}, "k").kind, Kind::kEffective);
+}
+
+TEST_F(AuthorityTest, P2_RolesBelowAdminDoNotGrant) {
+  for (const GrantRole role : {GrantRole::kReader, GrantRole::kModerated,
+                               GrantRole::kWriter, GrantRole::kModerator}) {
+    const OpId grant = FounderGrants(GrantTo(bob_, role, "", true));
+    const Verdict verdict =
+        Grant(bob_, grant, {ada_.Head()}, GrantTo(eve_, GrantRole::kReader));
+    EXPECT_EQ(verdict.kind, Kind::kNotAllowed) << RoleText(role);
+    EXPECT_THAT(verdict.reason, HasSubstr("cannot grant"));
+  }
+  EXPECT_FALSE(authority_->IsMember(eve_.id()));
+}
+
+TEST_F(AuthorityTest, P2_AnAdminGrantsWithinRoleScopeAndDelegation) {
+  const OpId plain = FounderGrants(GrantTo(bob_, GrantRole::kAdmin, "notes/"));
+  const Dep head = ada_.Head();
+  EXPECT_EQ(
+      Grant(bob_, plain, {head}, GrantTo(eve_, GrantRole::kWriter, "notes/e")).kind,
+      Kind::kEffective);
+  EXPECT_EQ(Grant(bob_, plain, {head}, GrantTo(eve_, GrantRole::kWriter, "note")).kind,
+            Kind::kNotAllowed);
+  EXPECT_EQ(Grant(bob_, plain, {head}, GrantTo(eve_, GrantRole::kWriter)).kind,
+            Kind::kNotAllowed);
+  for (const GrantRole role : {GrantRole::kModerator, GrantRole::kAdmin}) {
+    const Verdict verdict = Grant(bob_, plain, {head}, GrantTo(eve_, role, "notes/"));
+    EXPECT_THAT(verdict.reason, HasSubstr("may not delegate"));
+  }
+  const OpId delegating = FounderGrants(GrantTo(bob_, GrantRole::kAdmin, "", true));
+  EXPECT_EQ(
+      Grant(bob_, delegating, {ada_.Head()}, GrantTo(eve_, GrantRole::kAdmin)).kind,
+      Kind::kEffective);
+}
+
+TEST_F(AuthorityTest, P2_AGrantByAnIneffectiveGrantHasNoEffect) {
+  // Bob grants Eve before anybody granted him.
+  const Verdict early =
+      Grant(bob_, GenesisGrantId(0), {}, GrantTo(eve_, GrantRole::kWriter));
+  EXPECT_EQ(early.kind, Kind::kNotAllowed);
+  EXPECT_TRUE(early.granted.empty());
+  EXPECT_EQ(Write(eve_, {bob_.id(), 0, 0}, {bob_.Head()}, "k").kind, Kind::kNotAllowed);
+}
+
+TEST_F(AuthorityTest, P2_NobodyCitesAGrantThatHisOwnBatchMakes) {
+  const OpId own{ada_.id(), ada_.length(), 0};
+  EXPECT_EQ(Grant(ada_, own, {}, GrantTo(ada_, GrantRole::kAdmin)).kind,
+            Kind::kNotAllowed);
+}
+
+TEST_F(AuthorityTest, P1_SeniorityIsThePathInTheTreeOfGrants) {
+  const OpId bob = FounderGrants(GrantTo(bob_, GrantRole::kAdmin, "", true));
+  const OpId later = FounderGrants(GrantTo(eve_, GrantRole::kAdmin, "", true));
+  const Verdict below =
+      Grant(bob_, bob, {ada_.Head()}, GrantTo(eve_, GrantRole::kWriter));
+  ASSERT_EQ(below.kind, Kind::kEffective) << below.reason;
+  const Verdict second =
+      Grant(fay_, GenesisGrantId(1), {}, GrantTo(eve_, GrantRole::kWriter));
+  std::vector<OpId> order;
+  for (const auto& [path, grant] : authority_->grants()) order.push_back(grant->id);
+  EXPECT_THAT(order, testing::ElementsAre(GenesisGrantId(0), bob, below.granted[0],
+                                          later, GenesisGrantId(1), second.granted[0]));
+  const auto* grant = authority_->Find(below.granted[0]);
+  ASSERT_EQ(grant->path.steps.size(), 2U);
+  EXPECT_EQ(grant->path.steps[0], (PathStep{0, 0, ada_.id(), 0, 0}));
+  EXPECT_EQ(grant->path.steps[1], (PathStep{0, 0, bob_.id(), 0, 0}));
+  EXPECT_EQ(grant->issued_under, bob);
+  EXPECT_EQ(authority_->GrantsOf(eve_.id()).size(), 3U);
+  EXPECT_EQ(authority_->GrantsOf(eve_.id())[0]->id, below.granted[0]);
+}
+
+TEST_F(AuthorityTest, Attack89_DelegationIsSixteenDeepAndNoDeeper) {
+  OpId cite = GenesisGrantId(0);
+  for (int depth = 1; depth <= 16; ++depth) {
+    const Verdict verdict =
+        Grant(ada_, cite, {}, GrantTo(ada_, GrantRole::kAdmin, "", true));
+    ASSERT_EQ(verdict.kind, Kind::kEffective) << depth << ": " << verdict.reason;
+    cite = verdict.granted[0];
+  }
+  const Verdict deeper = Grant(ada_, cite, {}, GrantTo(ada_, GrantRole::kAdmin));
+  EXPECT_EQ(deeper.kind, Kind::kNotAllowed);
+  EXPECT_EQ(Write(ada_, cite, {}, "k").kind, Kind::kEffective);
+}
+
+TEST_F(AuthorityTest, P2_ModeratedWaitsReaderIsRefusedAndBothMayAck) {
+  const OpId moderated = FounderGrants(GrantTo(bob_, GrantRole::kModerated));
+  EXPECT_EQ(Write(bob_, moderated, {ada_.Head()}, "k").kind, Kind::kPending);
+  EXPECT_EQ(Judge(bob_, bob_.Ack(moderated, {})).kind, Kind::kEffective);
+  const OpId reader = FounderGrants(GrantTo(eve_, GrantRole::kReader));
+  EXPECT_EQ(Write(eve_, reader, {ada_.Head()}, "k").kind, Kind::kNotAllowed);
+  EXPECT_EQ(Judge(eve_, eve_.Ack(reader, {})).kind, Kind::kEffective);
+}
+
+TEST_F(AuthorityTest, D8_AnInvalidBatchIsInvalidBeforeItIsNotAllowed) {
+  std::vector<DecodedBlock> batch =
+      bob_.Commit<Operation>(GenesisGrantId(0), {}, {Put("k", "v")});
+  batch[0].header.state = BlockState::kInvalid;
+  batch[0].header.reason = "spoiled";
+  const Verdict verdict = Judge(bob_, batch);
+  EXPECT_EQ(verdict.kind, Kind::kInvalid);
+  EXPECT_EQ(verdict.reason, "block 0: spoiled");
+}
+
+TEST_F(AuthorityTest, S7_MembersAreLimitedByWhatTheGranterHadSeen) {
+  genesis_.limits.members = 4;
+  authority_ = std::make_unique<Authority>(genesis_);
+  FounderGrants(GrantTo(bob_, GrantRole::kAdmin, "", true));
+  FounderGrants(GrantTo(eve_, GrantRole::kWriter));
+  const Author dan(salt_, random_);
+  const Verdict full =
+      Grant(ada_, GenesisGrantId(0), {}, GrantTo(dan, GrantRole::kWriter));
+  EXPECT_EQ(full.kind, Kind::kNotAllowed);
+  EXPECT_THAT(full.reason, HasSubstr("more than 4 grants"));
+  // Fay has seen none of Ada's grants: the same on every replica, in every order.
+  past_ = 0;
+  EXPECT_EQ(Grant(fay_, GenesisGrantId(1), {}, GrantTo(dan, GrantRole::kWriter)).kind,
+            Kind::kEffective);
+  past_ = 2;
+  EXPECT_EQ(Grant(fay_, GenesisGrantId(1), {}, GrantTo(dan, GrantRole::kWriter)).kind,
+            Kind::kNotAllowed);
+}
+
+TEST_F(AuthorityTest, P9_TheAuthorChoosesTheMostSeniorGrantThatSuffices) {
+  const OpId notes = FounderGrants(GrantTo(bob_, GrantRole::kWriter, "notes/"));
+  const OpId moderated = FounderGrants(GrantTo(bob_, GrantRole::kModerated));
+  const OpId all = FounderGrants(GrantTo(bob_, GrantRole::kWriter));
+  const OpId admin = FounderGrants(GrantTo(bob_, GrantRole::kAdmin));
+  const auto choice = [this](std::initializer_list<const char*> keys) {
+    std::vector<Operation> ops;
+    for (const char* key : keys) ops.push_back(Put(key, "v"));
+    return authority_->ChooseGrant(bob_.id(), std::span<const Operation>(ops));
+  };
+  EXPECT_EQ((*choice({"notes/1"}))->id, notes);
+  EXPECT_EQ((*choice({"notes/1", "x"}))->id, all);
+  const std::vector<AuthOperation> grant = {GrantTo(eve_, GrantRole::kWriter)};
+  EXPECT_EQ((*authority_->ChooseGrant(bob_.id(), std::span(grant)))->id, admin);
+  const std::vector<AuthOperation> more = {GrantTo(eve_, GrantRole::kModerator)};
+  EXPECT_EQ(authority_->ChooseGrant(bob_.id(), std::span(more)).status().code(),
+            absl::StatusCode::kPermissionDenied);
+  EXPECT_EQ((*authority_->ChooseGrant(bob_.id()))->id, notes);
+  const std::vector<Operation> put = {Put("k", "v")};
+  const auto refused =
+      authority_->ChooseGrant(eve_.id(), std::span<const Operation>(put));
+  EXPECT_THAT(std::string(refused.status().message()),
+              HasSubstr("holds no grant here"));
+  const OpId only = FounderGrants(GrantTo(eve_, GrantRole::kModerated));
+  EXPECT_EQ((*authority_->ChooseGrant(eve_.id(), std::span<const Operation>(put)))->id,
+            only)
+      << "pending is better than refused";
+  EXPECT_NE(moderated, only);
+}
+
+TEST_F(AuthorityTest, P9_TheAuthorKnowsWhichDepTheFirstUseOfAGrantNeeds) {
+  const OpId id = FounderGrants(GrantTo(bob_, GrantRole::kAdmin));
+  const weft::Grant& grant = *authority_->Find(id);
+  EXPECT_EQ(Authority::DepNeeded(grant, bob_.log(), false), 1U);
+  Write(bob_, id, {ada_.Head()}, "k");
+  EXPECT_EQ(Authority::DepNeeded(grant, bob_.log(), false), 0U);
+  EXPECT_EQ(Authority::DepNeeded(grant, bob_.log(), true), 1U) << "auth blocks always";
+  const weft::Grant& genesis = *authority_->Find(GenesisGrantId(0));
+  EXPECT_EQ(Authority::DepNeeded(genesis, ada_.log(), true), 0U);
+}
+
+TEST_F(AuthorityTest, SavedGrantsAreRestoredWithTheirPaths) {
+  const OpId bob = FounderGrants(GrantTo(bob_, GrantRole::kAdmin, "n/", true));
+  Grant(bob_, bob, {ada_.Head()}, GrantTo(eve_, GrantRole::kWriter, "n/e"));
+  Authority restored(genesis_);
+  for (const auto& [path, grant] : authority_->grants()) {
+    if (grant->is_genesis()) continue;
+    ASSERT_TRUE(restored.RestoreGrant(Authority::EncodeGrant(*grant)).ok());
+  }
+  ASSERT_EQ(restored.grants().size(), authority_->grants().size());
+  for (const auto& [path, grant] : authority_->grants()) {
+    ASSERT_TRUE(restored.grants().contains(path));
+    EXPECT_EQ(*restored.grants().at(path), *grant);
+  }
+  const Bytes saved = Authority::EncodeGrant(*authority_->Find(bob));
+  EXPECT_FALSE(restored.RestoreGrant(saved).ok()) << "twice";
+  EXPECT_FALSE(Authority(genesis_).RestoreGrant(ByteView(saved).first(40)).ok());
+}
+
+TEST_F(AuthorityTest, I8_RandomGrantersNeverGainOverWhatTheyWereGiven) {
+  std::vector<Author> people;
+  for (int i = 0; i < 6; ++i) people.emplace_back(salt_, random_);
+  people.insert(people.begin(), ada_);
+  std::mt19937_64 random(9);
+  std::vector<OpId> ids = {GenesisGrantId(0)};
+  int effective = 0;
+  for (int n = 0; n < 2'000; ++n) {
+    Author& by = people[random() % people.size()];
+    const std::string scope(random() % 3, 'a');
+    const GrantOp op =
+        GrantTo(people[random() % people.size()], static_cast<GrantRole>(random() % 5),
+                scope, random() % 2 == 0);
+    std::vector<Dep> deps;
+    for (const Author& other : people) {
+      if (other.id() != by.id() && other.length() > 0) deps.push_back(other.Head());
+    }
+    const OpId cite = ids[random() % ids.size()];
+    const auto* cited = authority_->Find(cite);
+    const Verdict verdict = Grant(by, cite, deps, op);
+    if (verdict.kind != Kind::kEffective) continue;
+    ++effective;
+    ids.push_back(verdict.granted.at(0));
+    const auto* made = authority_->Find(ids.back());
+    EXPECT_EQ(cited->identity, by.id());
+    EXPECT_LE(made->role, cited->role);
+    EXPECT_LT(cited->path, made->path);
+    EXPECT_GE(made->scope.size(), cited->scope.size());
+    EXPECT_LE(made->path.steps.size(), 16U);
+  }
+  EXPECT_GT(effective, 20);
+}
+
+}  // namespace
+}  // namespace weft
