@@ -66,6 +66,7 @@ void CausalGraph::Page::Encode(Writer& out) const {
     out.U8(static_cast<std::uint8_t>(blocks[i].record.status));
     out.Uint(blocks[i].record.first_arrival);
     out.Uint(blocks[i].record.op_count);
+    out.Uint(blocks[i].record.payload_offset);
     const std::span<const Edge> delta = DeltaOf(i);
     out.Uint(delta.size());
     for (const Edge& edge : delta) {
@@ -94,13 +95,14 @@ bool CausalGraph::Page::Decode(Reader& in, std::size_t writers, Page* page) {
     if (!in.ok()) return false;
     RaiseIn(page->base, edge.writer, edge.length);
   }
-  const std::size_t blocks = in.Count(36);
+  const std::size_t blocks = in.Count(37);
   for (std::size_t i = 0; i < blocks && in.ok(); ++i) {
     Block block;
     block.tree_hash = in.Fixed<TreeHash>();
     block.record.status = static_cast<BlockStatus>(in.U8());
     block.record.first_arrival = in.Uint();
     block.record.op_count = static_cast<std::uint32_t>(in.Uint());
+    block.record.payload_offset = static_cast<std::uint32_t>(in.Uint());
     for (std::size_t n = in.Count(2); n > 0; --n) page->deltas.push_back(read_edge());
     block.delta_end = static_cast<std::uint32_t>(page->deltas.size());
     page->blocks.push_back(block);
@@ -116,12 +118,16 @@ CausalGraph::CausalGraph(Storage* storage, std::uint64_t base)
     : storage_(storage), base_(base) {}
 CausalGraph::~CausalGraph() = default;
 
-void CausalGraph::AddWriter(std::uint64_t length) {
+void CausalGraph::AddWriter() {
   Tip tip;
-  tip.length = length;
-  tip.loaded = length == 0;
+  tip.loaded = true;
   tips_.push_back(std::move(tip));
   mark_.push_back(0);
+}
+
+void CausalGraph::RestoreLength(WriterNumber writer, std::uint64_t length) {
+  tips_[writer].length = length;
+  tips_[writer].loaded = length == 0;
 }
 
 CausalGraph::Page* CausalGraph::Find(WriterNumber writer, std::uint64_t page) const {

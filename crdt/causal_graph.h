@@ -9,8 +9,8 @@
 //
 // Row of the store, one page of one writer (numbers are local, uints compact):
 //   page   := base:uint (writer:uint length:uint)* blocks:uint block* reasons:uint reason*
-//   block  := tree_hash:32 status:u8 first_arrival:uint ops:uint delta:uint
-//             (writer:uint length:uint)*
+//   block  := tree_hash:32 status:u8 first_arrival:uint ops:uint payload_offset:uint
+//             delta:uint (writer:uint length:uint)*
 //   reason := block:u8 bytes:uint text
 // `base` is the vector of the block before the page.
 
@@ -32,13 +32,16 @@ enum class BlockStatus : std::uint8_t {
   kInvalid = 2,
   kNotAllowed = 3,
   kParked = 4,
+  kPending = 5,        // a moderated member's, waits for an accept
+  kEffectiveAuth = 6,  // its ops are grants: they have no arrival numbers
 };
 
 // What became of one block.
 struct BlockRecord {
   BlockStatus status = BlockStatus::kOpen;
-  std::uint32_t op_count = 0;
-  std::uint64_t first_arrival = 0;  // of op 0; the others follow. Effective ones only
+  std::uint32_t op_count = 0;        // of effective blocks
+  std::uint32_t payload_offset = 0;  // in the block
+  std::uint64_t first_arrival = 0;   // of op 0; the others follow
 };
 
 // Not thread-safe.
@@ -53,8 +56,10 @@ class CausalGraph final : public CausalOrder {
   CausalGraph(Storage* storage, std::uint64_t base);
   ~CausalGraph() override;
 
-  // Writers are added in the order of their numbers. `length`: blocks stored before.
-  void AddWriter(std::uint64_t length);
+  // Writers are added in the order of their numbers.
+  void AddWriter();
+  // So many blocks of the writer are in the stored graph.
+  void RestoreLength(WriterNumber writer, std::uint64_t length);
   std::uint64_t length(WriterNumber writer) const { return tips_[writer].length; }
 
   // Appends a block of `writer`; every dep must be here in full. Returns what the block
@@ -70,6 +75,9 @@ class CausalGraph final : public CausalOrder {
   // The vector of the writer's newest block, without its own component; shorter than
   // the number of writers where the rest is 0. Valid until the next call.
   std::span<const std::uint64_t> TipVector(WriterNumber writer) const;
+
+  // The vector of any block, as above.
+  std::vector<std::uint64_t> VectorAt(WriterNumber writer, std::uint64_t position) const;
 
   // Of the prefix of `length` blocks, 0 < length <= length(writer).
   TreeHash TreeHashAt(WriterNumber writer, std::uint64_t length) const;
@@ -97,7 +105,6 @@ class CausalGraph final : public CausalOrder {
   Page* PageOf(WriterNumber writer, std::uint64_t position) const;
   void EvictClean() const;
   const Tip& Loaded(WriterNumber writer) const;
-  std::vector<std::uint64_t> VectorAt(WriterNumber writer, std::uint64_t position) const;
   void Raise(Tip& tip, WriterNumber of, std::uint64_t length);
   void Join(WriterNumber into, const Edge& dep);
 

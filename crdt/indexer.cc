@@ -1,0 +1,243 @@
+#include "crdt/indexer.h"
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "crdt/indexer_state.h"
+#include "engine/memory_storage.h"
+
+namespace weft {
+
+Indexer::State::State(Storage* storage_in, LogSource* logs_in, const Clock* clock_in,
+                      const Genesis& genesis_in, const IndexerOptions& options_in)
+    : storage(storage_in),
+      logs(logs_in),
+      clock(clock_in),
+      genesis(genesis_in),
+      options(options_in) {}
+
+WriterNumber Indexer::State::AddWriter(const CoreKey& key) {
+  if (const auto known = view->writers().Find(key)) return *known;
+  {
+    const absl::MutexLock lock(&view->mutex());
+    view->writers().Add(key);
+  }
+  const auto number = static_cast<WriterNumber>(writers.size());
+  writers.emplace_back(key);
+  writers.back().member = authority->IsMember(key);
+  writers.back().dirty = true;
+  changed_since_flush = true;
+  graph->AddWriter();
+  Enqueue(number);  // its log may be here already
+  return number;
+}
+
+// Holders of new grants become writers whose logs count.
+void Indexer::State::AdmitMembers(std::span<const OpId> granted, IndexResult* result) {
+  bool had_blocks = false;
+  for (const OpId& id : granted) {
+    new_grants.push_back(id);
+    const CoreKey& identity = authority->Find(id)->identity;
+    WriterState& state = writers[AddWriter(identity)];
+    if (!state.member) {
+      state.member = true;
+      had_blocks = had_blocks || state.closed > 0;
+    }
+    if (authority->GrantsOf(identity).size() == 1) result->admitted.push_back(identity);
+    ++deliveries;
+    changed_since_flush = true;
+  }
+  if (had_blocks) LearnHeads();
+}
+
+// Rule C1: a member's whole prefix; of others what lies in the past of that.
+std::vector<std::uint64_t> Indexer::State::SettledLengths() const {
+  std::vector<std::uint64_t> settled(writers.size(), 0);
+  bool outsiders = false;
+  for (WriterNumber n = 0; n < writers.size(); ++n) {
+    if (writers[n].member) {
+      settled[n] = graph->length(n);
+    } else if (graph->length(n) > 0) {
+      outsiders = true;
+    }
+  }
+  if (!outsiders) return settled;
+  for (WriterNumber n = 0; n < writers.size(); ++n) {
+    if (!writers[n].member || graph->length(n) == 0) continue;
+    const std::span<const std::uint64_t> vector = graph->TipVector(n);
+    for (std::size_t of = 0; of < vector.size(); ++of) {
+      settled[of] = std::max(settled[of], vector[of]);
+    }
+  }
+  return settled;
+}
+
+std::vector<MissingPrefix> Indexer::State::Missing() const {
+  std::vector<MissingPrefix> missing;
+  for (WriterNumber n = 0; n < writers.size(); ++n) {
+    const std::optional<Wait>& wait = writers[n].wait;
+    if (!wait) continue;
+    missing.push_back({view->writers().key(n), graph->length(n),
+                       view->writers().key(wait->writer), wait->length,
+                       wait->other_branch});
+  }
+  return missing;
+}
+
+Indexer::Indexer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+Indexer::~Indexer() = default;
+
+absl::StatusOr<std::unique_ptr<Indexer>> Indexer::Open(Storage* storage, LogSource* logs,
+                                                       const Clock* clock,
+                                                       const Genesis& genesis,
+                                                       const IndexerOptions& options) {
+  auto state = std::make_unique<State>(storage, logs, clock, genesis, options);
+  WEFT_RETURN_IF_ERROR(state->Load());
+  return std::unique_ptr<Indexer>(new Indexer(std::move(state)));
+}
+
+absl::StatusOr<IndexResult> Indexer::Index(const CoreKey& log) {
+  const std::optional<WriterNumber> number = state_->view->writers().Find(log);
+  if (number) state_->Enqueue(*number);
+  IndexResult result;
+  WEFT_RETURN_IF_ERROR(state_->Drain(&result));
+  return result;
+}
+
+absl::StatusOr<IndexResult> Indexer::IndexAll() {
+  for (WriterNumber n = 0; n < state_->writers.size(); ++n) state_->Enqueue(n);
+  IndexResult result;
+  WEFT_RETURN_IF_ERROR(state_->Drain(&result));
+  return result;
+}
+
+void Indexer::SetChangeFilter(std::function<bool(std::string_view key)> filter) {
+  state_->filter = std::move(filter);
+}
+
+absl::Status Indexer::Flush() { return state_->Flush(); }
+
+std::vector<CoreKey> Indexer::WantedLogs() const {
+  std::vector<CoreKey> wanted;
+  for (WriterNumber n = 0; n < state_->writers.size(); ++n) {
+    wanted.push_back(state_->view->writers().key(n));
+  }
+  return wanted;
+}
+
+std::vector<MissingPrefix> Indexer::Missing() const { return state_->Missing(); }
+
+Version Indexer::CurrentVersion() const {
+  Version version;
+  const std::vector<std::uint64_t> settled = state_->SettledLengths();
+  for (WriterNumber n = 0; n < settled.size(); ++n) {
+    if (settled[n] == 0) continue;
+    const State::WriterState& writer = state_->writers[n];
+    const CoreKey& key = state_->view->writers().key(n);
+    const TreeHash hash = settled[n] == writer.tree.length()
+                              ? writer.tree.hash()
+                              : state_->graph->TreeHashAt(n, settled[n]);
+    version.writers.emplace(key, SettledPrefix{settled[n], hash});
+    const std::optional<std::uint64_t> parked = writer.log.parked();
+    if (parked && *parked < settled[n]) version.parked.insert({key, *parked});
+  }
+  return version;
+}
+
+Hash32 Indexer::CurrentDigest() const {
+  State::DigestCache& cache = state_->digest;
+  if (cache.deliveries != state_->deliveries) {
+    cache = {state_->deliveries, VersionDigest(CurrentVersion())};
+  }
+  return cache.digest;
+}
+
+VersionVector Indexer::Settled() const {
+  VersionVector vector;
+  const std::vector<std::uint64_t> settled = state_->SettledLengths();
+  for (WriterNumber n = 0; n < settled.size(); ++n) {
+    if (settled[n] > 0) vector.Raise(state_->view->writers().key(n), settled[n]);
+  }
+  return vector;
+}
+
+absl::StatusOr<ViewEntry> Indexer::Get(std::string_view key) const {
+  return state_->view->Get(key);
+}
+
+std::unique_ptr<ViewScan> Indexer::ScanView(std::string_view from,
+                                            std::optional<std::string_view> to,
+                                            bool reverse, bool conflicts_only) const {
+  return state_->view->Scan(from, to, reverse, conflicts_only);
+}
+
+absl::StatusOr<Hash32> Indexer::Root() {
+  WEFT_RETURN_IF_ERROR(state_->view->UpdateTrie(state_->trie.get()));
+  return state_->trie->Root();
+}
+
+absl::StatusOr<Bytes> Indexer::LeafLanes(std::string_view key) {
+  WEFT_RETURN_IF_ERROR(state_->view->Load(std::span(&key, 1)));
+  const absl::MutexLock lock(&state_->view->mutex());
+  const View::Entry* entry = state_->view->Touch(key);
+  if (!entry->state.readable()) return absl::NotFoundError("nothing is readable there");
+  return LeafLanesOf(entry->state, state_->view->writers());
+}
+
+const Authority& Indexer::authority() const { return *state_->authority; }
+const Genesis& Indexer::genesis() const { return state_->genesis; }
+
+std::vector<MemberInfo> Indexer::Members() const {
+  const std::vector<std::uint64_t> settled = state_->SettledLengths();
+  std::vector<MemberInfo> members;
+  for (const auto& [path, grant] : state_->authority->grants()) {
+    const std::optional<WriterNumber> number =
+        state_->view->writers().Find(grant->identity);
+    members.push_back({grant, number ? settled[*number] : 0});
+  }
+  return members;
+}
+
+IndexerStatus Indexer::Status() const {
+  IndexerStatus status;
+  const std::vector<std::uint64_t> settled = state_->SettledLengths();
+  for (WriterNumber n = 0; n < settled.size(); ++n) {
+    const State::WriterState& writer = state_->writers[n];
+    const CoreKey& key = state_->view->writers().key(n);
+    status.writers += settled[n] > 0 ? 1 : 0;
+    status.blocks += settled[n];
+    if (const auto parked = writer.log.parked(); parked && *parked < settled[n]) {
+      status.parked.push_back({key, *parked, writer.park_reason});
+    }
+    if (writer.refused) status.refused.push_back(key);
+  }
+  const View::Counts counts = state_->view->counts();
+  status.keys = counts.keys;
+  status.conflicts = counts.conflicts;
+  status.ops = state_->ops->next();
+  status.clock_suspect = state_->clock_suspect;
+  status.waiting = state_->Missing();
+  return status;
+}
+
+absl::Status Indexer::Verify() {
+  MemoryStorage storage;
+  WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Indexer> fresh,
+                        Open(&storage, state_->logs, state_->clock, state_->genesis, {}));
+  WEFT_RETURN_IF_ERROR(fresh->IndexAll().status());
+  WEFT_ASSIGN_OR_RETURN(const Hash32 root, Root());
+  WEFT_ASSIGN_OR_RETURN(const Hash32 expected, fresh->Root());
+  if (fresh->CurrentDigest() != CurrentDigest()) {
+    return absl::DataLossError(absl::StrFormat(
+        "the view is of version %s, and the logs give %s", ToHex(CurrentDigest().view()),
+        ToHex(fresh->CurrentDigest().view())));
+  }
+  if (root != expected) {
+    return absl::DataLossError(
+        absl::StrFormat("the view has the root %s, and the logs give %s",
+                        ToHex(root.view()), ToHex(expected.view())));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace weft

@@ -1,0 +1,248 @@
+// Commits into blocks: what the author sees, whom the blocks name, when they were.
+
+#include <algorithm>
+#include <set>
+
+#include "absl/strings/str_format.h"
+#include "crdt/indexer_state.h"
+
+namespace weft {
+namespace {
+
+// One mutation, ready to encode; owns what its operation borrows.
+struct Draft {
+  Operation operation;
+  std::vector<CellWrite> cells;
+};
+
+// Which lanes hold something at a key, for an author in the middle of a commit.
+class SeenLanes {
+ public:
+  explicit SeenLanes(const View* view) : view_(view) {}
+
+  absl::StatusOr<LaneMask*> At(std::string_view key) {
+    const auto found = lanes_.find(key);
+    if (found != lanes_.end()) return &found->second;
+    LaneMask mask = 0;
+    if (view_) {
+      WEFT_ASSIGN_OR_RETURN(const ViewEntry entry, view_->Get(key));
+      if (entry.value) mask |= MaskOf(Lane::kRegister);
+      if (entry.record) mask |= MaskOf(Lane::kRecord);
+    }
+    return &lanes_.emplace(std::string(key), mask).first->second;
+  }
+
+ private:
+  const View* view_;  // not owned; null if nothing will be deleted
+  std::map<std::string, LaneMask, std::less<>> lanes_;
+};
+
+absl::Status FillCells(const Mutation& mutation, Draft* draft) {
+  for (const auto& [column, value] : mutation.cells) {
+    draft->cells.push_back(mutation.kind == Mutation::Kind::kSet
+                               ? SetCell(AsBytes(column), value)
+                               : UnsetCell(AsBytes(column)));
+  }
+  std::sort(draft->cells.begin(), draft->cells.end(),
+            [](const CellWrite& a, const CellWrite& b) {
+              return Compare(a.column, b.column) < 0;
+            });
+  for (std::size_t i = 1; i < draft->cells.size(); ++i) {
+    if (Equal(draft->cells[i - 1].column, draft->cells[i].column)) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "key \"%s\": column \"%s\" occurs twice", std::string(mutation.key),
+          std::string(AsText(draft->cells[i].column))));
+    }
+  }
+  return absl::OkStatus();
+}
+
+// What is deleted is what the author sees, his own commit so far included.
+absl::Status FillDelete(const Mutation& mutation, LaneMask* seen, Draft* draft) {
+  LaneMask lanes = *seen;
+  if (mutation.kind == Mutation::Kind::kErase) lanes &= MaskOf(Lane::kRecord);
+  if (lanes == 0) {
+    return absl::NotFoundError(absl::StrFormat("key \"%s\": there is nothing to delete",
+                                               std::string(mutation.key)));
+  }
+  const bool wins = mutation.delete_wins && (lanes & MaskOf(Lane::kRecord)) != 0;
+  draft->operation =
+      DelOp(AsBytes(mutation.key), lanes, wins ? kDeleteWins : std::uint8_t{0});
+  *seen &= static_cast<LaneMask>(~lanes);
+  return absl::OkStatus();
+}
+
+absl::Status Fill(const Mutation& mutation, SeenLanes* seen_lanes, Draft* draft) {
+  WEFT_ASSIGN_OR_RETURN(LaneMask* const seen, seen_lanes->At(mutation.key));
+  switch (mutation.kind) {
+    case Mutation::Kind::kPut:
+      draft->operation = PutOp(AsBytes(mutation.key), mutation.value);
+      *seen |= MaskOf(Lane::kRegister);
+      return absl::OkStatus();
+    case Mutation::Kind::kSet:
+    case Mutation::Kind::kUnset:
+      WEFT_RETURN_IF_ERROR(FillCells(mutation, draft));
+      draft->operation = RecordOp(AsBytes(mutation.key), draft->cells);
+      *seen |= MaskOf(Lane::kRecord);
+      return absl::OkStatus();
+    case Mutation::Kind::kDelete:
+    case Mutation::Kind::kErase:
+      return FillDelete(mutation, seen, draft);
+  }
+  return absl::InternalError("an unknown kind of mutation");
+}
+
+// An author at work on one commit.
+class CommitAuthor {
+ public:
+  CommitAuthor(const Indexer::State* state, const CoreKey& self, std::uint64_t wall_ms)
+      : state_(state), self_(self), wall_ms_(wall_ms), log_(self) {}
+
+  absl::Status Begin() {
+    const std::optional<WriterNumber> number = state_->view->writers().Find(self_);
+    if (!number || !state_->writers[*number].member) {
+      // Says who we are and that there is no grant.
+      return state_->authority->ChooseGrant(self_).status();
+    }
+    number_ = *number;
+    const auto& writer = state_->writers[number_];
+    log_ = writer.log;
+    WEFT_ASSIGN_OR_RETURN(const LogInfo info, state_->logs->Info(self_));
+    if (log_.parked()) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "our log needs a newer program from block %d on", *log_.parked()));
+    }
+    if (writer.refused) return absl::FailedPreconditionError("our log was rewritten");
+    if (writer.pending || !writer.open.empty() || log_.position() != info.length) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "our log has %d blocks, of which %d are indexed", info.length,
+          writer.closed));
+    }
+    return absl::OkStatus();
+  }
+
+  // Ends with the blocks of the commit; before them, as many that only merge heads as
+  // it takes to leave few enough for one block.
+  template <class Op>
+  absl::StatusOr<PreparedCommit> Finish(std::span<const Op> operations) {
+    constexpr bool kAuth = std::is_same_v<Op, AuthOperation>;
+    WEFT_ASSIGN_OR_RETURN(const Grant* grant,
+                          state_->authority->ChooseGrant(self_, operations));
+    PreparedCommit commit;
+    commit.first_position = log_.position();
+    std::vector<Dep> deps = Heads();
+    AddNeeded(*grant, kAuth, &deps);
+    const std::size_t deps_max = state_->genesis.limits.deps;
+    if (deps.size() > deps_max) {
+      // Every auth block repeats the dep on the log of its grant.
+      const std::size_t repeated = kAuth && !grant->is_genesis() ? 1 : 0;
+      while (!deps.empty() && deps.size() + repeated > deps_max) {
+        WEFT_RETURN_IF_ERROR(Merge(*grant, deps_max, &deps, &commit));
+      }
+      AddNeeded(*grant, kAuth, &deps);
+    }
+    WEFT_ASSIGN_OR_RETURN(const CommitHeader header, HeaderOf(*grant, std::move(deps)));
+    WEFT_ASSIGN_OR_RETURN(
+        EncodedBatch batch,
+        EncodeBatch(log_, header, operations, state_->genesis.limits));
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+      commit.ops.push_back(batch.IdOf(self_, i));
+    }
+    Take(std::move(batch), &commit);
+    return commit;
+  }
+
+ private:
+  std::vector<Dep> Heads() const {
+    std::vector<Dep> deps;
+    for (WriterNumber n = 0; n < state_->writers.size(); ++n) {
+      const auto& writer = state_->writers[n];
+      if (n == number_ || !writer.is_head || writer.closed == 0) continue;
+      deps.push_back({state_->view->writers().key(n), writer.closed,
+                      state_->graph->TreeHashAt(n, writer.closed)});
+    }
+    return deps;
+  }
+
+  // A block that only merges the first of `deps`.
+  absl::Status Merge(const Grant& grant, std::size_t deps_max, std::vector<Dep>* deps,
+                     PreparedCommit* commit) {
+    const auto end = deps->begin() +
+                     static_cast<std::ptrdiff_t>(std::min(deps->size(), deps_max));
+    std::vector<Dep> some(deps->begin(), end);
+    deps->erase(deps->begin(), end);
+    WEFT_ASSIGN_OR_RETURN(const CommitHeader header, HeaderOf(grant, std::move(some)));
+    WEFT_ASSIGN_OR_RETURN(EncodedBatch ack,
+                          EncodeAck(log_, header, state_->genesis.limits));
+    Take(std::move(ack), commit);
+    return absl::OkStatus();
+  }
+
+  // 6.2: the grant's own batch is named, even if another head has seen it.
+  void AddNeeded(const Grant& grant, bool auth, std::vector<Dep>* deps) const {
+    const std::uint64_t needed = Authority::DepNeeded(grant, log_, auth);
+    if (needed == 0) return;
+    for (const Dep& dep : *deps) {
+      if (dep.writer == grant.issuer && dep.length >= needed) return;
+    }
+    const std::optional<WriterNumber> issuer = state_->view->writers().Find(grant.issuer);
+    deps->insert(deps->begin(),
+                 {grant.issuer, needed, state_->graph->TreeHashAt(*issuer, needed)});
+  }
+
+  absl::StatusOr<CommitHeader> HeaderOf(const Grant& grant, std::vector<Dep> deps) const {
+    CommitHeader header;
+    WEFT_ASSIGN_OR_RETURN(header.hlc, NextHlc(log_.last_hlc(), state_->seen_ms, wall_ms_));
+    header.cite = grant.id;
+    header.deps = std::move(deps);
+    return header;
+  }
+
+  // Reads our own blocks as anybody would, to know how the log goes on.
+  void Take(EncodedBatch batch, PreparedCommit* commit) {
+    for (Bytes& block : batch.blocks) {
+      log_.Read(block, state_->genesis.limits);
+      commit->blocks.push_back(std::move(block));
+    }
+  }
+
+  const Indexer::State* state_;  // not owned
+  CoreKey self_;
+  std::uint64_t wall_ms_;
+  WriterNumber number_ = 0;
+  LogState log_;
+};
+
+}  // namespace
+
+absl::StatusOr<PreparedCommit> Indexer::Prepare(const CoreKey& self,
+                                                std::span<const Mutation> mutations,
+                                                std::uint64_t wall_ms) {
+  CommitAuthor author(state_.get(), self, wall_ms);
+  WEFT_RETURN_IF_ERROR(author.Begin());
+  std::vector<Draft> drafts(mutations.size());
+  const bool deletes =
+      std::any_of(mutations.begin(), mutations.end(), [](const Mutation& mutation) {
+        return mutation.kind == Mutation::Kind::kDelete ||
+               mutation.kind == Mutation::Kind::kErase;
+      });
+  SeenLanes seen(deletes ? state_->view.get() : nullptr);
+  std::vector<Operation> operations;
+  operations.reserve(mutations.size());
+  for (std::size_t i = 0; i < mutations.size(); ++i) {
+    WEFT_RETURN_IF_ERROR(Fill(mutations[i], &seen, &drafts[i]));
+    operations.push_back(drafts[i].operation);
+  }
+  return author.Finish(std::span<const Operation>(operations));
+}
+
+absl::StatusOr<PreparedCommit> Indexer::PrepareGrants(const CoreKey& self,
+                                                      std::span<const GrantOp> grants,
+                                                      std::uint64_t wall_ms) {
+  CommitAuthor author(state_.get(), self, wall_ms);
+  WEFT_RETURN_IF_ERROR(author.Begin());
+  const std::vector<AuthOperation> operations(grants.begin(), grants.end());
+  return author.Finish(std::span<const AuthOperation>(operations));
+}
+
+}  // namespace weft

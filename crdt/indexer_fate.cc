@@ -1,0 +1,260 @@
+// What became of an op: what its block says, what the lanes show, and, if neither
+// shows it, which later ops on its key have seen it.
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "crdt/fate.h"
+#include "crdt/indexer_state.h"
+
+namespace weft {
+namespace {
+
+bool IsStanding(std::span<const LaneWrite> writes, const LocalOp& op) {
+  return std::any_of(writes.begin(), writes.end(), [&](const LaneWrite& write) {
+    return write.stamp.op == op;
+  });
+}
+
+// The better of two answers about one op: seen beats in conflict beats nothing.
+void Improve(std::optional<OpFateKind>* best, OpFateKind kind) {
+  if (!*best || kind == OpFateKind::kWinner) *best = kind;
+}
+
+void LookInRegister(const RegisterLane& lane, const LocalOp& op, bool is_put,
+                    const WriterTable& writers, std::optional<OpFateKind>* best) {
+  if (!IsStanding(lane.writes(), op)) return;
+  const LaneWrite* winner = lane.Winner(writers);
+  const bool wins = is_put ? winner->stamp.op == op : winner == nullptr;
+  Improve(best, wins ? OpFateKind::kWinner : OpFateKind::kConflict);
+}
+
+void LookAtDelete(const RecordLane& lane, const LocalOp& op,
+                  std::optional<OpFateKind>* best) {
+  for (const RecordLane::Delete& del : lane.deletes()) {
+    if (del.stamp.op != op || !del.standing) continue;
+    Improve(best, lane.readable() ? OpFateKind::kConflict : OpFateKind::kWinner);
+  }
+}
+
+void LookInRecord(const RecordLane& lane, const LocalOp& op, const WriterTable& writers,
+                  std::optional<OpFateKind>* best) {
+  if (!lane.readable()) return;
+  bool has_cells = false;
+  for (const RecordLane::Column& column : lane.columns()) {
+    const std::vector<const LaneWrite*> live = lane.Live(column, writers);
+    for (const RecordLane::Cell& cell : column.cells) {
+      if (cell.write.stamp.op != op) continue;
+      has_cells = true;
+      if (lane.Shows(cell)) {
+        const bool wins = live.front()->stamp.op == op;
+        Improve(best, wins ? OpFateKind::kWinner : OpFateKind::kConflict);
+      } else if (!cell.write.is_set) {
+        Improve(best, live.empty() ? OpFateKind::kWinner : OpFateKind::kConflict);
+      }
+    }
+  }
+  // With no cell left to show, it is still what makes the row be there.
+  const auto present = lane.presence();
+  const bool is_present =
+      std::any_of(present.begin(), present.end(),
+                  [&](const Stamp& stamp) { return stamp.op == op; });
+  if (is_present && !has_cells) Improve(best, OpFateKind::kWinner);
+}
+
+bool SharesColumn(const Operation& a, const Operation& b) {
+  for (const CellWrite& cell : a.cells) {
+    for (const CellWrite& other : b.cells) {
+      if (Equal(cell.column, other.column)) return true;
+    }
+  }
+  return a.cells.empty();
+}
+
+// An answer being found.
+class FateFinder {
+ public:
+  FateFinder(Indexer::State* state, WriterNumber writer, const OpId& op)
+      : state_(state), op_{writer, op.op_index, op.position} {}
+
+  absl::StatusOr<OpFate> Find() {
+    const std::uint64_t length = state_->graph->length(op_.writer);
+    if (op_.position >= length) return BeyondGraph(length);
+    const BlockRecord record = state_->graph->RecordOf(op_.writer, op_.position);
+    const std::string reason = state_->graph->ReasonOf(op_.writer, op_.position);
+    WEFT_RETURN_IF_ERROR(state_->graph->status());
+    OpFate fate;
+    fate.reason = reason;
+    switch (record.status) {
+      case BlockStatus::kOpen:
+        fate.kind = OpFateKind::kWaiting;
+        fate.reason = "the rest of its batch is missing";
+        return fate;
+      case BlockStatus::kInvalid:
+        fate.kind = OpFateKind::kInvalid;
+        return fate;
+      case BlockStatus::kNotAllowed:
+        fate.kind = OpFateKind::kNotAllowed;
+        return fate;
+      case BlockStatus::kParked:
+        fate.kind = OpFateKind::kParked;
+        return fate;
+      case BlockStatus::kPending:
+        fate.kind = OpFateKind::kPending;
+        return fate;
+      case BlockStatus::kEffective:
+      case BlockStatus::kEffectiveAuth:
+        break;
+    }
+    if (op_.op_index >= record.op_count) return OpFate{};
+    if (record.status == BlockStatus::kEffectiveAuth) {
+      fate.kind = OpFateKind::kWinner;
+      return fate;
+    }
+    return OfEffective(record.first_arrival + op_.op_index);
+  }
+
+ private:
+  // The block is not delivered: it may be held all the same.
+  absl::StatusOr<OpFate> BeyondGraph(std::uint64_t length) {
+    const CoreKey& key = state_->view->writers().key(op_.writer);
+    WEFT_ASSIGN_OR_RETURN(const LogInfo info, state_->logs->Info(key));
+    OpFate fate;
+    if (op_.position >= info.length) return fate;
+    fate.kind = OpFateKind::kWaiting;
+    const auto& wait = state_->writers[op_.writer].wait;
+    if (wait) {
+      fate.waiting_for = state_->view->writers().key(wait->writer);
+      fate.waiting_length = wait->length;
+      fate.reason = wait->other_branch
+                        ? absl::StrFormat("block %d has seen another branch", length)
+                        : absl::StrFormat("block %d has seen what is missing", length);
+    }
+    return fate;
+  }
+
+  absl::StatusOr<OpFate> OfEffective(std::uint64_t arrival) {
+    WEFT_ASSIGN_OR_RETURN(const auto found, state_->ops->Read(arrival));
+    const auto& [row, key] = found;
+    const std::string_view name = key;
+    WEFT_RETURN_IF_ERROR(state_->view->Load(std::span(&name, 1)));
+    std::optional<std::uint64_t> newest;
+    std::optional<OpFateKind> shown;
+    {
+      const absl::MutexLock lock(&state_->view->mutex());
+      const KeyState& lanes = state_->view->Touch(name)->state;
+      shown = LookAt(lanes, row);
+      if (lanes.last_op != 0) newest = lanes.last_op - 1;
+    }
+    OpFate fate;
+    if (shown) {
+      fate.kind = *shown;
+      return fate;
+    }
+    return Overruled(row, newest);
+  }
+
+  std::optional<OpFateKind> LookAt(const KeyState& lanes, const OpRow& row) const {
+    std::optional<OpFateKind> best;
+    const WriterTable& writers = state_->view->writers();
+    const auto type = static_cast<OpType>(row.type);
+    if ((row.lanes & MaskOf(Lane::kRegister)) != 0) {
+      LookInRegister(lanes.value, op_, type == OpType::kPut, writers, &best);
+    }
+    if ((row.lanes & MaskOf(Lane::kRecord)) != 0 && lanes.record) {
+      if (type == OpType::kDel) {
+        LookAtDelete(*lanes.record, op_, &best);
+      } else {
+        LookInRecord(*lanes.record, op_, writers, &best);
+      }
+    }
+    return best;
+  }
+
+  // The first of the later ops on the key that have seen this one and speak to what it
+  // wrote.
+  absl::StatusOr<OpFate> Overruled(const OpRow& row, std::optional<std::uint64_t> at) {
+    WEFT_ASSIGN_OR_RETURN(const Indexer::State::StoredOp self,
+                          state_->ReadOperation(row));
+    std::vector<OpRow> later;
+    while (at) {
+      WEFT_ASSIGN_OR_RETURN(const auto found, state_->ops->Read(*at));
+      at = found.first.previous;
+      WEFT_ASSIGN_OR_RETURN(const bool overrules, Overrules(found.first, self));
+      if (overrules) later.push_back(found.first);
+    }
+    OpFate fate;
+    bool removed = true;
+    for (const OpRow& candidate : later) {
+      const bool first =
+          std::none_of(later.begin(), later.end(), [&](const OpRow& other) {
+            return state_->graph->Before(other.stamp.op, candidate.stamp.op);
+          });
+      if (!first) continue;
+      const LocalOp& op = candidate.stamp.op;
+      fate.by.push_back(
+          {state_->view->writers().key(op.writer), op.position, op.op_index});
+      removed = removed && static_cast<OpType>(candidate.type) == OpType::kDel;
+    }
+    WEFT_RETURN_IF_ERROR(state_->graph->status());
+    std::sort(fate.by.begin(), fate.by.end());
+    fate.kind = removed ? OpFateKind::kRemoved : OpFateKind::kSuperseded;
+    return fate;
+  }
+
+  absl::StatusOr<bool> Overrules(const OpRow& row, const Indexer::State::StoredOp& self) {
+    if ((row.lanes & self.row.lanes) == 0) return false;
+    const LocalOp& op = row.stamp.op;
+    const bool is_delete = static_cast<OpType>(row.type) == OpType::kDel;
+    const bool seen = state_->graph->Before(op_, op);
+    if (!seen) {
+      // A delete that wins removes what stands beside it.
+      return is_delete && (row.flags & kDeleteWins) != 0 &&
+             self.operation->type == OpType::kRecord &&
+             !state_->graph->Before(op, op_);
+    }
+    if (is_delete || self.operation->type != OpType::kRecord) return true;
+    WEFT_ASSIGN_OR_RETURN(const Indexer::State::StoredOp other,
+                          state_->ReadOperation(row));
+    return SharesColumn(*self.operation, *other.operation);
+  }
+
+  Indexer::State* state_;  // not owned
+  LocalOp op_;
+};
+
+}  // namespace
+
+absl::StatusOr<OpFate> Indexer::FateOf(const OpId& op) {
+  const std::optional<WriterNumber> writer = state_->view->writers().Find(op.writer);
+  if (!writer) return OpFate{};
+  return FateFinder(state_.get(), *writer, op).Find();
+}
+
+const char* FateText(OpFateKind kind) {
+  switch (kind) {
+    case OpFateKind::kWinner:
+      return "winner";
+    case OpFateKind::kConflict:
+      return "conflict";
+    case OpFateKind::kSuperseded:
+      return "superseded";
+    case OpFateKind::kRemoved:
+      return "removed";
+    case OpFateKind::kPending:
+      return "pending";
+    case OpFateKind::kWaiting:
+      return "waiting";
+    case OpFateKind::kInvalid:
+      return "invalid";
+    case OpFateKind::kNotAllowed:
+      return "not allowed";
+    case OpFateKind::kParked:
+      return "parked";
+    case OpFateKind::kUnknown:
+      return "unknown";
+  }
+  return "unknown";
+}
+
+}  // namespace weft

@@ -1,0 +1,45 @@
+// The small rows of a stored view: what it reflects, and each writer.
+//
+//   state  := format:uint=1 sem_version:uint writers:uint grants:uint arrivals:uint
+//             keys:uint conflicts:uint clock_suspect:uint seen_ms:uint
+//   writer := key:32 length:uint closed:uint flags:u8 (size:uint hash:32)*
+// `length` blocks of the writer are in the causal graph, `closed` of them in batches that
+// are judged; the hashes are the roots of its tree at `length`. flags: 1 a head, 2 refused.
+
+#pragma once
+
+#include <vector>
+
+#include "engine/merkle_tree.h"
+#include "engine/status.h"
+
+namespace weft {
+
+struct ViewStateRow {
+  std::uint64_t sem_version = 0;
+  std::uint64_t writers = 0;
+  std::uint64_t grants = 0;  // beside those of the genesis
+  std::uint64_t arrivals = 0;
+  std::uint64_t keys = 0;
+  std::uint64_t conflicts = 0;
+  std::uint64_t clock_suspect = 0;
+  std::uint64_t seen_ms = 0;  // the greatest stamp of any block
+};
+
+Bytes EncodeViewState(const ViewStateRow& row);
+// FAILED_PRECONDITION  of another format;  DATA_LOSS  malformed
+absl::StatusOr<ViewStateRow> DecodeViewState(ByteView bytes);
+
+struct WriterRow {
+  CoreKey key;
+  std::uint64_t closed = 0;
+  bool is_head = false;
+  bool refused = false;
+  MerkleTree tree;  // of the blocks in the graph
+};
+
+Bytes EncodeWriterRow(const WriterRow& row);
+// DATA_LOSS  malformed
+absl::StatusOr<WriterRow> DecodeWriterRow(ByteView bytes);
+
+}  // namespace weft

@@ -1,0 +1,144 @@
+// The inside of the indexer, shared by its .cc files and by nobody else:
+//   indexer.cc          the public face, versions, status
+//   indexer_deliver.cc  blocks into the causal graph, batches to the judge
+//   indexer_apply.cc    ops into the lanes
+//   indexer_store.cc    what is written back, and read at the start
+//   indexer_author.cc   commits into blocks
+//   indexer_fate.cc     what became of an op
+
+#pragma once
+
+#include <deque>
+#include <map>
+
+#include "crdt/causal_graph.h"
+#include "crdt/indexer.h"
+#include "crdt/indexer_rows.h"
+#include "crdt/op_index.h"
+#include "crdt/view.h"
+
+namespace weft {
+
+struct Indexer::State {
+  // A block that was read and is not delivered yet: it waits for a dep.
+  struct Pending {
+    DecodedBlock block;
+    Bytes bytes;  // dropped while waiting if large, and read again
+    std::size_t deps_met = 0;
+    std::vector<CausalGraph::Edge> edges;  // of the deps met
+  };
+
+  struct Wait {
+    WriterNumber writer = 0;
+    std::uint64_t length = 0;
+    bool other_branch = false;
+    bool operator==(const Wait&) const = default;
+  };
+
+  // One log. `log` has read what is in the graph, the pending block besides.
+  struct WriterState {
+    explicit WriterState(const CoreKey& key) : log(key) {}
+
+    LogState log;
+    MerkleTree tree;           // of the blocks in the graph
+    std::uint64_t closed = 0;  // blocks in batches that are judged, or invalid ones
+    std::optional<Pending> pending;
+    std::optional<Wait> wait;            // of the pending block
+    std::multimap<std::uint64_t, WriterNumber> waiters;  // by the length they need
+    std::deque<Bytes> ahead;             // blocks read and not decoded yet
+    std::vector<DecodedBlock> open;      // the batch that is not whole yet
+    std::vector<CausalGraph::Edge> open_taught;
+    bool relearn_heads = false;  // open_taught is not complete, after a restart
+    bool late = false;    // somebody had seen a part of the open batch
+    bool member = false;
+    bool is_head = false;
+    bool refused = false;
+    bool queued = false;
+    bool dirty = false;  // the row
+    std::uint64_t restored = 0;  // blocks in the graph when it was loaded
+    std::string park_reason;
+  };
+
+  State(Storage* storage_in, LogSource* logs_in, const Clock* clock_in,
+        const Genesis& genesis_in, const IndexerOptions& options_in);
+
+  // indexer.cc
+  WriterNumber AddWriter(const CoreKey& key);
+  void AdmitMembers(std::span<const OpId> granted, IndexResult* result);
+  std::vector<std::uint64_t> SettledLengths() const;
+  std::vector<MissingPrefix> Missing() const;
+
+  // indexer_deliver.cc
+  void Enqueue(WriterNumber writer);
+  absl::Status Drain(IndexResult* result);
+  absl::Status Advance(WriterNumber writer, IndexResult* result);
+  absl::Status AdvanceTo(WriterNumber writer, std::uint64_t held, IndexResult* result);
+  absl::Status ReadAhead(WriterNumber writer, std::uint64_t held);
+  static void DropLargeBuffers(WriterState* state);
+  absl::StatusOr<bool> MeetDeps(WriterNumber writer);
+  absl::Status Rehydrate(WriterNumber writer, DecodedBlock* block);
+  absl::Status Deliver(WriterNumber writer, IndexResult* result);
+  absl::Status Replay(WriterNumber writer, DecodedBlock block);
+  absl::Status TakePlace(WriterNumber writer, DecodedBlock block, IndexResult* result);
+  void CloseInvalid(WriterNumber writer, std::string_view reason);
+  absl::Status CloseBatch(WriterNumber writer, IndexResult* result);
+  void RecordBatch(WriterNumber writer, const Verdict& verdict);
+  void BecomeHead(WriterNumber writer);
+  void LearnHeads();
+
+  // indexer_apply.cc
+  absl::Status Apply(WriterNumber writer, std::span<const DecodedBlock> batch, bool late,
+                     IndexResult* result);
+  void RememberBefore(View::Entry* entry);
+  void CollectChanges(IndexResult* result);
+  absl::Status Recompute(View::Entry* entry);
+  // An effective op, read again from its log.
+  struct StoredOp {
+    OpRow row;
+    Payload payload;
+    const Operation* operation = nullptr;  // into payload
+  };
+  absl::StatusOr<StoredOp> ReadOperation(const OpRow& row);
+
+  // indexer_store.cc
+  absl::Status Load();
+  absl::StatusOr<bool> LoadRows();
+  absl::StatusOr<bool> LoadWriter(WriterNumber number, ByteView bytes);
+  absl::Status Clear();
+  absl::Status Flush();
+
+  Storage* storage;  // not owned
+  LogSource* logs;   // not owned
+  const Clock* clock;  // not owned
+  Genesis genesis;
+  IndexerOptions options;
+
+  std::unique_ptr<View> view;  // holds the table of writers
+  std::unique_ptr<CausalGraph> graph;
+  std::unique_ptr<OpIndex> ops;
+  std::unique_ptr<Trie> trie;
+  std::unique_ptr<Authority> authority;
+  std::deque<WriterState> writers;  // by number
+  std::deque<WriterNumber> queue;
+  std::size_t open_bytes = 0;  // of the payloads kept for open batches
+
+  std::vector<OpId> new_grants;  // since the last flush
+  std::uint64_t stored_grants = 0;
+  std::uint64_t clock_suspect = 0;
+  std::uint64_t seen_ms = 0;
+  std::uint64_t ops_since_flush = 0;
+  bool changed_since_flush = false;
+  std::uint64_t deliveries = 0;  // blocks delivered and members admitted
+
+  std::function<bool(std::string_view)> filter;
+  // First sight of each changed key within one call, in key order.
+  std::map<std::string, ViewEntry, std::less<>> before;
+
+  struct DigestCache {
+    std::uint64_t deliveries = UINT64_MAX;
+    Hash32 digest;
+  };
+  mutable DigestCache digest;
+};
+
+}  // namespace weft

@@ -1,0 +1,253 @@
+#include "crdt/view.h"
+
+#include <algorithm>
+
+#include "engine/key_layout.h"
+
+namespace weft {
+
+View::View(Storage* storage, std::uint64_t base, std::size_t siblings_max, bool empty,
+           const Counts& counts)
+    : storage_(storage),
+      base_(base),
+      siblings_max_(siblings_max),
+      complete_(empty),
+      counts_(counts) {}
+
+absl::Status View::Load(std::span<const std::string_view> keys) {
+  if (complete_) return absl::OkStatus();
+  std::vector<std::string_view> missing;
+  for (const std::string_view key : keys) {
+    if (!entries_.contains(key)) missing.push_back(key);
+  }
+  if (missing.empty()) return absl::OkStatus();
+  std::sort(missing.begin(), missing.end());
+  missing.erase(std::unique(missing.begin(), missing.end()), missing.end());
+  std::vector<Bytes> rows;
+  rows.reserve(missing.size());
+  for (const std::string_view key : missing) {
+    rows.push_back(keys::ViewKey(base_, AsBytes(key)));
+  }
+  WEFT_ASSIGN_OR_RETURN(const auto found, storage_->MultiGet(Family::kView, rows, nullptr));
+  std::vector<std::unique_ptr<Entry>> loaded;
+  for (std::size_t i = 0; i < missing.size(); ++i) {
+    auto entry = std::make_unique<Entry>();
+    entry->key = std::string(missing[i]);
+    if (found[i]) {
+      WEFT_ASSIGN_OR_RETURN(entry->state, DecodeKeyState(*found[i], writers_.size()));
+      entry->readable = entry->state.readable();
+      entry->conflict = entry->state.has_conflict();
+      entry->conflict_stored = entry->conflict;
+    }
+    loaded.push_back(std::move(entry));
+  }
+  const absl::MutexLock lock(&mutex_);
+  for (std::unique_ptr<Entry>& entry : loaded) {
+    const std::string_view name = entry->key;
+    entries_.emplace(name, std::move(entry));
+  }
+  return absl::OkStatus();
+}
+
+View::Entry* View::Touch(std::string_view key) {
+  if (const auto found = entries_.find(key); found != entries_.end()) {
+    return found->second.get();
+  }
+  auto entry = std::make_unique<Entry>();
+  entry->key = std::string(key);
+  Entry* result = entry.get();
+  entries_.emplace(std::string_view(result->key), std::move(entry));
+  return result;
+}
+
+void View::Changed(Entry* entry) {
+  const bool readable = entry->state.readable();
+  const bool conflict = readable && entry->state.has_conflict();
+  counts_.keys += (readable ? 1U : 0U);
+  counts_.keys -= (entry->readable ? 1U : 0U);
+  counts_.conflicts += (conflict ? 1U : 0U);
+  counts_.conflicts -= (entry->conflict ? 1U : 0U);
+  entry->readable = readable;
+  entry->conflict = conflict;
+  if (!entry->dirty) {
+    entry->dirty = true;
+    dirty_.push_back(entry);
+  }
+  if (!entry->leaf_dirty) {
+    entry->leaf_dirty = true;
+    leaf_dirty_.push_back(entry);
+  }
+}
+
+ViewEntry View::ResolveHeld(const Entry& entry) const {
+  return Resolve(entry.key, entry.state, writers_, siblings_max_);
+}
+
+absl::Status View::UpdateTrie(Trie* trie) {
+  std::sort(leaf_dirty_.begin(), leaf_dirty_.end(),
+            [](const Entry* a, const Entry* b) { return a->key < b->key; });
+  for (Entry* entry : leaf_dirty_) {
+    const ByteView key = AsBytes(entry->key);
+    if (entry->readable) {
+      const Bytes lanes = LeafLanesOf(entry->state, writers_);
+      WEFT_RETURN_IF_ERROR(trie->Set(key, TrieLeafHash(key, lanes)));
+    } else {
+      WEFT_RETURN_IF_ERROR(trie->Erase(key));
+    }
+    entry->leaf_dirty = false;
+  }
+  leaf_dirty_.clear();
+  return absl::OkStatus();
+}
+
+void View::Flush(StorageBatch* batch) {
+  // dirty_ is sorted in a copy: readers walk the list itself.
+  std::vector<Entry*> sorted = dirty_;
+  std::sort(sorted.begin(), sorted.end(),
+            [](const Entry* a, const Entry* b) { return a->key < b->key; });
+  for (const Entry* entry : sorted) {
+    const ByteView key = AsBytes(entry->key);
+    batch->Put(Family::kView, keys::ViewKey(base_, key), EncodeKeyState(entry->state));
+  }
+  for (Entry* entry : sorted) {
+    Bytes row = keys::ViewConflict(base_, AsBytes(entry->key));
+    if (entry->conflict) {
+      batch->Put(Family::kView, std::move(row), {});
+      entry->conflict_stored = true;
+    } else if (entry->conflict_stored) {
+      batch->Delete(Family::kView, std::move(row));
+      entry->conflict_stored = false;
+    }
+  }
+}
+
+void View::MarkFlushed(std::size_t cache_keys_max) {
+  const absl::MutexLock lock(&mutex_);
+  for (Entry* entry : dirty_) entry->dirty = false;
+  dirty_.clear();
+  // Whoever is not asked for again costs one look-up; keeping count of use would cost
+  // more than that at every op.
+  if (entries_.size() > cache_keys_max && leaf_dirty_.empty()) {
+    entries_.clear();
+    complete_ = false;
+  }
+}
+
+absl::StatusOr<ViewEntry> View::Get(std::string_view key) const {
+  const absl::ReaderMutexLock lock(&mutex_);
+  if (const auto found = entries_.find(key); found != entries_.end()) {
+    return ResolveHeld(*found->second);
+  }
+  ViewEntry none;
+  none.key = std::string(key);
+  if (complete_) return none;
+  WEFT_ASSIGN_OR_RETURN(
+      const std::optional<Bytes> row,
+      storage_->Get(Family::kView, keys::ViewKey(base_, AsBytes(key)), nullptr));
+  if (!row) return none;
+  WEFT_ASSIGN_OR_RETURN(const KeyState state, DecodeKeyState(*row, writers_.size()));
+  return Resolve(key, state, writers_, siblings_max_);
+}
+
+// Merges what was changed and not yet stored with the rows of a snapshot.
+class ViewScanner final : public ViewScan {
+ public:
+  // The lock of `view` is held, shared.
+  ViewScanner(const View* view, std::string_view from, std::optional<std::string_view> to,
+              bool reverse, bool conflicts_only)
+      : view_(view), reverse_(reverse), conflicts_only_(conflicts_only) {
+    for (const View::Entry* entry : view->dirty_) {
+      if (entry->key < from || (to && entry->key >= *to)) continue;
+      const bool listed = conflicts_only ? entry->conflict : entry->readable;
+      changed_.push_back({entry->key, listed ? entry->state.Copy() : KeyState(), listed});
+    }
+    std::sort(changed_.begin(), changed_.end(), [&](const Changed& a, const Changed& b) {
+      return reverse ? b.key < a.key : a.key < b.key;
+    });
+    const auto row = conflicts_only ? keys::ViewConflict : keys::ViewKey;
+    ScanRange range;
+    range.from = row(view->base_, AsBytes(from));
+    range.to = to ? row(view->base_, AsBytes(*to)) : PrefixEnd(row(view->base_, {}));
+    range.reverse = reverse;
+    snapshot_ = view->storage_->TakeSnapshot();
+    if (!to || from < *to) {
+      rows_ = view->storage_->Scan(Family::kView, range, snapshot_.get());
+    }
+  }
+
+  std::optional<ViewEntry> Next() override {
+    while (status_.ok()) {
+      const bool row = rows_ && rows_->valid();
+      if (!row && rows_ && !rows_->status().ok()) {
+        status_ = rows_->status();
+        break;
+      }
+      if (!row && next_ == changed_.size()) break;
+      const std::string_view row_key =
+          row ? AsText(keys::KeyOfView(rows_->key())) : std::string_view();
+      if (next_ < changed_.size() && (!row || !ComesFirst(row_key, changed_[next_].key))) {
+        const Changed& changed = changed_[next_++];
+        if (row && row_key == changed.key) rows_->Next();
+        if (changed.listed) return ResolveNow(changed.key, changed.state);
+        continue;
+      }
+      if (std::optional<ViewEntry> entry = ReadRow(row_key)) return entry;
+    }
+    return std::nullopt;
+  }
+
+  absl::Status status() const override { return status_; }
+
+ private:
+  struct Changed {
+    std::string key;
+    KeyState state;
+    bool listed = false;
+  };
+
+  bool ComesFirst(std::string_view a, std::string_view b) const {
+    return reverse_ ? b < a : a < b;
+  }
+
+  ViewEntry ResolveNow(std::string_view key, const KeyState& state) const {
+    const absl::ReaderMutexLock lock(&view_->mutex_);
+    return Resolve(key, state, view_->writers_, view_->siblings_max_);
+  }
+
+  // The entry of the row at the cursor, which moves on; nullopt if it is not readable.
+  std::optional<ViewEntry> ReadRow(std::string_view row_key) {
+    const std::string key(row_key);
+    Bytes row = ToBytes(rows_->value());
+    rows_->Next();
+    if (conflicts_only_) {
+      auto found = view_->storage_->Get(
+          Family::kView, keys::ViewKey(view_->base_, AsBytes(key)), snapshot_.get());
+      status_ = found.status();
+      if (!found.ok() || !*found) return std::nullopt;
+      row = **std::move(found);
+    }
+    const absl::ReaderMutexLock lock(&view_->mutex_);
+    auto state = DecodeKeyState(row, view_->writers_.size());
+    status_ = state.status();
+    if (!state.ok() || !state->readable()) return std::nullopt;
+    return Resolve(key, *state, view_->writers_, view_->siblings_max_);
+  }
+
+  const View* view_;  // not owned
+  bool reverse_;
+  bool conflicts_only_;
+  std::vector<Changed> changed_;
+  std::size_t next_ = 0;
+  std::shared_ptr<const StorageSnapshot> snapshot_;
+  std::unique_ptr<StorageCursor> rows_;
+  absl::Status status_;
+};
+
+std::unique_ptr<ViewScan> View::Scan(std::string_view from,
+                                     std::optional<std::string_view> to, bool reverse,
+                                     bool conflicts_only) const {
+  const absl::ReaderMutexLock lock(&mutex_);
+  return std::make_unique<ViewScanner>(this, from, to, reverse, conflicts_only);
+}
+
+}  // namespace weft

@@ -1,0 +1,82 @@
+// The view: the state of every key, hot in memory and written back sorted.
+//
+// One strand changes it; any thread reads. A batch is applied under one exclusive hold
+// of the lock, so that reads see it whole or not at all; what it needs from the
+// storage is read before. Keys that nobody changed since the last flush may be dropped
+// from memory at one; as long as none was dropped, a key that is not in memory is new
+// and costs no look-up.
+
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/synchronization/mutex.h"
+#include "crdt/indexer.h"
+#include "crdt/view_leaf.h"
+#include "engine/trie.h"
+
+namespace weft {
+
+class View {
+ public:
+  struct Entry {
+    std::string key;
+    KeyState state;
+    bool dirty = false;       // since the last flush
+    bool leaf_dirty = false;  // since the trie was last told
+    bool readable = false;    // as counted
+    bool conflict = false;    // as counted
+    bool conflict_stored = false;
+  };
+  struct Counts {
+    std::uint64_t keys = 0;       // readable
+    std::uint64_t conflicts = 0;  // keys with conflicts
+  };
+
+  // `storage` must outlive it. `empty`: nothing is stored under this base.
+  View(Storage* storage, std::uint64_t base, std::size_t siblings_max, bool empty,
+       const Counts& counts);
+
+  // --- the strand ---
+  // Brings the keys into memory as far as they are stored.
+  absl::Status Load(std::span<const std::string_view> keys);
+  // The rest but the last three need the lock held exclusively.
+  absl::Mutex& mutex() const { return mutex_; }
+  WriterTable& writers() { return writers_; }
+  // The entry of a key that was loaded, made if there is none. Valid until a flush.
+  Entry* Touch(std::string_view key);
+  // To be called when the state of the entry has changed.
+  void Changed(Entry* entry);
+  ViewEntry ResolveHeld(const Entry& entry) const;
+
+  Counts counts() const { return counts_; }
+  // Tells the trie what changed since the last time.
+  absl::Status UpdateTrie(Trie* trie);
+  // Adds the changed rows to `batch`; after it was committed, MarkFlushed.
+  void Flush(StorageBatch* batch);
+  void MarkFlushed(std::size_t cache_keys_max);
+
+  // --- any thread ---
+  absl::StatusOr<ViewEntry> Get(std::string_view key) const;
+  std::unique_ptr<ViewScan> Scan(std::string_view from, std::optional<std::string_view> to,
+                                 bool reverse, bool conflicts_only) const;
+
+ private:
+  friend class ViewScanner;
+
+  Storage* storage_;  // not owned
+  std::uint64_t base_;
+  std::size_t siblings_max_;
+  mutable absl::Mutex mutex_;
+  WriterTable writers_;
+  absl::flat_hash_map<std::string_view, std::unique_ptr<Entry>> entries_;
+  bool complete_;  // every stored key is in entries_
+  std::vector<Entry*> dirty_;
+  std::vector<Entry*> leaf_dirty_;
+  Counts counts_;
+};
+
+}  // namespace weft
