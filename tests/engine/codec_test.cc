@@ -2,9 +2,9 @@
 
 #include "engine/codec.h"
 
-#include <fstream>
-
 #include <gtest/gtest.h>
+
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace weft {

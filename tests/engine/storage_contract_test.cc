@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <filesystem>
+#include <functional>
 
 #include "engine/memory_storage.h"
+#include "engine/rocks_storage.h"
 #include "engine/storage.h"
+#include "tests/engine/temp_directory.h"
 
 namespace weft {
 namespace {
@@ -16,7 +18,7 @@ using ::testing::IsEmpty;
 
 struct Backend {
   std::string name;
-  std::function<std::unique_ptr<Storage>()> open;
+  std::function<std::unique_ptr<Storage>(const std::string& path)> open;
 };
 
 void PrintTo(const Backend& backend, std::ostream* out) {
@@ -53,7 +55,8 @@ class StorageContract : public testing::TestWithParam<Backend> {
     return keys;
   }
 
-  std::unique_ptr<Storage> storage_ = GetParam().open();
+  const TempDirectory temp_;
+  std::unique_ptr<Storage> storage_ = GetParam().open(temp_.path("store"));
 };
 
 TEST_P(StorageContract, AFamilyHoldsWhatWasPutAndForgetsWhatWasDeleted) {
@@ -167,6 +170,7 @@ TEST_P(StorageContract, AVolatileCommitIsVisibleAtOnceAndAFlushKeepsIt) {
 }
 
 TEST_P(StorageContract, AVolatileBatchThatTouchesMoreThanTheViewIsABug) {
+  testing::GTEST_FLAG(death_test_style) = "threadsafe";  // RocksDB has threads
   StorageBatch batch;
   batch.Put(Family::kView, B("k"), B("v"));
   batch.Put(Family::kCores, B("k"), B("v"));
@@ -178,10 +182,17 @@ TEST_P(StorageContract, AnEmptyBatchCommits) {
   EXPECT_TRUE(storage_->Commit({}, Durability::kSynced).ok());
 }
 
+std::unique_ptr<Storage> OpenMemory(const std::string&) {
+  return std::make_unique<MemoryStorage>();
+}
+
+std::unique_ptr<Storage> OpenRocks(const std::string& path) {
+  return *RocksStorage::Open(path, {.create = true});
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, StorageContract,
-                         testing::Values(Backend{
-                             "Memory",
-                             [] { return std::make_unique<MemoryStorage>(); }}),
+                         testing::Values(Backend{"Memory", OpenMemory},
+                                         Backend{"Rocks", OpenRocks}),
                          [](const auto& test) { return test.param.name; });
 
 TEST(PrefixEnd, IsTheFirstKeyAfterAllKeysWithThePrefix) {
