@@ -7,15 +7,15 @@
 
 #pragma once
 
-#include <map>
-#include <utility>
-
+#include <algorithm>
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/error.hpp>
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
+#include <map>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "engine/async_host.h"
@@ -53,14 +53,15 @@ class SimClock final : public AsyncClock {
 
   // Calls `action` from Step once `delay` has passed; ties run in order of arrival.
   void After(Nanos delay, absl::AnyInvocable<void()> action) {
-    sleepers_.emplace(Key{now_ + delay, ++sequence_},
-                      [action = std::move(action)](asio::error_code) mutable {
-                        action();
-                      });
+    sleepers_.emplace(
+        Key{now_ + delay, ++sequence_},
+        [action = std::move(action)](asio::error_code) mutable { action(); });
   }
 
   // When the earliest sleeper wants to wake; Nanos::max() if nobody sleeps.
-  Nanos next() const { return sleepers_.empty() ? Nanos::max() : sleepers_.begin()->first.first; }
+  Nanos next() const {
+    return sleepers_.empty() ? Nanos::max() : sleepers_.begin()->first.first;
+  }
 
   // Moves time to the earliest sleeper and wakes it. False if nobody sleeps.
   bool Step() {
@@ -70,8 +71,14 @@ class SimClock final : public AsyncClock {
     return true;
   }
 
+  // Moves time to `moment` without waking anybody; nobody may sleep until before it.
+  void AdvanceTo(Nanos moment) { now_ = std::max(now_, moment); }
+
   // Drops everybody who sleeps without waking them: the end of a world.
-  void Clear() { sleepers_.clear(); }
+  void Clear() {
+    // What is destroyed may ask to sleep again.
+    while (!sleepers_.empty()) std::exchange(sleepers_, {}).clear();
+  }
 
  private:
   using Key = std::pair<Nanos, std::uint64_t>;
