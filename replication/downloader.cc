@@ -11,8 +11,11 @@ namespace {
 
 constexpr std::size_t kInFlightMax = 2048;
 // Before the first upgrade nothing is known of the size of blocks.
-constexpr std::size_t kInFlightAtFirst = 64;
+constexpr std::size_t kInFlightAtFirst = 1;
 constexpr std::uint64_t kInFlightBytes = 8 * 1024 * 1024;
+// A stock peer breaks its own stream if it has to answer two such blocks at once: its
+// batch of answers outgrows a frame.
+constexpr std::uint64_t kLargeBlockBytes = 2 * 1024 * 1024;
 // One step on the event loop.
 constexpr std::size_t kApplyProofsMax = 512;
 constexpr std::size_t kApplyBytesMax = 1024 * 1024;
@@ -58,6 +61,7 @@ std::size_t Downloader::Window() const {
   if (core_->length() == 0) return kInFlightAtFirst;
   const std::uint64_t mean =
       std::max<std::uint64_t>(1, core_->byte_length() / core_->length());
+  if (mean > kLargeBlockBytes) return 1;
   return static_cast<std::size_t>(
       std::clamp<std::uint64_t>(kInFlightBytes / mean, 1, kInFlightMax));
 }

@@ -1,0 +1,154 @@
+// What every script here uses: a Weft peer as a child process, Node peers on sockets,
+// and waiting for things to become true, with a deadline and without sleeping.
+
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import net from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import Hypercore from 'hypercore'
+
+const DEADLINE = 60_000
+
+export class WeftPeer {
+  constructor () {
+    this.child = spawn(process.env.WEFT_INTEROP_PEER, { stdio: ['pipe', 'pipe', 'inherit'] })
+    this.answers = []
+    this.events = []
+    this.waiting = new Set()
+    this.ended = once(this.child, 'exit')
+    createInterface({ input: this.child.stdout }).on('line', line => {
+      const object = JSON.parse(line)
+      if (object.event) {
+        this.events.push(object)
+        for (const check of [...this.waiting]) check(object)
+      } else {
+        this.answers.shift()(object)
+      }
+    })
+  }
+
+  ask (...words) {
+    const answer = new Promise(resolve => this.answers.push(resolve))
+    this.child.stdin.write(words.join(' ') + '\n')
+    return within(`an answer to ${words[0]}`, answer.then(object => {
+      if (object.error) throw new Error(`${words.join(' ')}: ${object.error}`)
+      return object
+    }))
+  }
+
+  // The first event, past or to come, that `match` accepts.
+  event (what, match) {
+    const past = this.events.find(match)
+    if (past) return past
+    return within(what, new Promise(resolve => {
+      const check = object => {
+        if (!match(object)) return
+        this.waiting.delete(check)
+        resolve(object)
+      }
+      this.waiting.add(check)
+    }))
+  }
+
+  level (key, length, fork = 0) {
+    return this.event(`level at ${length}`, e =>
+      e.event === 'level' && e.key === key && e.length === length && e.fork === fork)
+  }
+
+  noFaults () {
+    const bad = this.events.find(e => e.event === 'fault')
+    if (bad) throw new Error(`fault: ${JSON.stringify(bad)}`)
+  }
+
+  async connect () {
+    const { address } = await this.ask('listen')
+    const [host, port] = address.split(':')
+    const socket = net.connect(Number(port), host)
+    await within('a connection', once(socket, 'connect'))
+    return socket
+  }
+
+  async end () {
+    this.child.stdin.end()
+    await within('the end of the Weft peer', this.ended)
+  }
+}
+
+export async function within (what, promise) {
+  let timer
+  const late = new Promise((resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`waited in vain for ${what}`)), DEADLINE)
+  })
+  try {
+    return await Promise.race([promise, late])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+// Waits until `check` holds, looking again at each of the core's events.
+export async function until (core, what, check) {
+  if (check()) return
+  const names = ['append', 'truncate', 'download', 'peer-add', 'remote-contiguous-length']
+  let again
+  try {
+    await within(what, new Promise(resolve => {
+      again = () => { if (check()) resolve() }
+      for (const name of names) core.on(name, again)
+    }))
+  } finally {
+    for (const name of names) core.off(name, again)
+  }
+}
+
+// Joins a Node stream and a socket; errors end both, which the test then notices.
+export function join2 (stream, socket) {
+  stream.pipe(socket).pipe(stream)
+  stream.on('error', () => socket.destroy())
+  socket.on('error', () => stream.destroy())
+  return stream
+}
+
+// Lets a Node peer be dialled: `replicate` makes the stream of each connection.
+export async function serve (replicate) {
+  const server = net.createServer(socket => join2(replicate(), socket))
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  return { server, address: `127.0.0.1:${server.address().port}` }
+}
+
+export const block = index => Buffer.from(`block ${index}`)
+
+export async function fill (core, count) {
+  const blocks = []
+  for (let i = 0; i < count; i++) blocks.push(block(core.length + i))
+  await core.append(blocks)
+}
+
+export async function newCore (folder, key, options = {}) {
+  const core = new Hypercore(join(folder, Math.random().toString(36).slice(2)), key, options)
+  await core.ready()
+  return core
+}
+
+// Runs one story with a folder and a Weft peer, and cleans up after it.
+export async function story (name, body) {
+  const folder = await mkdtemp(join(tmpdir(), 'weft-interop-'))
+  const weft = new WeftPeer()
+  const closing = []
+  try {
+    await body({ weft, folder, closing })
+    weft.noFaults()
+    await weft.end()
+    for (const close of closing.reverse()) await close()
+    console.log(`${name}: passed`)
+    process.exitCode = 0
+  } finally {
+    weft.child.kill()
+    await rm(folder, { recursive: true, force: true })
+  }
+  process.exit()
+}
