@@ -23,15 +23,17 @@ std::uint32_t Population(const Bitfield::Page& words) {
 }
 
 // The first bit of [from, to) within a page that equals `value`.
-std::optional<std::uint64_t> FirstInPage(const Bitfield::Page& words, std::uint64_t from,
-                                         std::uint64_t to, bool value) {
+std::optional<std::uint64_t> FirstInPage(const Bitfield::Page& words,
+                                         std::uint64_t from, std::uint64_t to,
+                                         bool value) {
   for (std::uint64_t bit = from; bit < to;) {
     std::uint64_t word = words[bit / 64];
     if (!value) word = ~word;
     word &= Mask(bit % 64, 64);
     const std::uint64_t base = bit / 64 * 64;
     if (word != 0) {
-      const std::uint64_t found = base + static_cast<std::uint64_t>(std::countr_zero(word));
+      const std::uint64_t found =
+          base + static_cast<std::uint64_t>(std::countr_zero(word));
       return found < to ? std::optional(found) : std::nullopt;
     }
     bit = base + 64;
@@ -138,7 +140,8 @@ void Bitfield::RemoveFull(std::uint64_t from, std::uint64_t to) {
 void Bitfield::SetPages(std::uint64_t from, std::uint64_t to, bool value) {
   if (from >= to) return;
   count_ -= Count(from * kPageBits, to * kPageBits);
-  for (auto part = parts_.lower_bound(from); part != parts_.end() && part->first < to;) {
+  for (auto part = parts_.lower_bound(from);
+       part != parts_.end() && part->first < to;) {
     part = parts_.erase(part);
   }
   RemoveFull(from, to);
@@ -256,7 +259,8 @@ std::uint32_t Bitfield::Word32(std::uint64_t word) const {
   const std::uint64_t page = bit / kPageBits;
   if (const auto part = parts_.find(page); part != parts_.end()) {
     const std::uint64_t within = bit % kPageBits;
-    return static_cast<std::uint32_t>(part->second->words[within / 64] >> (within % 64));
+    return static_cast<std::uint32_t>(part->second->words[within / 64] >>
+                                      (within % 64));
   }
   return IsFull(page) ? ~std::uint32_t{0} : 0;
 }
@@ -273,8 +277,8 @@ void Bitfield::SetWord32(std::uint64_t word, std::uint32_t value) {
   place |= std::uint64_t{value} << (within % 64);
   const auto change = static_cast<std::uint32_t>(std::popcount(place) - before);
   part->set += change;  // modulo 2^32, as the count below modulo 2^64
-  count_ += static_cast<std::uint64_t>(static_cast<std::int64_t>(
-      static_cast<std::int32_t>(change)));
+  count_ += static_cast<std::uint64_t>(
+      static_cast<std::int64_t>(static_cast<std::int32_t>(change)));
   Close(page);
 }
 

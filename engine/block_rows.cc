@@ -35,8 +35,8 @@ absl::Status BlockRow::Extend(ByteView stored) {
   }
   const ByteView bytes = reader.Rest();
   if (!reader.ok() || bytes.size() != end - bytes_.size()) {
-    return absl::DataLossError(
-        absl::StrFormat("row of %d bytes at block %d is damaged", stored.size(), first_));
+    return absl::DataLossError(absl::StrFormat("row of %d bytes at block %d is damaged",
+                                               stored.size(), first_));
   }
   Append(bytes_, bytes);
   return absl::OkStatus();
@@ -85,9 +85,9 @@ absl::StatusOr<std::shared_ptr<BlockRow>> BlockRows::Read(
 absl::StatusOr<std::shared_ptr<BlockRow>> BlockRows::ReadAhead(
     std::uint64_t first) const {
   auto row = std::make_shared<BlockRow>(first);
-  const auto cursor =
-      storage_->Scan(Family::kBlocks, {.from = keys::BlockRow(core_, first),
-                                       .to = keys::BlockRow(core_ + 1, 0)});
+  const auto cursor = storage_->Scan(
+      Family::kBlocks,
+      {.from = keys::BlockRow(core_, first), .to = keys::BlockRow(core_ + 1, 0)});
   for (; cursor->valid() && row->bytes() < kReadAheadBytes; cursor->Next()) {
     if (keys::FirstOfBlockRow(cursor->key()) != row->end()) break;
     if (row->end() != first &&

@@ -37,7 +37,8 @@ std::uint8_t ReadSummary(Reader& reader, CoreSummary* summary) {
   summary->length = reader.CanonicalUint();
   summary->byte_length = reader.CanonicalUint();
   summary->contiguous = reader.CanonicalUint();
-  if (summary->length > flat_tree::kLengthMax || summary->contiguous > summary->length) {
+  if (summary->length > flat_tree::kLengthMax ||
+      summary->contiguous > summary->length) {
     reader.Fail();
   }
   return flags;
@@ -75,7 +76,8 @@ Bytes EncodeHead(const CoreSummary& summary, const CoreTip& tip,
   Writer writer(&out);
   writer.U8(kVersion);
   writer.U8(static_cast<std::uint8_t>((summary.writable ? kWritable : 0) |
-                                      (summary.removed ? kRemoved : 0) | manifest_flag));
+                                      (summary.removed ? kRemoved : 0) |
+                                      manifest_flag));
   writer.Raw(summary.key.view());
   writer.Raw(summary.discovery_key.view());
   writer.Uint(tip.fork);

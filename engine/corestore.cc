@@ -19,7 +19,8 @@ const Hash32& CorestoreNamespace() {
 }
 
 absl::Status NotInStore(ByteView key) {
-  return absl::NotFoundError(absl::StrFormat("core %s is not in the store", ToHex(key)));
+  return absl::NotFoundError(
+      absl::StrFormat("core %s is not in the store", ToHex(key)));
 }
 
 absl::Status CheckFormat(ByteView bytes) {
@@ -154,8 +155,8 @@ absl::Status Corestore::State::Rewrite(std::size_t entry, bool removed,
   CoreSummary summary = index->at(entry).summary;
   WEFT_ASSIGN_OR_RETURN(const auto bytes,
                         storage->Get(Family::kCores, keys::Head(summary.number)));
-  WEFT_ASSIGN_OR_RETURN(CoreHead head,
-                        DecodeHead(summary.number, bytes ? ByteView(*bytes) : ByteView()));
+  WEFT_ASSIGN_OR_RETURN(
+      CoreHead head, DecodeHead(summary.number, bytes ? ByteView(*bytes) : ByteView()));
   summary.removed = removed;
   if (manifest) head.manifest = manifest;
   StorageBatch batch;
@@ -264,7 +265,9 @@ std::vector<CoreInfo> Corestore::List() const {
   return list;
 }
 
-std::size_t Corestore::size() const { return state_->index->size(); }
+std::size_t Corestore::size() const {
+  return state_->index->size();
+}
 
 absl::Status Corestore::Remove(const CoreKey& key) {
   WEFT_ASSIGN_OR_RETURN(const std::size_t entry, state_->Require(key));
@@ -293,7 +296,8 @@ absl::Status Corestore::Sync() {
   WEFT_RETURN_IF_ERROR(state_->storage->Sync());
   for (const std::size_t entry : state_->index->TakeUndurable()) {
     const auto found = state_->index->open.find(entry);
-    const auto core = found == state_->index->open.end() ? nullptr : found->second.lock();
+    const auto core =
+        found == state_->index->open.end() ? nullptr : found->second.lock();
     if (core) {
       core->MarkDurable();
     } else {
@@ -303,8 +307,14 @@ absl::Status Corestore::Sync() {
   return absl::OkStatus();
 }
 
-const Seed& Corestore::primary_key() const { return state_->primary_key; }
-Storage* Corestore::storage() const { return state_->storage; }
-Random* Corestore::random() const { return state_->random; }
+const Seed& Corestore::primary_key() const {
+  return state_->primary_key;
+}
+Storage* Corestore::storage() const {
+  return state_->storage;
+}
+Random* Corestore::random() const {
+  return state_->random;
+}
 
 }  // namespace weft

@@ -48,7 +48,8 @@ Bytes BlockCipher::Seal(std::uint64_t block_index, std::uint64_t fork,
   return stored;
 }
 
-std::optional<Bytes> BlockCipher::Open(std::uint64_t block_index, ByteView stored) const {
+std::optional<Bytes> BlockCipher::Open(std::uint64_t block_index,
+                                       ByteView stored) const {
   if (stored.size() < kBlockPaddingBytes) return std::nullopt;
   Nonce nonce{};
   PutU64(nonce.data(), block_index);

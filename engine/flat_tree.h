@@ -27,7 +27,9 @@ inline constexpr std::uint64_t kLengthMax = std::uint64_t{1} << 52;
 inline constexpr std::uint64_t kTreeIndexMax = 2 * kLengthMax - 2;
 inline constexpr int kDepthMax = 52;
 
-constexpr int Depth(std::uint64_t index) { return std::countr_one(index); }
+constexpr int Depth(std::uint64_t index) {
+  return std::countr_one(index);
+}
 constexpr std::uint64_t Offset(std::uint64_t index) {
   return index >> (Depth(index) + 1);
 }

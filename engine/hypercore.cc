@@ -42,31 +42,53 @@ std::uint64_t CountMissing(const Hypercore& core, std::uint64_t tree_index) {
 Hypercore::Hypercore(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Hypercore::~Hypercore() = default;
 
-const CoreKey& Hypercore::key() const { return state_->summary().key; }
+const CoreKey& Hypercore::key() const {
+  return state_->summary().key;
+}
 const DiscoveryKey& Hypercore::discovery_key() const {
   return state_->summary().discovery_key;
 }
-const std::optional<Manifest>& Hypercore::manifest() const { return state_->manifest; }
-bool Hypercore::writable() const { return state_->secret_key.has_value(); }
+const std::optional<Manifest>& Hypercore::manifest() const {
+  return state_->manifest;
+}
+bool Hypercore::writable() const {
+  return state_->secret_key.has_value();
+}
 
-std::uint64_t Hypercore::length() const { return state_->tip.tree.length(); }
-std::uint64_t Hypercore::fork() const { return state_->tip.fork; }
-std::uint64_t Hypercore::byte_length() const { return state_->tip.tree.byte_length(); }
+std::uint64_t Hypercore::length() const {
+  return state_->tip.tree.length();
+}
+std::uint64_t Hypercore::fork() const {
+  return state_->tip.fork;
+}
+std::uint64_t Hypercore::byte_length() const {
+  return state_->tip.tree.byte_length();
+}
 std::uint64_t Hypercore::contiguous_length() const {
   return state_->summary().contiguous;
 }
-std::uint64_t Hypercore::held_blocks() const { return state_->bitfield.count(); }
+std::uint64_t Hypercore::held_blocks() const {
+  return state_->bitfield.count();
+}
 std::uint64_t Hypercore::durable_length() const {
   return state_->entry().durable_length;
 }
-std::span<const TreeNode> Hypercore::roots() const { return state_->tip.tree.roots(); }
-TreeHash Hypercore::tree_hash() const { return state_->tip.tree.hash(); }
-ByteView Hypercore::signature() const { return state_->tip.signature; }
+std::span<const TreeNode> Hypercore::roots() const {
+  return state_->tip.tree.roots();
+}
+TreeHash Hypercore::tree_hash() const {
+  return state_->tip.tree.hash();
+}
+ByteView Hypercore::signature() const {
+  return state_->tip.signature;
+}
 
 bool Hypercore::Has(std::uint64_t block_index) const {
   return state_->bitfield.Get(block_index);
 }
-const Bitfield& Hypercore::bitfield() const { return state_->bitfield; }
+const Bitfield& Hypercore::bitfield() const {
+  return state_->bitfield;
+}
 
 absl::StatusOr<Bytes> Hypercore::Get(std::uint64_t block_index) const {
   WEFT_RETURN_IF_ERROR(state_->CheckUsable());
@@ -78,7 +100,8 @@ absl::StatusOr<Bytes> Hypercore::Get(std::uint64_t block_index) const {
     return absl::NotFoundError(absl::StrFormat("block %d is not held", block_index));
   }
   WEFT_ASSIGN_OR_RETURN(const auto row, state_->rows.Find(block_index));
-  WEFT_ASSIGN_OR_RETURN(const ByteView block, VerifiedBlock(*state_, *row, block_index));
+  WEFT_ASSIGN_OR_RETURN(const ByteView block,
+                        VerifiedBlock(*state_, *row, block_index));
   return ToBytes(block);
 }
 
@@ -86,8 +109,8 @@ absl::StatusOr<std::vector<Bytes>> Hypercore::GetRange(std::uint64_t from,
                                                        std::uint64_t to) const {
   WEFT_RETURN_IF_ERROR(state_->CheckUsable());
   if (from > to || to > length()) {
-    return absl::OutOfRangeError(absl::StrFormat(
-        "blocks %d to %d are beyond the log's %d", from, to, length()));
+    return absl::OutOfRangeError(
+        absl::StrFormat("blocks %d to %d are beyond the log's %d", from, to, length()));
   }
   if (const auto gap = state_->bitfield.FirstUnset(from, to)) {
     return absl::NotFoundError(absl::StrFormat("block %d is not held", *gap));
@@ -109,8 +132,8 @@ absl::StatusOr<std::pair<std::uint64_t, std::uint64_t>> Hypercore::Seek(
     std::uint64_t byte_offset) const {
   WEFT_RETURN_IF_ERROR(state_->CheckUsable());
   if (byte_offset > byte_length()) {
-    return absl::OutOfRangeError(absl::StrFormat(
-        "byte %d is beyond the log's %d", byte_offset, byte_length()));
+    return absl::OutOfRangeError(
+        absl::StrFormat("byte %d is beyond the log's %d", byte_offset, byte_length()));
   }
   std::uint64_t rest = byte_offset;
   for (const TreeNode& root : roots()) {

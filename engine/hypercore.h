@@ -31,9 +31,9 @@ struct CoreEvent {
     // Length or fork changed: by append, by an upgrade, by a truncation. The log now
     // has `to` blocks, of which those below `from` are the same as before.
     kLength,
-    kBlocks,    // [from, to) is now held
-    kCleared,   // [from, to) is no longer held
-    kDurable,   // durable_length() grew; nothing else changed
+    kBlocks,   // [from, to) is now held
+    kCleared,  // [from, to) is no longer held
+    kDurable,  // durable_length() grew; nothing else changed
   };
   Kind kind;
   std::uint64_t from = 0;
@@ -56,7 +56,7 @@ class Hypercore {
   const std::optional<Manifest>& manifest() const;
   bool writable() const;  // we hold its secret key
 
-  std::uint64_t length() const;             // blocks, signed
+  std::uint64_t length() const;  // blocks, signed
   std::uint64_t fork() const;
   std::uint64_t byte_length() const;
   std::uint64_t contiguous_length() const;  // every block below is held

@@ -24,7 +24,8 @@ class Applier {
 
  private:
   absl::Status CheckPlace(const Proof& proof, bool allow_fork) const;
-  absl::Status CheckManifest(const Proof& proof, std::optional<Manifest>* manifest) const;
+  absl::Status CheckManifest(const Proof& proof,
+                             std::optional<Manifest>* manifest) const;
   absl::Status CheckSignature(const Proof& proof, const Manifest& manifest) const;
   absl::Status CheckAnchor();
   absl::StatusOr<std::optional<TreeNode>> Node(std::uint64_t tree_index);
@@ -79,7 +80,8 @@ absl::Status Applier::CheckManifest(const Proof& proof,
   return absl::OkStatus();
 }
 
-absl::Status Applier::CheckSignature(const Proof& proof, const Manifest& manifest) const {
+absl::Status Applier::CheckSignature(const Proof& proof,
+                                     const Manifest& manifest) const {
   const UpgradeProof& upgrade = *proof.upgrade;
   const MerkleTree& tree = *checked_.upgraded;
   if (manifest.prologue && upgrade.start < manifest.prologue->length &&
@@ -88,9 +90,9 @@ absl::Status Applier::CheckSignature(const Proof& proof, const Manifest& manifes
   }
   if (!VerifyTree(manifest, state_.summary().key, tree.roots(), tree.length(),
                   proof.fork, upgrade.signature)) {
-    return absl::DataLossError(absl::StrFormat(
-        "proof: the signature does not cover length %d, fork %d", tree.length(),
-        proof.fork));
+    return absl::DataLossError(
+        absl::StrFormat("proof: the signature does not cover length %d, fork %d",
+                        tree.length(), proof.fork));
   }
   return absl::OkStatus();
 }
@@ -152,8 +154,7 @@ absl::Status Applier::StageNodes() {
 absl::Status Applier::Take(const Proof& proof, bool allow_fork) {
   WEFT_RETURN_IF_ERROR(CheckPlace(proof, allow_fork));
   std::optional<Manifest> manifest;
-  const bool brings_manifest =
-      !edit_.manifest && (proof.manifest || proof.upgrade);
+  const bool brings_manifest = !edit_.manifest && (proof.manifest || proof.upgrade);
   if (brings_manifest) WEFT_RETURN_IF_ERROR(CheckManifest(proof, &manifest));
   const bool replaces = proof.fork > edit_.tip.fork;
   WEFT_RETURN_IF_ERROR(
@@ -228,8 +229,8 @@ absl::StatusOr<std::vector<CoreEvent>> Applier::Finish() {
 
 }  // namespace
 
-absl::StatusOr<std::vector<absl::Status>> Hypercore::Apply(std::span<const Proof> proofs,
-                                                           bool allow_fork) {
+absl::StatusOr<std::vector<absl::Status>> Hypercore::Apply(
+    std::span<const Proof> proofs, bool allow_fork) {
   WEFT_RETURN_IF_ERROR(state_->CheckUsable());
   Applier applier(*state_);
   std::vector<absl::Status> results;

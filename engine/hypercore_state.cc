@@ -46,16 +46,16 @@ absl::StatusOr<std::unique_ptr<Hypercore::State>> Hypercore::State::Load(
   // A head that fails its own signature means the disk lied or the key was used
   // elsewhere; either way no block under it can be trusted, so we refuse to open.
   const bool is_signed = state->tip.tree.length() > 0 || !state->tip.signature.empty();
-  if (is_signed && !VerifyTree(state->ManifestOrCompat(), known.key,
-                               state->tip.tree.roots(), state->tip.tree.length(),
-                               state->tip.fork, state->tip.signature)) {
+  if (is_signed &&
+      !VerifyTree(state->ManifestOrCompat(), known.key, state->tip.tree.roots(),
+                  state->tip.tree.length(), state->tip.fork, state->tip.signature)) {
     return absl::DataLossError(absl::StrFormat(
         "core %s: the signature does not cover length %d, fork %d",
         ToHex(known.key.view()), state->tip.tree.length(), state->tip.fork));
   }
   if (head.summary.writable) {
-    WEFT_ASSIGN_OR_RETURN(auto secret,
-                          storage->Get(Family::kCores, keys::SecretKeyOf(known.number)));
+    WEFT_ASSIGN_OR_RETURN(
+        auto secret, storage->Get(Family::kCores, keys::SecretKeyOf(known.number)));
     if (secret) {
       state->secret_key = SecretKey::From(*secret);
       Wipe(*secret);
@@ -76,7 +76,8 @@ absl::Status Hypercore::State::LoadBitfield() {
       keys::BitfieldPages(known.number, known.contiguous / Bitfield::kPageBits));
   for (; cursor->valid(); cursor->Next()) {
     const auto number = keys::PageOfBitfield(cursor->key());
-    WEFT_ASSIGN_OR_RETURN(const Bitfield::Page page, DecodeBitfieldPage(cursor->value()));
+    WEFT_ASSIGN_OR_RETURN(const Bitfield::Page page,
+                          DecodeBitfieldPage(cursor->value()));
     if (!number || *number > known.length / Bitfield::kPageBits) {
       return absl::DataLossError(
           absl::StrFormat("core %d: a bitfield page is misplaced", known.number));
@@ -116,8 +117,8 @@ std::vector<BlockRun> Hypercore::State::ApplyRuns(std::span<const BlockRun> runs
   for (const BlockRun& run : runs) {
     // Only what differs is undone: the parts of the run that were the other way.
     for (std::uint64_t at = run.from; at < run.to;) {
-      const auto from = run.held ? bitfield.FirstUnset(at, run.to)
-                                 : bitfield.FirstSet(at, run.to);
+      const auto from =
+          run.held ? bitfield.FirstUnset(at, run.to) : bitfield.FirstSet(at, run.to);
       if (!from) break;
       const auto to = run.held ? bitfield.FirstSet(*from, run.to)
                                : bitfield.FirstUnset(*from, run.to);
@@ -231,7 +232,8 @@ void Hypercore::State::Notify(std::span<const CoreEvent> events) {
   }
 }
 
-absl::StatusOr<TreeNode> RequireNode(const NodeSource& nodes, std::uint64_t tree_index) {
+absl::StatusOr<TreeNode> RequireNode(const NodeSource& nodes,
+                                     std::uint64_t tree_index) {
   WEFT_ASSIGN_OR_RETURN(const std::optional<TreeNode> node, nodes.Find(tree_index));
   if (!node) {
     return absl::DataLossError(

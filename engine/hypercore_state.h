@@ -36,7 +36,8 @@ struct CoreEdit {
 };
 
 struct Hypercore::State {
-  State(Storage* the_storage, std::shared_ptr<CoreIndex> the_index, std::size_t the_entry);
+  State(Storage* the_storage, std::shared_ptr<CoreIndex> the_index,
+        std::size_t the_entry);
   ~State();
 
   // Reads the head of an entry and verifies its signature.

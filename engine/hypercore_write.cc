@@ -13,9 +13,9 @@ absl::Status CheckBlocks(const MerkleTree& tree, std::span<const ByteView> block
   std::uint64_t bytes = 0;
   for (const ByteView block : blocks) {
     if (block.size() > kBlockBytesMax) {
-      return absl::InvalidArgumentError(absl::StrFormat(
-          "append: a block of %d bytes, and the most is %d", block.size(),
-          kBlockBytesMax));
+      return absl::InvalidArgumentError(
+          absl::StrFormat("append: a block of %d bytes, and the most is %d",
+                          block.size(), kBlockBytesMax));
     }
     bytes += block.size();
   }

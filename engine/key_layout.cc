@@ -1,6 +1,5 @@
 #include "engine/key_layout.h"
 
-
 namespace weft::keys {
 namespace {
 
@@ -66,19 +65,29 @@ ScanRange AllOfKind(std::uint64_t base, std::uint8_t kind) {
 
 }  // namespace
 
-Bytes Format() { return ToBytes("format"); }
-Bytes PrimaryKey() { return ToBytes("primary-key"); }
+Bytes Format() {
+  return ToBytes("format");
+}
+Bytes PrimaryKey() {
+  return ToBytes("primary-key");
+}
 
-Bytes Head(std::uint64_t core) { return OfCore(kHead, core); }
+Bytes Head(std::uint64_t core) {
+  return OfCore(kHead, core);
+}
 
-ScanRange AllHeads() { return {.from = {kHead}, .to = Bytes{kHead + 1}}; }
+ScanRange AllHeads() {
+  return {.from = {kHead}, .to = Bytes{kHead + 1}};
+}
 
 std::optional<std::uint64_t> CoreOfHead(ByteView key) {
   if (key.size() != 9 || key[0] != kHead) return std::nullopt;
   return U64At(key, 1);
 }
 
-Bytes SecretKeyOf(std::uint64_t core) { return OfCore(kSecretKey, core); }
+Bytes SecretKeyOf(std::uint64_t core) {
+  return OfCore(kSecretKey, core);
+}
 
 Bytes TreePage(std::uint64_t core, std::uint8_t level, std::uint64_t page) {
   Bytes key = OfCore(kTreePage, core);
@@ -94,7 +103,8 @@ Bytes BitfieldPage(std::uint64_t core, std::uint64_t page) {
 }
 
 ScanRange BitfieldPages(std::uint64_t core, std::uint64_t first_page) {
-  return {.from = BitfieldPage(core, first_page), .to = OfCore(kBitfieldPage, core + 1)};
+  return {.from = BitfieldPage(core, first_page),
+          .to = OfCore(kBitfieldPage, core + 1)};
 }
 
 std::optional<std::uint64_t> PageOfBitfield(ByteView key) {
@@ -121,23 +131,33 @@ ScanRange ViewOf(std::uint64_t base) {
   return {.from = from, .to = PrefixEnd(from)};
 }
 
-Bytes ViewState(std::uint64_t base) { return OfBase(base, kViewState, std::size_t{0}); }
+Bytes ViewState(std::uint64_t base) {
+  return OfBase(base, kViewState, std::size_t{0});
+}
 Bytes ViewWriter(std::uint64_t base, std::uint64_t writer) {
   return Numbered(base, kViewWriter, writer);
 }
-ScanRange ViewWriters(std::uint64_t base) { return AllOfKind(base, kViewWriter); }
+ScanRange ViewWriters(std::uint64_t base) {
+  return AllOfKind(base, kViewWriter);
+}
 Bytes ViewLog(std::uint64_t base, std::uint64_t writer) {
   return Numbered(base, kViewLog, writer);
 }
 Bytes ViewGrant(std::uint64_t base, std::uint64_t grant) {
   return Numbered(base, kViewGrant, grant);
 }
-ScanRange ViewGrants(std::uint64_t base) { return AllOfKind(base, kViewGrant); }
-Bytes ViewKey(std::uint64_t base, ByteView key) { return OfBase(base, kViewKey, key); }
+ScanRange ViewGrants(std::uint64_t base) {
+  return AllOfKind(base, kViewGrant);
+}
+Bytes ViewKey(std::uint64_t base, ByteView key) {
+  return OfBase(base, kViewKey, key);
+}
 Bytes ViewConflict(std::uint64_t base, ByteView key) {
   return OfBase(base, kViewConflict, key);
 }
-ByteView KeyOfView(ByteView row_key) { return row_key.subspan(9); }
+ByteView KeyOfView(ByteView row_key) {
+  return row_key.subspan(9);
+}
 Bytes OpChunk(std::uint64_t base, std::uint64_t chunk) {
   return Numbered(base, kOpChunk, chunk);
 }
@@ -147,6 +167,8 @@ Bytes GraphPage(std::uint64_t base, std::uint64_t writer, std::uint64_t page) {
   PutU64(key, page);
   return key;
 }
-Bytes TriePrefix(std::uint64_t base) { return OfBase(base, kTrie, std::size_t{0}); }
+Bytes TriePrefix(std::uint64_t base) {
+  return OfBase(base, kTrie, std::size_t{0});
+}
 
 }  // namespace weft::keys

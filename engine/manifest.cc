@@ -151,7 +151,8 @@ struct Input {
 };
 
 // container v1 := (signer:uint signature:64 patch:uint)[] node[]
-// container v0 := (flags:uint signer:uint signature:64 [start:uint length:uint uint[]])[]
+// container v0 := (flags:uint signer:uint signature:64 [start:uint length:uint
+// uint[]])[]
 //                 node[]
 // node         := tree_index:uint size:uint hash:32
 struct Container {
@@ -192,7 +193,8 @@ std::optional<Container> ReadContainer(const Manifest& manifest, std::uint64_t l
   if (inputs > manifest.signers.size()) return std::nullopt;
   for (std::size_t i = 0; i < inputs && reader.ok(); ++i) {
     container.inputs.push_back(ReadInput(reader, manifest, length));
-    if (container.inputs.back().patch != 0 && !manifest.allow_patch) return std::nullopt;
+    if (container.inputs.back().patch != 0 && !manifest.allow_patch)
+      return std::nullopt;
   }
   const std::size_t nodes = reader.Count(34);
   if (nodes != 0 && !manifest.allow_patch) return std::nullopt;
@@ -209,11 +211,11 @@ std::optional<Container> ReadContainer(const Manifest& manifest, std::uint64_t l
 }
 
 // The longer tree that a signer with a patch signed.
-std::optional<MerkleTree> PatchedTree(const MerkleTree& tree, const Container& container,
+std::optional<MerkleTree> PatchedTree(const MerkleTree& tree,
+                                      const Container& container,
                                       const Manifest& manifest, const Input& input) {
   if (input.patch > flat_tree::kLengthMax - tree.length()) return std::nullopt;
-  const auto by_index =
-      [&](std::uint64_t tree_index) -> std::optional<TreeNode> {
+  const auto by_index = [&](std::uint64_t tree_index) -> std::optional<TreeNode> {
     const auto named = [tree_index](const TreeNode& node) {
       return node.tree_index == tree_index;
     };
@@ -352,12 +354,12 @@ Bytes SignTree(const Manifest& manifest, const CoreKey& key, const SecretKey& se
   if (IsBare(manifest)) return ToBytes(signature.view());
   Bytes out;
   Writer writer(&out);
-  writer.Uint(1);  // inputs
+  writer.Uint(1);                             // inputs
   if (manifest.version == 0) writer.Uint(0);  // flags: no patch
-  writer.Uint(0);  // signer
+  writer.Uint(0);                             // signer
   writer.Raw(signature.view());
   if (manifest.version >= 1) writer.Uint(0);  // patch
-  writer.Uint(0);  // nodes
+  writer.Uint(0);                             // nodes
   return out;
 }
 

@@ -46,7 +46,8 @@ struct Manifest {
 const Hash32& DefaultNamespace();
 
 // One signer, version 1, quorum 1, no patches: what Node makes by default.
-Manifest SingleSigner(const PublicKey& key, const Hash32& name_space = DefaultNamespace());
+Manifest SingleSigner(const PublicKey& key,
+                      const Hash32& name_space = DefaultNamespace());
 Manifest CompatManifest(const CoreKey& key);
 
 Bytes EncodeManifest(const Manifest& manifest);

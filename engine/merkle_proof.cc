@@ -41,7 +41,8 @@ class ProofBuilder {
   absl::Status AddUpgrade(std::uint64_t from, std::uint64_t to, bool embedding,
                           std::vector<TreeNode>* nodes);
 
-  absl::StatusOr<std::uint64_t> SeekWithin(std::uint64_t root, std::uint64_t bytes) const;
+  absl::StatusOr<std::uint64_t> SeekWithin(std::uint64_t root,
+                                           std::uint64_t bytes) const;
   absl::StatusOr<std::uint64_t> SeekBelowTrusted(std::uint64_t root) const;
   // nullopt if the offset is at or beyond the end.
   absl::StatusOr<std::optional<std::uint64_t>> SeekFromHead(std::uint64_t length) const;
@@ -153,7 +154,8 @@ absl::Status ProofBuilder::AddSeekPath(std::uint64_t root) {
 absl::Status ProofBuilder::Embed(std::uint64_t root) {
   embedded_ = true;
   if (!has_target()) return AddSeekPath(root);
-  if (!Contains(root, target_)) return Unanswerable("target and seek are too far apart");
+  if (!Contains(root, target_))
+    return Unanswerable("target and seek are too far apart");
   return AddPath(root);
 }
 
@@ -253,8 +255,7 @@ absl::StatusOr<Proof> ProofBuilder::Build() {
   if (request_.seek && request_.upgrade && has_target() && target_ >= from) {
     return Unanswerable("a seek and a target that both need the upgrade");
   }
-  if (has_target() &&
-      (!request_.upgrade || target_last_ < request_.upgrade->start)) {
+  if (has_target() && (!request_.upgrade || target_last_ < request_.upgrade->start)) {
     WEFT_ASSIGN_OR_RETURN(const std::uint64_t root, ClimbFromTarget());
     if (request_.seek) {
       WEFT_ASSIGN_OR_RETURN(seek_root_, SeekBelowTrusted(root));
@@ -267,8 +268,8 @@ absl::StatusOr<Proof> ProofBuilder::Build() {
     embed_ = target_;
   }
   if (request_.upgrade) {
-    proof_.upgrade = UpgradeProof{
-        request_.upgrade->start, request_.upgrade->length, {}, {}, {}};
+    proof_.upgrade =
+        UpgradeProof{request_.upgrade->start, request_.upgrade->length, {}, {}, {}};
     WEFT_RETURN_IF_ERROR(AddUpgrade(from, to, true, &proof_.upgrade->nodes));
     if (to < 2 * length_) {
       WEFT_RETURN_IF_ERROR(
@@ -292,7 +293,8 @@ absl::StatusOr<std::uint64_t> ByteOffset(const NodeSource& source, std::uint64_t
                                          std::uint64_t tree_index) {
   const auto size_of = [&source](std::uint64_t index) -> absl::StatusOr<std::uint64_t> {
     WEFT_ASSIGN_OR_RETURN(const std::optional<TreeNode> node, source.Find(index));
-    if (!node) return absl::NotFoundError(absl::StrFormat("node %d is not held", index));
+    if (!node)
+      return absl::NotFoundError(absl::StrFormat("node %d is not held", index));
     return node->size;
   };
   const std::uint64_t leaf = flat_tree::LeftSpan(tree_index);

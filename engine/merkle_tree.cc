@@ -125,8 +125,8 @@ absl::Status CheckSizes(const Proof& proof) {
   if ((proof.block && too_long(proof.block->nodes)) ||
       (proof.hash && too_long(proof.hash->nodes)) ||
       (proof.seek && too_long(proof.seek->nodes)) ||
-      (proof.upgrade && (too_long(proof.upgrade->nodes) ||
-                         too_long(proof.upgrade->additional_nodes)))) {
+      (proof.upgrade &&
+       (too_long(proof.upgrade->nodes) || too_long(proof.upgrade->additional_nodes)))) {
     return Malformed("more nodes than any tree has levels");
   }
   return absl::OkStatus();
@@ -208,8 +208,8 @@ class ProofChecker {
     tree_.length_ += leaves;
     tree_.byte_length_ += cur.node.size;
     out_->nodes.push_back(cur.node);
-    while (!tree_.roots_.empty() && flat_tree::Sibling(cur.node.tree_index) ==
-                                        tree_.roots_.back().tree_index) {
+    while (!tree_.roots_.empty() &&
+           flat_tree::Sibling(cur.node.tree_index) == tree_.roots_.back().tree_index) {
       Claimed parent;
       JoinClaimed({tree_.roots_.back(), sized_.back()}, cur, out_, &parent);
       tree_.roots_.pop_back();

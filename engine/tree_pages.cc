@@ -16,10 +16,14 @@ using flat_tree::RightChild;
 
 constexpr std::uint64_t kLevels = 11;  // depth 52 is of level 11, and no node is there
 
-std::size_t SlotsOf(std::uint64_t level) { return level == 0 ? 63 : 31; }
+std::size_t SlotsOf(std::uint64_t level) {
+  return level == 0 ? 63 : 31;
+}
 
 // The blocks below one page of a level, as a power of two.
-std::uint64_t BlocksShift(std::uint64_t level) { return 5 + 5 * level; }
+std::uint64_t BlocksShift(std::uint64_t level) {
+  return 5 + 5 * level;
+}
 
 }  // namespace
 
@@ -29,8 +33,8 @@ TreeSlot SlotOf(std::uint64_t tree_index) {
     return {0, tree_index >> 6, static_cast<std::size_t>(tree_index & 63)};
   }
   const std::uint64_t level = (depth - 1) / 5;
-  const std::uint64_t local = flat_tree::Index(
-      static_cast<int>(depth - 5 * level - 1), flat_tree::Offset(tree_index));
+  const std::uint64_t local = flat_tree::Index(static_cast<int>(depth - 5 * level - 1),
+                                               flat_tree::Offset(tree_index));
   return {level, local >> 5, static_cast<std::size_t>(local & 31)};
 }
 
@@ -235,9 +239,8 @@ void NodeEditor::Stage(StorageBatch* batch) const {
       const std::uint64_t unit = std::uint64_t{1} << BlocksShift(level);
       const std::uint64_t first = (*truncated_ + unit - 1) / unit;
       const auto number = static_cast<std::uint8_t>(level);
-      batch->DeleteRange(
-          Family::kCores, keys::TreePage(core, number, first),
-          keys::TreePage(core, static_cast<std::uint8_t>(level + 1), 0));
+      batch->DeleteRange(Family::kCores, keys::TreePage(core, number, first),
+                         keys::TreePage(core, static_cast<std::uint8_t>(level + 1), 0));
     }
   }
   for (const auto& [number, page] : pages_) {

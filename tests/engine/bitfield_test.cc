@@ -1,3 +1,5 @@
+// The bitfield against a set of numbers, and at its far ends.
+
 #include "engine/bitfield.h"
 
 #include <set>
@@ -65,15 +67,17 @@ TEST(Bitfield, AnyOrderOfCallsAnswersLikeASetOfNumbers) {
       for (auto next = low; next != model.end() && *next == gap; ++next) ++gap;
       EXPECT_EQ(bits.FirstUnset(a, b), gap < b ? std::optional(gap) : std::nullopt);
       EXPECT_EQ(bits.Get(a), model.contains(a));
-      EXPECT_EQ(bits.Count(a, b), static_cast<std::uint64_t>(std::distance(
-                                      low, model.lower_bound(b))));
+      EXPECT_EQ(bits.Count(a, b),
+                static_cast<std::uint64_t>(std::distance(low, model.lower_bound(b))));
       EXPECT_EQ(bits.count(), model.size());
       EXPECT_EQ(bits.end(), model.empty() ? 0 : *model.rbegin() + 1);
     }
     Bitfield copy;
-    for (std::uint64_t page = 0; page < 5; ++page) copy.SetPage(page, bits.PageAt(page));
+    for (std::uint64_t page = 0; page < 5; ++page)
+      copy.SetPage(page, bits.PageAt(page));
     EXPECT_EQ(copy.count(), bits.count());
-    for (std::uint64_t bit = 0; bit < bound; ++bit) ASSERT_EQ(copy.Get(bit), bits.Get(bit));
+    for (std::uint64_t bit = 0; bit < bound; ++bit)
+      ASSERT_EQ(copy.Get(bit), bits.Get(bit));
   }
 }
 

@@ -10,7 +10,8 @@
 namespace weft {
 namespace {
 
-// Writes one sample of the vectors; false for the types that the project has no use for.
+// Writes one sample of the vectors; false for the types that the project has no use
+// for.
 bool WriteSample(Writer& writer, const std::string& type, const nlohmann::json& value) {
   const auto hex = [&value] { return *FromHex(value.get<std::string>()); };
   if (type == "uint") {

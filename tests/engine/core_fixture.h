@@ -3,12 +3,12 @@
 
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <fstream>
 #include <memory>
-#include <string>
-
-#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "engine/check.h"
 #include "engine/corestore.h"

@@ -30,8 +30,8 @@ TEST(Corestore, NamedKeysAreThoseOfTheVectors) {
       name_space = ChildNamespace(name_space, bytes);
     }
     EXPECT_EQ(name_space, HexFixed<Hash32>(entry["namespace"]));
-    const KeyPair pair = DeriveNamedKeyPair(primary_key, name_space,
-                                            entry["name"].get<std::string>());
+    const KeyPair pair =
+        DeriveNamedKeyPair(primary_key, name_space, entry["name"].get<std::string>());
     EXPECT_EQ(pair.public_key, HexFixed<PublicKey>(entry["publicKey"]));
     EXPECT_EQ(pair.secret_key, HexFixed<SecretKey>(entry["secretKey"]));
     const CoreKey key = KeyOf(SingleSigner(pair.public_key));
@@ -123,7 +123,8 @@ TEST(Corestore, APurgedCoreLeavesNoRecordAndItsHandlesFail) {
   EXPECT_EQ(core->Get(0).status().code(), failed);
   EXPECT_EQ(AppendAll(*core, {BlockByRule(0)}).status().code(), failed);
   EXPECT_EQ(core->Apply({}).status().code(), failed);
-  EXPECT_EQ(store.cores->Open(core->key()).status().code(), absl::StatusCode::kNotFound);
+  EXPECT_EQ(store.cores->Open(core->key()).status().code(),
+            absl::StatusCode::kNotFound);
   EXPECT_EQ(store.cores->Purge(core->key()).code(), absl::StatusCode::kNotFound);
   EXPECT_EQ(*other->GetRange(0, 100), BlocksByRule(0, 100));
   store.Reopen();

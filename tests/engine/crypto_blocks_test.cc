@@ -12,11 +12,10 @@ TEST(CryptoBlocks, KeysAndStoredBlocksAreThoseOfTheVectors) {
     const auto name = entry["name"].get<std::string>();
     SCOPED_TRACE(name);
     const auto key = HexFixed<Hash32>(entry["key"]);
-    const Hash32 block_key =
-        name == "block key"
-            ? key
-            : BlockKey(HexFixed<CoreKey>(entry["hypercoreKey"]), key,
-                       name == "compat core");
+    const Hash32 block_key = name == "block key"
+                                 ? key
+                                 : BlockKey(HexFixed<CoreKey>(entry["hypercoreKey"]),
+                                            key, name == "compat core");
     EXPECT_EQ(block_key, HexFixed<Hash32>(entry["blockKey"]));
     const BlockCipher cipher(block_key);
     EXPECT_EQ(cipher.blinding_key(), HexFixed<Hash32>(entry["blindingKey"]));

@@ -71,7 +71,8 @@ TEST(Apply, AWholeCoreIsTakenBlockByBlockInAnyOrderAndReopenedOnTheWay) {
     }
     std::vector<std::uint64_t> order(length);
     std::iota(order.begin(), order.end(), 0U);
-    for (std::size_t i = length; i-- > 1;) std::swap(order[i], order[pair.random.Below(i)]);
+    for (std::size_t i = length; i-- > 1;)
+      std::swap(order[i], order[pair.random.Below(i)]);
     std::vector<Proof> proofs;
     for (const std::uint64_t block : order) {
       if (pair.reader->Has(block)) continue;
@@ -89,7 +90,8 @@ TEST(Apply, AWholeCoreIsTakenBlockByBlockInAnyOrderAndReopenedOnTheWay) {
     third.source = pair.reader;
     ASSERT_TRUE(third.Upgrade().ok());
     ASSERT_TRUE(
-        ApplyOne(*third.reader, *pair.reader->Prove(RequestBlock(*third.reader, 3))).ok());
+        ApplyOne(*third.reader, *pair.reader->Prove(RequestBlock(*third.reader, 3)))
+            .ok());
     EXPECT_EQ(*third.reader->Get(3), BlockByRule(3));
   }
 }
@@ -181,7 +183,8 @@ TEST(Apply, AHigherForkReplacesTheLogFromTheFirstDifferingRootOn) {
     ASSERT_TRUE(pair.Upgrade().ok());
     for (std::uint64_t i = 0; i < old_length; ++i) {
       ASSERT_TRUE(
-          ApplyOne(*pair.reader, *pair.source->Prove(RequestBlock(*pair.reader, i))).ok());
+          ApplyOne(*pair.reader, *pair.source->Prove(RequestBlock(*pair.reader, i)))
+              .ok());
     }
     const std::uint64_t cut = pair.random.Below(old_length + 1);
     ASSERT_TRUE(pair.source->Truncate(cut).ok());
@@ -209,7 +212,8 @@ TEST(Apply, AHigherForkReplacesTheLogFromTheFirstDifferingRootOn) {
     pair.ReopenReader();
     for (std::uint64_t i = 0; i < pair.source->length(); ++i) {
       ASSERT_TRUE(
-          ApplyOne(*pair.reader, *pair.source->Prove(RequestBlock(*pair.reader, i))).ok());
+          ApplyOne(*pair.reader, *pair.source->Prove(RequestBlock(*pair.reader, i)))
+              .ok());
     }
     ExpectTrue(*pair.reader, *pair.source);
     EXPECT_EQ(pair.reader->contiguous_length(), pair.source->length());
@@ -223,8 +227,8 @@ TEST(Apply, OneWrongProofCostsItselfOnlyAndLaterOnesMayHangOnEarlierOnes) {
       *pair.source->Prove(RequestUpgrade(*pair.reader, *pair.source))};
   for (std::uint64_t i = 0; i < 64; ++i) {
     // Each asks for what it needs once those before it have come.
-    const std::uint64_t nodes = i == 0 ? 6 : static_cast<std::uint64_t>(
-                                                 std::countr_zero(i));
+    const std::uint64_t nodes =
+        i == 0 ? 6 : static_cast<std::uint64_t>(std::countr_zero(i));
     proofs.push_back(*pair.source->Prove({.block = BlockRequest{i, nodes}}));
   }
   proofs[20].block->value.push_back(1);

@@ -78,8 +78,9 @@ TEST(Hypercore, EveryBlockIsReadBackHoweverItWasAppendedAndReopened) {
 TEST(Hypercore, LargeAndEmptyBlocksAreKeptAndTooLargeOnesRefused) {
   TestStore store;
   const auto core = *store.cores->OpenNamed("notes");
-  const std::vector<Bytes> blocks = {Bytes(), Bytes(200000, 7), Bytes(), Bytes(16384, 1),
-                                     Bytes(kBlockBytesMax, 9), Bytes(1, 1)};
+  const std::vector<Bytes> blocks = {
+      Bytes(),         Bytes(200000, 7),         Bytes(),
+      Bytes(16384, 1), Bytes(kBlockBytesMax, 9), Bytes(1, 1)};
   ASSERT_TRUE(AppendAll(*core, blocks).ok());
   EXPECT_EQ(*core->GetRange(0, blocks.size()), blocks);
   const auto invalid = absl::StatusCode::kInvalidArgument;
@@ -139,8 +140,7 @@ TEST(Hypercore, ClearedBlocksAreGoneFromTheDiskAndTheOthersStay) {
     std::vector<bool> held;
     for (int step = 0; step < 12; ++step) {
       const std::uint64_t more = 1 + store.random.Below(900);
-      ASSERT_TRUE(
-          AppendAll(*core, BlocksByRule(held.size(), held.size() + more)).ok());
+      ASSERT_TRUE(AppendAll(*core, BlocksByRule(held.size(), held.size() + more)).ok());
       held.resize(held.size() + more, true);
       const std::uint64_t from = store.random.Below(held.size());
       const std::uint64_t to = from + store.random.Below(held.size() - from + 1);
@@ -165,8 +165,8 @@ TEST(Hypercore, ClearedBlocksAreGoneFromTheDiskAndTheOthersStay) {
       }
     }
     std::size_t bytes = 0;
-    for (const auto row = store.storage.Scan(Family::kBlocks, {}, nullptr); row->valid();
-         row->Next()) {
+    for (const auto row = store.storage.Scan(Family::kBlocks, {}, nullptr);
+         row->valid(); row->Next()) {
       bytes += row->value().size();
     }
     std::size_t kept = 0;
@@ -256,7 +256,7 @@ TEST(Hypercore, ABitFlippedOnTheDiskIsRefusedAndNeverReadAsAnotherBlock) {
   int refused = 0;
   for (const Record& record : records) {
     for (std::size_t bit = record.value.size() > 600 ? store.random.Below(64) : 0;
-         bit < record.value.size() * 8; bit += record.value.size() > 600 ? 61 : 1) {
+         bit<record.value.size() * 8; bit += record.value.size()> 600 ? 61 : 1) {
       Bytes damaged = record.value;
       damaged[bit / 8] ^= static_cast<std::uint8_t>(1U << (bit % 8));
       StorageBatch batch;

@@ -79,8 +79,8 @@ TEST(Signatures, SignablesAndSignaturesAreThoseOfTheVectors) {
     EXPECT_EQ(ToHex(tree.hash().view()), entry["treeHash"].get<std::string>());
     EXPECT_EQ(ToHex(TreeSignable(manifest, key, tree.hash(), tree.length(), fork)),
               entry["signable"].get<std::string>());
-    const Bytes signature = SignTree(manifest, key, pair.secret_key, tree.hash(),
-                                     tree.length(), fork);
+    const Bytes signature =
+        SignTree(manifest, key, pair.secret_key, tree.hash(), tree.length(), fork);
     EXPECT_EQ(ToHex(signature), entry["storedSignature"].get<std::string>());
     EXPECT_TRUE(
         VerifyTree(manifest, key, tree.roots(), tree.length(), fork, signature));
@@ -109,10 +109,12 @@ TEST(Signatures, EverySignableOfTheEmptyNamespaceIsThatOfTheVectors) {
   for (const auto& list : VectorFile("merkle.json", "lists")) {
     const auto tree = HexFixed<TreeHash>(list["treeHash"]);
     const std::uint64_t length = list["length"];
-    EXPECT_EQ(ToHex(TreeSignable(SingleSigner(PublicKey{}), CoreKey{}, tree, length, 0)),
-              list["signableForAllZeroManifestHash"].get<std::string>());
-    EXPECT_EQ(ToHex(TreeSignable(CompatManifest(CoreKey{}), CoreKey{}, tree, length, 0)),
-              list["signableCompat"].get<std::string>());
+    EXPECT_EQ(
+        ToHex(TreeSignable(SingleSigner(PublicKey{}), CoreKey{}, tree, length, 0)),
+        list["signableForAllZeroManifestHash"].get<std::string>());
+    EXPECT_EQ(
+        ToHex(TreeSignable(CompatManifest(CoreKey{}), CoreKey{}, tree, length, 0)),
+        list["signableCompat"].get<std::string>());
   }
 }
 

@@ -127,8 +127,9 @@ void WriteNodes(Writer& writer, const std::vector<TreeNode>& nodes) {
 Bytes DataMessage(const Proof& proof, std::uint64_t request_id) {
   Bytes out;
   Writer writer(&out);
-  writer.Uint((proof.block ? 1U : 0U) | (proof.hash ? 2U : 0U) | (proof.seek ? 4U : 0U) |
-              (proof.upgrade ? 8U : 0U) | (proof.manifest ? 16U : 0U));
+  writer.Uint((proof.block ? 1U : 0U) | (proof.hash ? 2U : 0U) |
+              (proof.seek ? 4U : 0U) | (proof.upgrade ? 8U : 0U) |
+              (proof.manifest ? 16U : 0U));
   writer.Uint(request_id);
   writer.Uint(proof.fork);
   if (proof.block) {
@@ -211,7 +212,8 @@ TEST(Proofs, RequestsThatNoLogCouldAnswerAreRefused) {
   EXPECT_EQ(code({.upgrade = UpgradeRequest{~std::uint64_t{0}, 2}}), invalid);
   EXPECT_EQ(code({.upgrade = UpgradeRequest{1, ~std::uint64_t{0}}}), invalid);
   // A block at or beyond the end of the upgrade it is asked with.
-  EXPECT_EQ(code({.block = BlockRequest{8, 0}, .upgrade = UpgradeRequest{0, 8}}), invalid);
+  EXPECT_EQ(code({.block = BlockRequest{8, 0}, .upgrade = UpgradeRequest{0, 8}}),
+            invalid);
   // A seek and a block that both lie in the upgrade.
   EXPECT_EQ(code({.block = BlockRequest{8, 0},
                   .seek = SeekRequest{5, 0},
