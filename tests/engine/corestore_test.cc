@@ -4,7 +4,9 @@
 
 #include "engine/codec.h"
 #include "engine/key_layout.h"
+#include "engine/rocks_storage.h"
 #include "tests/engine/core_fixture.h"
+#include "tests/engine/temp_directory.h"
 
 namespace weft {
 namespace {
@@ -191,6 +193,37 @@ TEST(Corestore, ACoreClosedBeforeSyncIsDurableAfterIt) {
   core.reset();
   ASSERT_TRUE(store.cores->Sync().ok());
   EXPECT_EQ((*store.cores->OpenNamed("notes"))->durable_length(), 3U);
+}
+
+TEST(Corestore, OnADiskEverythingIsThereAfterEachReopen) {
+  const TempDirectory directory;
+  const std::string path = directory.path("store");
+  TestRandom random(3);
+  std::vector<Bytes> expected;
+  std::uint64_t fork = 0;
+  for (int round = 0; round < 6; ++round) {
+    auto storage = RocksStorage::Open(path, {.create = round == 0});
+    ASSERT_TRUE(storage.ok()) << storage.status();
+    auto cores = *Corestore::Open(storage->get(), &random);
+    const auto core = *cores->OpenNamed("notes");
+    EXPECT_EQ(core->fork(), fork);
+    EXPECT_EQ(*core->GetRange(0, core->length()), expected);
+    for (int i = 0; i < 4; ++i) {
+      const std::uint64_t cut = random.Below(expected.size() + 1);
+      ASSERT_TRUE(core->Truncate(cut).ok());
+      ++fork;
+      expected.resize(cut);
+      const std::uint64_t first = random.Below(100000);
+      const auto more = BlocksByRule(first, first + 1 + random.Below(400));
+      ASSERT_TRUE(AppendAll(*core, more, Durability::kLogged).ok());
+      expected.insert(expected.end(), more.begin(), more.end());
+    }
+    EXPECT_EQ(*core->GetRange(0, core->length()), expected);
+    for (int i = 0; i < 50; ++i) {
+      const std::uint64_t index = random.Below(expected.size());
+      EXPECT_EQ(*core->Get(index), expected[index]);
+    }
+  }
 }
 
 }  // namespace
