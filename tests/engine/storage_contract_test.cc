@@ -9,6 +9,7 @@
 #include "engine/rocks_storage.h"
 #include "engine/storage.h"
 #include "tests/engine/temp_directory.h"
+#include "tests/sim/sim_storage.h"
 
 namespace weft {
 namespace {
@@ -190,9 +191,14 @@ std::unique_ptr<Storage> OpenRocks(const std::string& path) {
   return *RocksStorage::Open(path, {.create = true});
 }
 
+std::unique_ptr<Storage> OpenSim(const std::string&) {
+  return std::make_unique<sim::SimStorage>(1);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, StorageContract,
                          testing::Values(Backend{"Memory", OpenMemory},
-                                         Backend{"Rocks", OpenRocks}),
+                                         Backend{"Rocks", OpenRocks},
+                                         Backend{"Sim", OpenSim}),
                          [](const auto& test) { return test.param.name; });
 
 TEST(PrefixEnd, IsTheFirstKeyAfterAllKeysWithThePrefix) {
