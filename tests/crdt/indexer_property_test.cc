@@ -1,0 +1,123 @@
+// The indexer against the rules on random histories: every delivery order, every place
+// to flush or to restart, gives what the definition gives.
+
+#include <gmock/gmock.h>
+
+#include "tests/crdt/random_history.h"
+
+namespace weft {
+namespace {
+
+using View = std::map<std::string, ViewModel::Seen>;
+
+std::vector<std::string> TextsOf(const ViewRegister& seen) {
+  std::vector<std::string> texts;
+  for (const ViewSibling& sibling : seen.live) {
+    texts.emplace_back(AsText(sibling.view().bytes));
+  }
+  return texts;
+}
+
+View ReadAll(Replica& replica) {
+  View view;
+  auto scan = replica.indexer().ScanView("", std::nullopt, false);
+  while (const auto entry = scan->Next()) {
+    ViewModel::Seen& seen = view[entry->key];
+    if (entry->value) seen["value"] = TextsOf(*entry->value);
+    if (!entry->record) continue;
+    seen["present"] = {std::to_string(entry->record->presence.size())};
+    for (const auto& [column, cell] : entry->record->cells) {
+      seen["." + column] = TextsOf(cell);
+    }
+    EXPECT_EQ(replica.Read(entry->key), *entry);
+  }
+  return view;
+}
+
+struct Tally {
+  int conflicts = 0;
+  int fates[16] = {};
+};
+
+void CheckFate(Replica& replica, const ViewModel& model, const OpId& op) {
+  const OpFate fate = replica.Fate(op);
+  const std::vector<CoreKey> wanted = replica.indexer().WantedLogs();
+  // The log of somebody who is no member, and whom nobody has named, is not looked at.
+  const OpFateKind expected = std::count(wanted.begin(), wanted.end(), op.writer) == 0
+                                  ? OpFateKind::kUnknown
+                                  : model.BlockFate(op);
+  if (expected != OpFateKind::kWinner) {
+    ASSERT_EQ(fate.kind, expected) << ToText(op);
+    return;
+  }
+  ASSERT_THAT(fate.kind, testing::AnyOf(OpFateKind::kWinner, OpFateKind::kConflict,
+                                        OpFateKind::kSuperseded, OpFateKind::kRemoved))
+      << ToText(op);
+  const auto put = model.PutFate(op);
+  if (!put) return;
+  ASSERT_EQ(fate.kind, put->first) << ToText(op);
+  ASSERT_EQ(std::set<OpId>(fate.by.begin(), fate.by.end()), put->second) << ToText(op);
+}
+
+void CheckHistory(std::uint64_t seed, const HistoryOptions& options, Tally* tally) {
+  SCOPED_TRACE(testing::Message() << "seed " << seed);
+  RandomHistory history(seed, options);
+  const ViewModel model(history.genesis(), history.logs());
+  const View expected = model.Read();
+  std::unique_ptr<Replica> first;
+  for (int round = 0; round < 4; ++round) {
+    IndexerOptions small;
+    small.flush_ops = 1 + history.random()() % 60;
+    small.cache_keys_max = history.random()() % 4;
+    auto replica = std::make_unique<Replica>(history.genesis(), CoreKey{}, small);
+    history.Deliver(replica.get());
+    ASSERT_EQ(ReadAll(*replica), expected);
+    if (!first) {
+      first = std::move(replica);
+      for (const OpId& op : history.ops()) CheckFate(*first, model, op);
+      continue;
+    }
+    ASSERT_EQ(replica->Digest(), first->Digest());
+    ASSERT_EQ(replica->Root(), first->Root());
+    ASSERT_EQ(replica->Keys(true), first->Keys(true));
+    for (const OpId& op : history.ops()) {
+      ASSERT_EQ(replica->Fate(op), first->Fate(op)) << ToText(op);
+    }
+  }
+  const IndexerStatus status = first->indexer().Status();
+  EXPECT_EQ(status.keys, expected.size());
+  EXPECT_EQ(status.conflicts, first->Keys(true).size());
+  tally->conflicts += static_cast<int>(status.conflicts);
+  for (const OpId& op : history.ops()) {
+    ++tally->fates[static_cast<std::size_t>(first->Fate(op).kind)];
+  }
+  EXPECT_TRUE(first->indexer().Verify().ok());
+}
+
+TEST(IndexerProperty, I1_I2_HonestHistoriesGiveTheModelsViewInEveryOrder) {
+  Tally tally;
+  for (std::uint64_t seed = 1; seed <= 120; ++seed) {
+    CheckHistory(seed, {.people = 2 + seed % 4, .steps = 40}, &tally);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(tally.conflicts, 100);
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kWinner)], 200);
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kConflict)], 100);
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kSuperseded)], 200);
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kRemoved)], 100);
+}
+
+TEST(IndexerProperty, I1_I2_I5_HistoriesWithCheatsGiveTheModelsViewInEveryOrder) {
+  Tally tally;
+  for (std::uint64_t seed = 1001; seed <= 1240; ++seed) {
+    CheckHistory(seed, {.people = 3 + seed % 3, .steps = 50, .cheats = true}, &tally);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kWaiting)], 20);
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kInvalid)], 20);
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kNotAllowed)], 20);
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kParked)], 5);
+}
+
+}  // namespace
+}  // namespace weft

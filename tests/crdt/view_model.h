@@ -1,0 +1,290 @@
+// The view of a set of logs, straight from the rules: whole pasts as sets, every pair of
+// ops compared, nothing incremental. Shares with the engine the block parser and the
+// judge of one batch, and nothing of the graph, the lanes or the view.
+
+#pragma once
+
+#include <algorithm>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <tuple>
+#include <vector>
+
+#include "crdt/authority.h"
+#include "crdt/batch.h"
+#include "crdt/fate.h"
+#include "engine/merkle_tree.h"
+
+namespace weft {
+
+class ViewModel {
+ public:
+  using Logs = std::map<CoreKey, std::vector<Bytes>>;
+  // What a reader sees at a key: ("" or column) -> values, the winner first.
+  using Seen = std::map<std::string, std::vector<std::string>>;
+
+  ViewModel(const Genesis& genesis, const Logs& logs)
+      : genesis_(genesis), authority_(genesis) {
+    for (const auto& [key, blocks] : logs) {
+      Log& log = logs_.try_emplace(key, key).first->second;
+      MerkleTree tree;
+      for (const Bytes& block : blocks) {
+        tree.AppendBlock(block, [](const TreeNode&) {});
+        log.hashes.push_back(tree.hash());
+        log.blocks.push_back(DecodeBlock(log.state, block, genesis.limits));
+      }
+    }
+    while (DeliverOne()) {
+    }
+  }
+
+  // Keys that are readable, with what is seen there.
+  std::map<std::string, Seen> Read() const {
+    std::map<std::string, std::vector<const Op*>> by_key;
+    for (const Op& op : ops_) by_key[std::string(AsText(op.op->key))].push_back(&op);
+    std::map<std::string, Seen> view;
+    for (const auto& [key, ops] : by_key) {
+      Seen seen;
+      ReadRegister(ops, &seen);
+      ReadRecord(ops, &seen);
+      if (!seen.empty()) view[key] = std::move(seen);
+    }
+    return view;
+  }
+
+  // What became of an op, as far as the definition says it without the lanes; kWinner
+  // stands for "effective".
+  OpFateKind BlockFate(const OpId& id) const {
+    const auto found = logs_.find(id.writer);
+    if (found == logs_.end() || id.position >= found->second.blocks.size()) {
+      return OpFateKind::kUnknown;
+    }
+    if (id.position >= found->second.delivered) return OpFateKind::kWaiting;
+    const auto fate = found->second.fates.find(id.position);
+    return fate == found->second.fates.end() ? OpFateKind::kWaiting : fate->second;
+  }
+
+  // The fate of an effective put, and who overruled it first; nothing for other ops.
+  std::optional<std::pair<OpFateKind, std::set<OpId>>> PutFate(const OpId& id) const {
+    const auto self = std::find_if(ops_.begin(), ops_.end(),
+                                   [&](const Op& op) { return op.id == id; });
+    if (self == ops_.end() || self->op->type != OpType::kPut) return std::nullopt;
+    std::vector<const Op*> later;
+    bool wins = true;
+    for (const Op& op : ops_) {
+      if (!Equal(op.op->key, self->op->key) || !SpeaksTo(op, Lane::kRegister)) continue;
+      if (Saw(op, *self)) later.push_back(&op);
+    }
+    if (later.empty()) {
+      for (const Op& op : ops_) {
+        if (!Equal(op.op->key, self->op->key) || op.op->type != OpType::kPut) continue;
+        const bool live = std::none_of(ops_.begin(), ops_.end(), [&](const Op& other) {
+          return Equal(other.op->key, op.op->key) && SpeaksTo(other, Lane::kRegister) &&
+                 Saw(other, op);
+        });
+        wins = wins && !(live && Wins(op, *self));
+      }
+      return {{wins ? OpFateKind::kWinner : OpFateKind::kConflict, {}}};
+    }
+    std::set<OpId> by;
+    bool removed = true;
+    for (const Op* op : later) {
+      if (std::any_of(later.begin(), later.end(),
+                      [&](const Op* other) { return Saw(*op, *other); })) {
+        continue;
+      }
+      by.insert(op->id);
+      removed = removed && op->op->type == OpType::kDel;
+    }
+    return {{removed ? OpFateKind::kRemoved : OpFateKind::kSuperseded, by}};
+  }
+
+  std::uint64_t delivered(const CoreKey& key) const {
+    const auto found = logs_.find(key);
+    return found == logs_.end() ? 0 : found->second.delivered;
+  }
+
+ private:
+  using BlockId = std::pair<CoreKey, std::uint64_t>;
+  struct Log {
+    explicit Log(const CoreKey& key) : state(key) {}
+    LogState state;
+    std::vector<DecodedBlock> blocks;
+    std::vector<TreeHash> hashes;
+    std::vector<std::set<BlockId>> pasts;
+    std::uint64_t delivered = 0;
+    std::map<std::uint64_t, OpFateKind> fates;  // of closed batches, by position
+    std::uint64_t batch_start = 0;
+    bool batch_open = false;
+
+    void Close(std::uint64_t end, OpFateKind fate) {
+      for (; batch_open && batch_start < end; ++batch_start) fates[batch_start] = fate;
+      batch_open = false;
+    }
+  };
+  struct Op {
+    const Operation* op;
+    OpId id;
+    Hlc hlc;
+    const std::set<BlockId>* past;
+  };
+
+  bool DeliverOne() {
+    for (auto& [key, log] : logs_) {
+      if (log.delivered == log.blocks.size()) continue;
+      std::set<BlockId> past;
+      if (!Past(key, log, &past)) continue;
+      log.pasts.push_back(std::move(past));
+      const std::uint64_t position = log.delivered++;
+      Place(key, log, position);
+      return true;
+    }
+    return false;
+  }
+
+  bool Past(const CoreKey& key, const Log& log, std::set<BlockId>* past) const {
+    const std::uint64_t position = log.delivered;
+    if (position > 0) {
+      *past = log.pasts[position - 1];
+      past->insert({key, position - 1});
+    }
+    if (!log.blocks[position].header.envelope) return true;
+    for (const Dep& dep : log.blocks[position].header.envelope->deps) {
+      const auto found = logs_.find(dep.writer);
+      if (found == logs_.end() || found->second.delivered < dep.length ||
+          found->second.hashes[dep.length - 1] != dep.tree_hash) {
+        return false;
+      }
+      past->insert(found->second.pasts[dep.length - 1].begin(),
+                   found->second.pasts[dep.length - 1].end());
+      past->insert({dep.writer, dep.length - 1});
+    }
+    return true;
+  }
+
+  void Place(const CoreKey& key, Log& log, std::uint64_t position) {
+    const BlockHeader& header = log.blocks[position].header;
+    if (header.state == BlockState::kParked) {
+      log.Close(position, OpFateKind::kParked);
+      log.fates[position] = OpFateKind::kParked;
+      return;
+    }
+    if (header.breaks_open_batch) log.Close(position, OpFateKind::kInvalid);
+    if (!header.in_batch) {
+      log.fates[position] = OpFateKind::kInvalid;
+      return;
+    }
+    if (!log.batch_open) log.batch_start = position;
+    log.batch_open = true;
+    if (!header.ends_batch) return;
+    const std::span<const DecodedBlock> batch =
+        std::span(log.blocks).subspan(log.batch_start, position + 1 - log.batch_start);
+    const Verdict verdict = authority_.Judge(key, batch, [](const CoreKey&) { return 0; });
+    log.Close(position + 1, verdict.kind == Verdict::Kind::kEffective ? OpFateKind::kWinner
+                            : verdict.kind == Verdict::Kind::kInvalid
+                                ? OpFateKind::kInvalid
+                                : OpFateKind::kNotAllowed);
+    if (verdict.kind != Verdict::Kind::kEffective) return;
+    for (const DecodedBlock& block : batch) {
+      for (std::size_t i = 0; i < block.payload.operations.size(); ++i) {
+        past_sets_.push_back(
+            std::make_unique<std::set<BlockId>>(log.pasts[block.header.position]));
+        ops_.push_back({&block.payload.operations[i],
+                        {key, block.header.position, static_cast<std::uint32_t>(i)},
+                        block.header.envelope->hlc,
+                        past_sets_.back().get()});
+      }
+    }
+  }
+
+  static bool Saw(const Op& later, const Op& earlier) {
+    if (later.id.dot() == earlier.id.dot()) return earlier.id.op_index < later.id.op_index;
+    return later.past->contains({earlier.id.writer, earlier.id.position});
+  }
+  static bool SpeaksTo(const Op& op, Lane lane) {
+    return op.op->type == OpType::kDel ? (op.op->lanes & MaskOf(lane)) != 0
+                                       : op.op->lane == lane;
+  }
+  static bool Wins(const Op& a, const Op& b) {
+    return std::tie(a.hlc, a.id) > std::tie(b.hlc, b.id);
+  }
+  static std::string TextOf(ValueView value) { return std::string(AsText(value.bytes)); }
+
+  static void ReadRegister(const std::vector<const Op*>& ops, Seen* seen) {
+    std::vector<const Op*> live;
+    for (const Op* op : ops) {
+      if (op->op->type != OpType::kPut) continue;
+      bool overruled = false;
+      for (const Op* other : ops) {
+        overruled |= SpeaksTo(*other, Lane::kRegister) && Saw(*other, *op);
+      }
+      if (!overruled) live.push_back(op);
+    }
+    std::sort(live.begin(), live.end(),
+              [](const Op* a, const Op* b) { return Wins(*a, *b); });
+    for (const Op* op : live) (*seen)["value"].push_back(TextOf(op->op->value));
+  }
+
+  static bool CountsAsPast(const Op& del, const Op& op) {
+    return Saw(del, op) || ((del.op->flags & kDeleteWins) != 0 && !Saw(op, del));
+  }
+
+  // Rule D11, sentence by sentence.
+  static void ReadRecord(const std::vector<const Op*>& all, Seen* seen) {
+    std::vector<const Op*> records;
+    std::vector<const Op*> deletes;
+    for (const Op* op : all) {
+      if (op->op->type == OpType::kRecord) records.push_back(op);
+      if (op->op->type == OpType::kDel && SpeaksTo(*op, Lane::kRecord)) {
+        deletes.push_back(op);
+      }
+    }
+    std::vector<const Op*> presence;
+    for (const Op* op : records) {
+      bool gone = false;
+      for (const Op* other : records) gone |= Saw(*other, *op);
+      for (const Op* del : deletes) gone |= CountsAsPast(*del, *op);
+      if (!gone) presence.push_back(op);
+    }
+    if (presence.empty()) return;
+    (*seen)["present"].push_back(std::to_string(presence.size()));
+    struct Write {
+      const Op* op;
+      const CellWrite* cell;
+    };
+    std::map<std::string, std::vector<Write>> columns;
+    for (const Op* op : records) {
+      for (const CellWrite& cell : op->op->cells) {
+        columns["." + std::string(AsText(cell.column))].push_back({op, &cell});
+      }
+    }
+    for (auto& [column, writes] : columns) {
+      std::sort(writes.begin(), writes.end(),
+                [](const Write& a, const Write& b) { return Wins(*a.op, *b.op); });
+      for (const Write& write : writes) {
+        bool overwritten = write.cell->verb != OpType::kPut;
+        for (const Write& other : writes) overwritten |= Saw(*other.op, *write.op);
+        bool shown = false;
+        for (const Op* present : presence) {
+          bool buried = false;
+          for (const Op* del : deletes) {
+            buried |= CountsAsPast(*del, *write.op) && Saw(*present, *del);
+          }
+          shown |= !buried;
+        }
+        if (!overwritten && shown) (*seen)[column].push_back(TextOf(write.cell->value));
+      }
+    }
+  }
+
+  Genesis genesis_;
+  Authority authority_;
+  std::map<CoreKey, Log> logs_;
+  std::vector<Op> ops_;
+  std::vector<std::unique_ptr<std::set<BlockId>>> past_sets_;
+};
+
+}  // namespace weft
