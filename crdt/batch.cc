@@ -66,7 +66,7 @@ std::size_t CellsOf(const AuthOperation&) {
 // How many operations from the start of `operations` go into the next block.
 template <class Op>
 std::size_t TakeForBlock(std::span<const Op> operations, std::size_t bytes_wanted) {
-  std::size_t size = kEnvelopeBytesMax;
+  std::size_t size = kEnvelopeBytesMax + kPayloadBytesFixed;
   std::size_t cells = 0;
   for (std::size_t i = 0; i < operations.size(); ++i) {
     size += EncodedSizeMax(operations[i]);

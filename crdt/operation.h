@@ -154,7 +154,8 @@ Payload DecodePayload(BlockKind kind, ByteView bytes, const Limits& limits);
 absl::Status CheckOperation(const Operation& operation, const Limits& limits);
 absl::Status CheckOperation(const AuthOperation& operation, const Limits& limits);
 
-// At most this many bytes of payload, alone in its block.
+// A payload takes at most kPayloadBytesFixed and the sum over its operations.
+inline constexpr std::size_t kPayloadBytesFixed = 256;
 std::size_t EncodedSizeMax(const Operation& operation);
 std::size_t EncodedSizeMax(const AuthOperation& operation);
 

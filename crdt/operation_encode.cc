@@ -9,10 +9,6 @@
 namespace weft {
 namespace {
 
-// The FlatBuffer of an empty payload: root, vtable, and for each column its offset,
-// length and padding.
-constexpr std::size_t kPayloadBytesFixed = 256;
-
 absl::Status CheckKey(ByteView key, const Limits& limits) {
   if (key.empty() || key.size() > limits.key_bytes) {
     return absl::InvalidArgumentError(
@@ -246,11 +242,11 @@ std::size_t EncodedSizeMax(const Operation& op) {
   for (const CellWrite& cell : op.cells) {
     size += 4 + cell.column.size() + ValueSizeMax(cell.value);
   }
-  return kPayloadBytesFixed + size;
+  return size;
 }
 
 std::size_t EncodedSizeMax(const AuthOperation& operation) {
-  return kPayloadBytesFixed + 54 + std::get<GrantOp>(operation).scope.size();
+  return 54 + std::get<GrantOp>(operation).scope.size();
 }
 
 Bytes EncodePayload(std::span<const Operation> operations) {

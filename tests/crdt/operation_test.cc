@@ -183,7 +183,7 @@ TEST(PayloadProperty, S5_DecodingGivesBackWhatWasEncoded) {
     SCOPED_TRACE(testing::Message() << "seed " << seed);
     std::mt19937_64 random(seed);
     const RandomOps ops(random);
-    std::size_t size_max = 0;
+    std::size_t size_max = kPayloadBytesFixed;
     for (const Operation& op : ops.operations) {
       ASSERT_TRUE(CheckOperation(op, Limits()).ok()) << CheckOperation(op, Limits());
       size_max += EncodedSizeMax(op);
