@@ -11,16 +11,15 @@
 //   cores   03 core:u64 level:u8 page:u64      tree page (engine/tree_pages.h)
 //   cores   04 core:u64 page:u64               bitfield page (engine/core_record.h)
 //   blocks  core:u64 first_block:u64           row of blocks (engine/block_rows.h)
-//   view    base:u64 00                        what the view reflects
-//   (crdt/indexer_rows.h) view    base:u64 01 writer:u64             one writer
-//   (crdt/indexer_rows.h) view    base:u64 02 writer:u64             what its log has
-//   said (crdt/envelope.h) view    base:u64 03 grant:u64              one grant
-//   (crdt/authority.h) view    base:u64 04 key:byte*              state of the lanes of
-//   a key (crdt/view.h) view    base:u64 05 key:byte*              empty: the key has
-//   conflicts view    base:u64 06 chunk:u64              64 ops by arrival
-//   (crdt/op_index.h) view    base:u64 07 writer:u64 page:u64    64 blocks
-//   (crdt/causal_graph.h) view    base:u64 08 way:byte*              the Merkle trie
-//   (engine/trie.h)
+//   view    base:u64 00                        its cursor (crdt/indexer_rows.h)
+//   view    base:u64 01 writer:u64             one writer (crdt/indexer_rows.h)
+//   view    base:u64 02 writer:u64             what its log has said (crdt/envelope.h)
+//   view    base:u64 03 grant:u64              one grant (crdt/authority.h)
+//   view    base:u64 04 key:byte*              the lanes of a key (crdt/view.h)
+//   view    base:u64 05 key:byte*              empty: the key has conflicts
+//   view    base:u64 06 chunk:u64              64 ops by arrival (crdt/op_index.h)
+//   view    base:u64 07 writer:u64 page:u64    64 blocks (crdt/causal_graph.h)
+//   view    base:u64 08 way:byte*              the Merkle trie (engine/trie.h)
 //
 // The heads of all cores lie together: opening a store is one scan. A core is a number
 // of eight bytes that is given in the order of making.

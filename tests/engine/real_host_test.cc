@@ -1,3 +1,5 @@
+// The machine's clock and randomness, as far as a test can say anything of them.
+
 #include "engine/real_host.h"
 
 #include <gtest/gtest.h>
