@@ -6,6 +6,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/check.h"
+#include "engine/codec.h"
 #include "engine/trie_root.h"
 #include "weft/convert.h"
 
@@ -18,11 +19,10 @@ constexpr Nanos kSettleDelay = std::chrono::milliseconds(2);
 bool IsZero(const CoreKey& key) { return key == CoreKey{}; }
 
 Hash32 FeedLeaf(const CoreKey& key, std::uint64_t settled) {
-  Bytes leaf = {3};
-  Writer writer(&leaf);
-  writer.Raw(key.view());
-  writer.U64(settled);
-  return Blake2b256(leaf);
+  static constexpr std::array<std::uint8_t, 1> kLeaf = {3};
+  Bytes length;
+  Writer(&length).U64(settled);
+  return Blake2b256({kLeaf, key.view(), length});
 }
 
 }  // namespace
@@ -356,7 +356,8 @@ absl::Status BaseNode::TakeGenesis(ByteView genesis) {
 std::vector<FeedHead> BaseNode::Heads() const {
   std::vector<FeedHead> heads;
   if (!indexer_) return heads;
-  for (const auto& [key, length] : indexer_->Settled().lengths()) {
+  const VersionVector settled = indexer_->Settled();
+  for (const auto& [key, length] : settled.lengths()) {
     heads.push_back({key, length});
   }
   return heads;
