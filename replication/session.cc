@@ -379,6 +379,11 @@ void Session::Close(absl::Status why) {
   wire_->Close();
 }
 
+void Session::Abandon() {
+  options_.observer = nullptr;
+  End(absl::CancelledError("the store was closed"));
+}
+
 void Session::End(const absl::Status& why) {
   if (ended_) return;
   if (!closed_) {

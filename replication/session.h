@@ -133,6 +133,10 @@ class Session : public std::enable_shared_from_this<Session> {
   // Ends the connection; Run returns OK, or `why`.
   void Close(absl::Status why = absl::OkStatus());
 
+  // Ends the connection at once and tells nobody: neither the observer nor the cores'
+  // provider is used any more, and both may go.
+  void Abandon();
+
   bool ready() const { return mux_ != nullptr; }
   bool closed() const { return closed_; }
   bool is_initiator() const { return options_.is_initiator; }

@@ -35,8 +35,10 @@ using ProgressCallback = std::function<void(const Progress& progress)>;
 class Store {
  public:
   // NOT_FOUND            no store there, and create is false
-  // FAILED_PRECONDITION  another process holds it, or it is of a newer format
-  // PERMISSION_DENIED, RESOURCE_EXHAUSTED, UNAVAILABLE  the disk
+  // UNAVAILABLE          another process holds it, or any error of the disk
+  // FAILED_PRECONDITION  it is of a newer format
+  // INVALID_ARGUMENT     a file, a link, or a directory with other things in it
+  // PERMISSION_DENIED, RESOURCE_EXHAUSTED, DATA_LOSS  the disk
   static absl::StatusOr<Store> Open(std::string_view path,
                                     const StoreOptions& options = {});
 

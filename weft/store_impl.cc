@@ -7,7 +7,7 @@ namespace weft {
 absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
     std::string_view path, const StoreOptions& options) {
   std::shared_ptr<StoreImpl> store(new StoreImpl(std::string(path)));
-  RocksStorage::Options rocks;
+  RocksOptions rocks;
   rocks.create = options.create;
   WEFT_ASSIGN_OR_RETURN(store->storage_, RocksStorage::Open(store->path_, rocks));
   NodeHost host;

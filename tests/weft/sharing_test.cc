@@ -209,8 +209,10 @@ TEST_F(Sharing, APlainCoreIsClonedWholeSparseAndLive) {
   Store::CloneOptions live;
   bool appended = false;
   live.live_until = [&] {
-    if (!appended) EXPECT_TRUE(ada_->store.AppendToCore(made.key, {"more"}).ok());
-    appended = true;
+    if (!appended) {
+      EXPECT_TRUE(ada_->store.AppendToCore(made.key, {"more"}).ok());
+      appended = true;
+    }
     return false;
   };
   std::uint64_t held = 0;
