@@ -26,7 +26,8 @@ Bytes Hex(const nlohmann::json& text) {
 
 TEST(TrieVectors, V1_EverySetHasItsRoot) {
   std::mt19937_64 random(1);
-  for (const auto& set : Vectors()["sets"]) {
+  const nlohmann::json sets = Vectors()["sets"];
+  for (const auto& set : sets) {
     SCOPED_TRACE(set["name"].get<std::string>());
     std::vector<nlohmann::json> leaves = set["leaves"];
     std::shuffle(leaves.begin(), leaves.end(), random);
@@ -40,7 +41,8 @@ TEST(TrieVectors, V1_EverySetHasItsRoot) {
 }
 
 TEST(TrieVectors, V2_EveryProofIsMadeAndBelieved) {
-  for (const auto& set : Vectors()["sets"]) {
+  const nlohmann::json sets = Vectors()["sets"];
+  for (const auto& set : sets) {
     SCOPED_TRACE(set["name"].get<std::string>());
     Trie trie;
     std::map<Bytes, Bytes> lanes;
