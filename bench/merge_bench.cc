@@ -33,7 +33,8 @@ class SteadyRandom final : public Random {
 };
 
 struct WriterLog {
-  explicit WriterLog(const IdentityKeys& identity) : keys(identity), log(identity.id()) {}
+  explicit WriterLog(const IdentityKeys& identity)
+      : keys(identity), log(identity.id()) {}
   IdentityKeys keys;
   LogState log;
   MerkleTree tree;
@@ -110,8 +111,8 @@ class Logs {
     }
     std::vector<Operation> operations;
     for (std::size_t i = 0; i < count; ++i) {
-      operations.push_back(PutOp(AsBytes(texts[2 * i]),
-                                 {ValueType::kText, AsBytes(texts[2 * i + 1])}));
+      operations.push_back(
+          PutOp(AsBytes(texts[2 * i]), {ValueType::kText, AsBytes(texts[2 * i + 1])}));
     }
     auto batch = EncodeBatch(writer.log, header, std::span<const Operation>(operations),
                              genesis_.limits);

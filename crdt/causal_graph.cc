@@ -10,8 +10,8 @@ namespace weft {
 namespace {
 
 constexpr std::uint64_t kPageBlocks = 64;
-constexpr std::size_t kPagesMax = 8192;           // kept clean in memory
-constexpr std::size_t kTipBytesMax = 64 << 20;    // vectors kept in memory
+constexpr std::size_t kPagesMax = 8192;         // kept clean in memory
+constexpr std::size_t kTipBytesMax = 64 << 20;  // vectors kept in memory
 constexpr std::size_t kReasonBytesMax = 200;
 constexpr std::uint64_t kJoinStepsMax = 16;
 

@@ -8,8 +8,9 @@
 // second's block reaches beyond the first's.
 //
 // Row of the store, one page of one writer (numbers are local, uints compact):
-//   page   := base:uint (writer:uint length:uint)* blocks:uint block* reasons:uint reason*
-//   block  := tree_hash:32 status:u8 first_arrival:uint ops:uint payload_offset:uint
+//   page   := base:uint (writer:uint length:uint)* blocks:uint block* reasons:uint
+//   reason* block  := tree_hash:32 status:u8 first_arrival:uint ops:uint
+//   payload_offset:uint
 //             delta:uint (writer:uint length:uint)*
 //   reason := block:u8 bytes:uint text
 // `base` is the vector of the block before the page.
@@ -27,7 +28,7 @@
 namespace weft {
 
 enum class BlockStatus : std::uint8_t {
-  kOpen = 0,        // its batch is not whole yet
+  kOpen = 0,  // its batch is not whole yet
   kEffective = 1,
   kInvalid = 2,
   kNotAllowed = 3,
@@ -69,7 +70,8 @@ class CausalGraph final : public CausalOrder {
 
   bool Before(const LocalOp& a, const LocalOp& b) const override;
   // How many blocks of `of` lie in the past of the block; its position for its own.
-  std::uint64_t Seen(WriterNumber writer, std::uint64_t position, WriterNumber of) const;
+  std::uint64_t Seen(WriterNumber writer, std::uint64_t position,
+                     WriterNumber of) const;
   // Grows strictly along happens-before: the number of blocks in the past.
   std::uint64_t PastSize(WriterNumber writer, std::uint64_t position) const;
   // The vector of the writer's newest block, without its own component; shorter than
@@ -77,7 +79,8 @@ class CausalGraph final : public CausalOrder {
   std::span<const std::uint64_t> TipVector(WriterNumber writer) const;
 
   // The vector of any block, as above.
-  std::vector<std::uint64_t> VectorAt(WriterNumber writer, std::uint64_t position) const;
+  std::vector<std::uint64_t> VectorAt(WriterNumber writer,
+                                      std::uint64_t position) const;
 
   // Of the prefix of `length` blocks, 0 < length <= length(writer).
   TreeHash TreeHashAt(WriterNumber writer, std::uint64_t length) const;

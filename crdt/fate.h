@@ -10,16 +10,16 @@
 namespace weft {
 
 enum class OpFateKind : std::uint8_t {
-  kWinner,      // a reader sees it; of a del or unset: nothing has overruled it
-  kConflict,    // readable beside a winner; of a del: a value stands that it had not seen
+  kWinner,    // a reader sees it; of a del or unset: nothing has overruled it
+  kConflict,  // readable beside a winner; of a del: a value stands that it had not seen
   kSuperseded,  // later writes have seen and replaced it
   kRemoved,     // later deletes have seen and removed it
   kPending,     // a moderated member's, not accepted
   kWaiting,     // its block or the rest of its batch, or what it depends on, is missing
   kInvalid,
   kNotAllowed,
-  kParked,      // needs a newer program
-  kUnknown,     // no such op has been seen here
+  kParked,   // needs a newer program
+  kUnknown,  // no such op has been seen here
 };
 
 struct OpFate {
@@ -28,7 +28,7 @@ struct OpFate {
   // kWaiting: so many blocks of this log are missing. Zero key: of its own batch.
   CoreKey waiting_for;
   std::uint64_t waiting_length = 0;
-  std::string reason;    // kInvalid, kNotAllowed, kParked, kWaiting
+  std::string reason;  // kInvalid, kNotAllowed, kParked, kWaiting
   bool operator==(const OpFate&) const = default;
 };
 

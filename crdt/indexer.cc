@@ -87,7 +87,8 @@ std::vector<MissingPrefix> Indexer::State::Missing() const {
 Indexer::Indexer(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Indexer::~Indexer() = default;
 
-absl::StatusOr<std::unique_ptr<Indexer>> Indexer::Open(Storage* storage, LogSource* logs,
+absl::StatusOr<std::unique_ptr<Indexer>> Indexer::Open(Storage* storage,
+                                                       LogSource* logs,
                                                        const Clock* clock,
                                                        const Genesis& genesis,
                                                        const IndexerOptions& options) {
@@ -115,7 +116,9 @@ void Indexer::SetChangeFilter(std::function<bool(std::string_view key)> filter) 
   state_->filter = std::move(filter);
 }
 
-absl::Status Indexer::Flush() { return state_->Flush(); }
+absl::Status Indexer::Flush() {
+  return state_->Flush();
+}
 
 std::vector<CoreKey> Indexer::WantedLogs() const {
   std::vector<CoreKey> wanted;
@@ -125,7 +128,9 @@ std::vector<CoreKey> Indexer::WantedLogs() const {
   return wanted;
 }
 
-std::vector<MissingPrefix> Indexer::Missing() const { return state_->Missing(); }
+std::vector<MissingPrefix> Indexer::Missing() const {
+  return state_->Missing();
+}
 
 Version Indexer::CurrentVersion() const {
   Version version;
@@ -184,8 +189,12 @@ absl::StatusOr<Bytes> Indexer::LeafLanes(std::string_view key) {
   return LeafLanesOf(entry->state, state_->view->writers());
 }
 
-const Authority& Indexer::authority() const { return *state_->authority; }
-const Genesis& Indexer::genesis() const { return state_->genesis; }
+const Authority& Indexer::authority() const {
+  return *state_->authority;
+}
+const Genesis& Indexer::genesis() const {
+  return state_->genesis;
+}
 
 std::vector<MemberInfo> Indexer::Members() const {
   const std::vector<std::uint64_t> settled = state_->SettledLengths();
@@ -222,15 +231,16 @@ IndexerStatus Indexer::Status() const {
 
 absl::Status Indexer::Verify() {
   MemoryStorage storage;
-  WEFT_ASSIGN_OR_RETURN(std::unique_ptr<Indexer> fresh,
-                        Open(&storage, state_->logs, state_->clock, state_->genesis, {}));
+  WEFT_ASSIGN_OR_RETURN(
+      std::unique_ptr<Indexer> fresh,
+      Open(&storage, state_->logs, state_->clock, state_->genesis, {}));
   WEFT_RETURN_IF_ERROR(fresh->IndexAll().status());
   WEFT_ASSIGN_OR_RETURN(const Hash32 root, Root());
   WEFT_ASSIGN_OR_RETURN(const Hash32 expected, fresh->Root());
   if (fresh->CurrentDigest() != CurrentDigest()) {
     return absl::DataLossError(absl::StrFormat(
-        "the view is of version %s, and the logs give %s", ToHex(CurrentDigest().view()),
-        ToHex(fresh->CurrentDigest().view())));
+        "the view is of version %s, and the logs give %s",
+        ToHex(CurrentDigest().view()), ToHex(fresh->CurrentDigest().view())));
   }
   if (root != expected) {
     return absl::DataLossError(

@@ -42,7 +42,7 @@ struct IndexerOptions {
 
 // A prefix that a log needs and the store lacks.
 struct MissingPrefix {
-  CoreKey waiting;  // the writer that waits
+  CoreKey waiting;             // the writer that waits
   std::uint64_t position = 0;  // of the block that waits
   CoreKey log;
   std::uint64_t length = 0;
@@ -51,10 +51,10 @@ struct MissingPrefix {
 };
 
 struct IndexResult {
-  std::uint64_t blocks = 0;       // taken into the causal graph
+  std::uint64_t blocks = 0;  // taken into the causal graph
   std::uint64_t effective_ops = 0;
-  std::vector<ViewChange> changes;       // of the keys that the change filter names
-  std::vector<CoreKey> admitted;         // identities that got their first grant
+  std::vector<ViewChange> changes;  // of the keys that the change filter names
+  std::vector<CoreKey> admitted;    // identities that got their first grant
 };
 
 struct ParkedLog {
@@ -64,15 +64,15 @@ struct ParkedLog {
 };
 
 struct IndexerStatus {
-  std::uint64_t writers = 0;          // with settled length > 0
-  std::uint64_t blocks = 0;           // settled
-  std::uint64_t keys = 0;             // readable
-  std::uint64_t conflicts = 0;        // keys with conflicts
-  std::uint64_t ops = 0;              // effective
-  std::uint64_t clock_suspect = 0;    // effective ops stamped > 5 min ahead on arrival
+  std::uint64_t writers = 0;        // with settled length > 0
+  std::uint64_t blocks = 0;         // settled
+  std::uint64_t keys = 0;           // readable
+  std::uint64_t conflicts = 0;      // keys with conflicts
+  std::uint64_t ops = 0;            // effective
+  std::uint64_t clock_suspect = 0;  // effective ops stamped > 5 min ahead on arrival
   std::vector<MissingPrefix> waiting;
   std::vector<ParkedLog> parked;
-  std::vector<CoreKey> refused;       // logs with fork > 0 (rule S3)
+  std::vector<CoreKey> refused;  // logs with fork > 0 (rule S3)
 };
 
 struct MemberInfo {
@@ -86,9 +86,9 @@ struct Mutation {
   enum class Kind : std::uint8_t { kPut, kDelete, kSet, kUnset, kErase };
   Kind kind = Kind::kPut;
   std::string_view key;
-  ValueView value;                                             // kPut
-  std::vector<std::pair<std::string_view, ValueView>> cells;   // kSet; names for kUnset
-  bool delete_wins = false;                                    // kErase
+  ValueView value;                                            // kPut
+  std::vector<std::pair<std::string_view, ValueView>> cells;  // kSet; names for kUnset
+  bool delete_wins = false;                                   // kErase
 };
 
 // Blocks for our own log, in order, and the op ids of the mutations.
@@ -105,7 +105,8 @@ class Indexer {
   // Loads the stored view, or starts a new one if there is none, if it is of another
   // format, or if it shows blocks that the logs do not hold. Then call IndexAll.
   // `storage`, `logs` and `clock` must outlive it; `genesis` has passed CheckGenesis.
-  static absl::StatusOr<std::unique_ptr<Indexer>> Open(Storage* storage, LogSource* logs,
+  static absl::StatusOr<std::unique_ptr<Indexer>> Open(Storage* storage,
+                                                       LogSource* logs,
                                                        const Clock* clock,
                                                        const Genesis& genesis,
                                                        const IndexerOptions& options);

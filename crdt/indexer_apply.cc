@@ -141,8 +141,8 @@ absl::StatusOr<Indexer::State::StoredOp> Indexer::State::ReadOperation(
   StoredOp stored;
   stored.row = row;
   stored.payload =
-      DecodePayload(BlockKind::kData, ByteView(blocks[0]).subspan(record.payload_offset),
-                    genesis.limits);
+      DecodePayload(BlockKind::kData,
+                    ByteView(blocks[0]).subspan(record.payload_offset), genesis.limits);
   if (op.op_index >= stored.payload.operations.size()) {
     return absl::DataLossError("a block of the log is not what was indexed");
   }

@@ -114,9 +114,9 @@ class CommitAuthor {
     }
     if (writer.refused) return absl::FailedPreconditionError("our log was rewritten");
     if (writer.pending || !writer.open.empty() || log_.position() != info.length) {
-      return absl::FailedPreconditionError(absl::StrFormat(
-          "our log has %d blocks, of which %d are indexed", info.length,
-          writer.closed));
+      return absl::FailedPreconditionError(
+          absl::StrFormat("our log has %d blocks, of which %d are indexed", info.length,
+                          writer.closed));
     }
     return absl::OkStatus();
   }
@@ -142,9 +142,8 @@ class CommitAuthor {
       AddNeeded(*grant, kAuth, &deps);
     }
     WEFT_ASSIGN_OR_RETURN(const CommitHeader header, HeaderOf(*grant, std::move(deps)));
-    WEFT_ASSIGN_OR_RETURN(
-        EncodedBatch batch,
-        EncodeBatch(log_, header, operations, state_->genesis.limits));
+    WEFT_ASSIGN_OR_RETURN(EncodedBatch batch, EncodeBatch(log_, header, operations,
+                                                          state_->genesis.limits));
     for (std::size_t i = 0; i < operations.size(); ++i) {
       commit.ops.push_back(batch.IdOf(self_, i));
     }
@@ -167,8 +166,8 @@ class CommitAuthor {
   // A block that only merges the first of `deps`.
   absl::Status Merge(const Grant& grant, std::size_t deps_max, std::vector<Dep>* deps,
                      PreparedCommit* commit) {
-    const auto end = deps->begin() +
-                     static_cast<std::ptrdiff_t>(std::min(deps->size(), deps_max));
+    const auto end =
+        deps->begin() + static_cast<std::ptrdiff_t>(std::min(deps->size(), deps_max));
     std::vector<Dep> some(deps->begin(), end);
     deps->erase(deps->begin(), end);
     WEFT_ASSIGN_OR_RETURN(const CommitHeader header, HeaderOf(grant, std::move(some)));
@@ -185,14 +184,17 @@ class CommitAuthor {
     for (const Dep& dep : *deps) {
       if (dep.writer == grant.issuer && dep.length >= needed) return;
     }
-    const std::optional<WriterNumber> issuer = state_->view->writers().Find(grant.issuer);
+    const std::optional<WriterNumber> issuer =
+        state_->view->writers().Find(grant.issuer);
     deps->insert(deps->begin(),
                  {grant.issuer, needed, state_->graph->TreeHashAt(*issuer, needed)});
   }
 
-  absl::StatusOr<CommitHeader> HeaderOf(const Grant& grant, std::vector<Dep> deps) const {
+  absl::StatusOr<CommitHeader> HeaderOf(const Grant& grant,
+                                        std::vector<Dep> deps) const {
     CommitHeader header;
-    WEFT_ASSIGN_OR_RETURN(header.hlc, NextHlc(log_.last_hlc(), state_->seen_ms, wall_ms_));
+    WEFT_ASSIGN_OR_RETURN(header.hlc,
+                          NextHlc(log_.last_hlc(), state_->seen_ms, wall_ms_));
     header.cite = grant.id;
     header.deps = std::move(deps);
     return header;

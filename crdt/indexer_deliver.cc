@@ -131,16 +131,16 @@ absl::StatusOr<bool> Indexer::State::MeetDeps(WriterNumber writer) {
 // Brings back a payload that was dropped to save memory.
 absl::Status Indexer::State::Rehydrate(WriterNumber writer, DecodedBlock* block) {
   const BlockHeader& header = block->header;
-  const bool has_payload =
-      header.state == BlockState::kValid && (header.envelope->kind == BlockKind::kData ||
-                                             header.envelope->kind == BlockKind::kAuth);
+  const bool has_payload = header.state == BlockState::kValid &&
+                           (header.envelope->kind == BlockKind::kData ||
+                            header.envelope->kind == BlockKind::kAuth);
   if (!has_payload || !block->payload.operations.empty() ||
       !block->payload.auth_operations.empty()) {
     return absl::OkStatus();
   }
-  WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks,
-                        logs->Read(view->writers().key(writer), header.position,
-                                   header.position + 1));
+  WEFT_ASSIGN_OR_RETURN(
+      const std::vector<Bytes> blocks,
+      logs->Read(view->writers().key(writer), header.position, header.position + 1));
   block->payload =
       DecodePayload(header.envelope->kind,
                     ByteView(blocks[0]).subspan(header.payload_offset), genesis.limits);
@@ -175,7 +175,8 @@ absl::Status Indexer::State::Deliver(WriterNumber writer, IndexResult* result) {
   ++result->blocks;
   WEFT_RETURN_IF_ERROR(TakePlace(writer, std::move(pending.block), result));
 
-  while (!state.waiters.empty() && state.waiters.begin()->first <= graph->length(writer)) {
+  while (!state.waiters.empty() &&
+         state.waiters.begin()->first <= graph->length(writer)) {
     Enqueue(state.waiters.begin()->second);
     state.waiters.erase(state.waiters.begin());
   }
@@ -214,11 +215,13 @@ absl::Status Indexer::State::TakePlace(WriterNumber writer, DecodedBlock block,
     }
     state.open.clear();
     graph->SetRecord(writer, position, {.status = BlockStatus::kParked}, header.reason);
-    return absl::OkStatus();  // `closed` stays: nobody shall build on what he cannot read
+    return absl::OkStatus();  // `closed` stays: nobody shall build on what he cannot
+                              // read
   }
   if (header.breaks_open_batch) CloseInvalid(writer, "its batch was never completed");
   if (!header.in_batch) {
-    graph->SetRecord(writer, position, {.status = BlockStatus::kInvalid}, header.reason);
+    graph->SetRecord(writer, position, {.status = BlockStatus::kInvalid},
+                     header.reason);
     state.closed = position + 1;
     BecomeHead(writer);
     return absl::OkStatus();

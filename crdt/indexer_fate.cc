@@ -11,9 +11,8 @@ namespace weft {
 namespace {
 
 bool IsStanding(std::span<const LaneWrite> writes, const LocalOp& op) {
-  return std::any_of(writes.begin(), writes.end(), [&](const LaneWrite& write) {
-    return write.stamp.op == op;
-  });
+  return std::any_of(writes.begin(), writes.end(),
+                     [&](const LaneWrite& write) { return write.stamp.op == op; });
 }
 
 // The better of two answers about one op: seen beats in conflict beats nothing.
@@ -202,7 +201,8 @@ class FateFinder {
     return fate;
   }
 
-  absl::StatusOr<bool> Overrules(const OpRow& row, const Indexer::State::StoredOp& self) {
+  absl::StatusOr<bool> Overrules(const OpRow& row,
+                                 const Indexer::State::StoredOp& self) {
     if ((row.lanes & self.row.lanes) == 0) return false;
     const LocalOp& op = row.stamp.op;
     const bool is_delete = static_cast<OpType>(row.type) == OpType::kDel;
@@ -210,8 +210,7 @@ class FateFinder {
     if (!seen) {
       // A delete that wins removes what stands beside it.
       return is_delete && (row.flags & kDeleteWins) != 0 &&
-             self.operation->type == OpType::kRecord &&
-             !state_->graph->Before(op, op_);
+             self.operation->type == OpType::kRecord && !state_->graph->Before(op, op_);
     }
     if (is_delete || self.operation->type != OpType::kRecord) return true;
     WEFT_ASSIGN_OR_RETURN(const Indexer::State::StoredOp other,

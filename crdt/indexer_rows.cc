@@ -66,7 +66,8 @@ absl::StatusOr<WriterRow> DecodeWriterRow(ByteView bytes) {
   const std::uint8_t flags = in.U8();
   row.is_head = (flags & kHeadFlag) != 0;
   row.refused = (flags & kRefusedFlag) != 0;
-  if (!in.ok() || length > flat_tree::kLengthMax || row.closed > length) return malformed;
+  if (!in.ok() || length > flat_tree::kLengthMax || row.closed > length)
+    return malformed;
   std::vector<TreeNode> roots;
   for (const std::uint64_t tree_index : flat_tree::FullRoots(length)) {
     TreeNode root;

@@ -3,8 +3,9 @@
 //   state  := format:uint=1 sem_version:uint writers:uint grants:uint arrivals:uint
 //             keys:uint conflicts:uint clock_suspect:uint seen_ms:uint
 //   writer := key:32 length:uint closed:uint flags:u8 (size:uint hash:32)*
-// `length` blocks of the writer are in the causal graph, `closed` of them in batches that
-// are judged; the hashes are the roots of its tree at `length`. flags: 1 a head, 2 refused.
+// `length` blocks of the writer are in the causal graph, `closed` of them in batches
+// that are judged; the hashes are the roots of its tree at `length`. flags: 1 a head, 2
+// refused.
 
 #pragma once
 

@@ -43,18 +43,18 @@ struct Indexer::State {
     MerkleTree tree;           // of the blocks in the graph
     std::uint64_t closed = 0;  // blocks in batches that are judged, or invalid ones
     std::optional<Pending> pending;
-    std::optional<Wait> wait;            // of the pending block
+    std::optional<Wait> wait;                            // of the pending block
     std::multimap<std::uint64_t, WriterNumber> waiters;  // by the length they need
-    std::deque<Bytes> ahead;             // blocks read and not decoded yet
-    std::vector<DecodedBlock> open;      // the batch that is not whole yet
+    std::deque<Bytes> ahead;         // blocks read and not decoded yet
+    std::vector<DecodedBlock> open;  // the batch that is not whole yet
     std::vector<CausalGraph::Edge> open_taught;
     bool relearn_heads = false;  // open_taught is not complete, after a restart
-    bool late = false;    // somebody had seen a part of the open batch
+    bool late = false;           // somebody had seen a part of the open batch
     bool member = false;
     bool is_head = false;
     bool refused = false;
     bool queued = false;
-    bool dirty = false;  // the row
+    bool dirty = false;          // the row
     std::uint64_t restored = 0;  // blocks in the graph when it was loaded
     std::string park_reason;
   };
@@ -87,8 +87,8 @@ struct Indexer::State {
   void LearnHeads();
 
   // indexer_apply.cc
-  absl::Status Apply(WriterNumber writer, std::span<const DecodedBlock> batch, bool late,
-                     IndexResult* result);
+  absl::Status Apply(WriterNumber writer, std::span<const DecodedBlock> batch,
+                     bool late, IndexResult* result);
   void RememberBefore(View::Entry* entry);
   void CollectChanges(IndexResult* result);
   absl::Status Recompute(View::Entry* entry);
@@ -107,8 +107,8 @@ struct Indexer::State {
   absl::Status Clear();
   absl::Status Flush();
 
-  Storage* storage;  // not owned
-  LogSource* logs;   // not owned
+  Storage* storage;    // not owned
+  LogSource* logs;     // not owned
   const Clock* clock;  // not owned
   Genesis genesis;
   IndexerOptions options;

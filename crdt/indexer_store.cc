@@ -22,7 +22,8 @@ absl::Status Indexer::State::Flush() {
                         state.refused, state.tree};
     batch.Put(Family::kView, keys::ViewWriter(base, n), EncodeWriterRow(row));
     // Between batches only: the rest of an open one is read again from its start.
-    if (!state.pending && state.open.empty() && state.restored <= state.log.position()) {
+    if (!state.pending && state.open.empty() &&
+        state.restored <= state.log.position()) {
       batch.Put(Family::kView, keys::ViewLog(base, n), state.log.Save());
     }
     state.dirty = false;

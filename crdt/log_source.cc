@@ -8,7 +8,8 @@ absl::StatusOr<LogInfo> CoreLogs::Info(const CoreKey& log) {
   return LogInfo{core->contiguous_length(), core->fork()};
 }
 
-absl::StatusOr<std::vector<Bytes>> CoreLogs::Read(const CoreKey& log, std::uint64_t from,
+absl::StatusOr<std::vector<Bytes>> CoreLogs::Read(const CoreKey& log,
+                                                  std::uint64_t from,
                                                   std::uint64_t to) {
   const std::shared_ptr<Hypercore> core = open_(log);
   if (!core) return absl::NotFoundError("the log is not in the store");

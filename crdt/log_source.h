@@ -24,7 +24,8 @@ class LogSource {
   // Length 0 for a log that is not in the store.
   virtual absl::StatusOr<LogInfo> Info(const CoreKey& log) = 0;
   // Blocks [from, to), all held, each checked against its hash.
-  virtual absl::StatusOr<std::vector<Bytes>> Read(const CoreKey& log, std::uint64_t from,
+  virtual absl::StatusOr<std::vector<Bytes>> Read(const CoreKey& log,
+                                                  std::uint64_t from,
                                                   std::uint64_t to) = 0;
 };
 

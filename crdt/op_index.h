@@ -27,9 +27,9 @@ namespace weft {
 
 struct OpRow {
   Stamp stamp;
-  std::uint8_t type = 0;    // OpType
-  std::uint8_t flags = 0;   // of the op
-  std::uint16_t lanes = 0;  // bit n: speaks to lane n
+  std::uint8_t type = 0;                  // OpType
+  std::uint8_t flags = 0;                 // of the op
+  std::uint16_t lanes = 0;                // bit n: speaks to lane n
   std::optional<std::uint64_t> previous;  // arrival number on the same key
 };
 

@@ -28,7 +28,8 @@ absl::Status View::Load(std::span<const std::string_view> keys) {
   for (const std::string_view key : missing) {
     rows.push_back(keys::ViewKey(base_, AsBytes(key)));
   }
-  WEFT_ASSIGN_OR_RETURN(const auto found, storage_->MultiGet(Family::kView, rows, nullptr));
+  WEFT_ASSIGN_OR_RETURN(const auto found,
+                        storage_->MultiGet(Family::kView, rows, nullptr));
   std::vector<std::unique_ptr<Entry>> loaded;
   for (std::size_t i = 0; i < missing.size(); ++i) {
     auto entry = std::make_unique<Entry>();
@@ -153,17 +154,19 @@ absl::StatusOr<ViewEntry> View::Get(std::string_view key) const {
 class ViewScanner final : public ViewScan {
  public:
   // The lock of `view` is held, shared.
-  ViewScanner(const View* view, std::string_view from, std::optional<std::string_view> to,
-              bool reverse, bool conflicts_only)
+  ViewScanner(const View* view, std::string_view from,
+              std::optional<std::string_view> to, bool reverse, bool conflicts_only)
       : view_(view), reverse_(reverse), conflicts_only_(conflicts_only) {
     for (const View::Entry* entry : view->dirty_) {
       if (entry->key < from || (to && entry->key >= *to)) continue;
       const bool listed = conflicts_only ? entry->conflict : entry->readable;
-      changed_.push_back({entry->key, listed ? entry->state.Copy() : KeyState(), listed});
+      changed_.push_back(
+          {entry->key, listed ? entry->state.Copy() : KeyState(), listed});
     }
-    std::sort(changed_.begin(), changed_.end(), [&](const Changed& a, const Changed& b) {
-      return reverse ? b.key < a.key : a.key < b.key;
-    });
+    std::sort(changed_.begin(), changed_.end(),
+              [&](const Changed& a, const Changed& b) {
+                return reverse ? b.key < a.key : a.key < b.key;
+              });
     const auto row = conflicts_only ? keys::ViewConflict : keys::ViewKey;
     ScanRange range;
     range.from = row(view->base_, AsBytes(from));
@@ -185,7 +188,8 @@ class ViewScanner final : public ViewScan {
       if (!row && next_ == changed_.size()) break;
       const std::string_view row_key =
           row ? AsText(keys::KeyOfView(rows_->key())) : std::string_view();
-      if (next_ < changed_.size() && (!row || !ComesFirst(row_key, changed_[next_].key))) {
+      if (next_ < changed_.size() &&
+          (!row || !ComesFirst(row_key, changed_[next_].key))) {
         const Changed& changed = changed_[next_++];
         if (row && row_key == changed.key) rows_->Next();
         if (changed.listed) return ResolveNow(changed.key, changed.state);

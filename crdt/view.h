@@ -61,8 +61,9 @@ class View {
 
   // --- any thread ---
   absl::StatusOr<ViewEntry> Get(std::string_view key) const;
-  std::unique_ptr<ViewScan> Scan(std::string_view from, std::optional<std::string_view> to,
-                                 bool reverse, bool conflicts_only) const;
+  std::unique_ptr<ViewScan> Scan(std::string_view from,
+                                 std::optional<std::string_view> to, bool reverse,
+                                 bool conflicts_only) const;
 
  private:
   friend class ViewScanner;

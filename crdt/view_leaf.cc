@@ -167,12 +167,13 @@ absl::StatusOr<KeyState> DecodeKeyState(ByteView row, std::size_t writers) {
   if ((lanes & kRecordRow) != 0) {
     state.record = std::make_unique<RecordLane>(RecordLane::Read(writers, in));
   }
-  if (!in.ok() || !in.done()) return absl::DataLossError("a row of the view is malformed");
+  if (!in.ok() || !in.done())
+    return absl::DataLossError("a row of the view is malformed");
   return state;
 }
 
-ViewEntry Resolve(std::string_view key, const KeyState& state, const WriterTable& writers,
-                  std::size_t siblings_max) {
+ViewEntry Resolve(std::string_view key, const KeyState& state,
+                  const WriterTable& writers, std::size_t siblings_max) {
   ViewEntry entry;
   entry.key = std::string(key);
   const Stamp* newest = nullptr;

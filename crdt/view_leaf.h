@@ -9,7 +9,8 @@
 // 01 name, state count:uint live*, for each column that shows something.
 //
 // Row of the store:
-//   key := lanes:u8 last_op:uint register? record?   1 register | 2 record; local numbers
+//   key := lanes:u8 last_op:uint register? record?   1 register | 2 record; local
+//   numbers
 // `last_op` is 1 + the arrival number of the newest op on the key; 0: none.
 
 #pragma once
@@ -45,7 +46,7 @@ Bytes EncodeKeyState(const KeyState& state);
 absl::StatusOr<KeyState> DecodeKeyState(ByteView row, std::size_t writers);
 
 // What a reader sees. At most `siblings_max` values a register are listed.
-ViewEntry Resolve(std::string_view key, const KeyState& state, const WriterTable& writers,
-                  std::size_t siblings_max);
+ViewEntry Resolve(std::string_view key, const KeyState& state,
+                  const WriterTable& writers, std::size_t siblings_max);
 
 }  // namespace weft

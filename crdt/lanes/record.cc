@@ -7,7 +7,8 @@ namespace {
 
 // Whether a delete treats an op as part of its past: what it has seen and, where
 // deletes win, what stands beside it.
-bool Covers(const RecordLane::Delete& del, const LocalOp& op, const CausalOrder& order) {
+bool Covers(const RecordLane::Delete& del, const LocalOp& op,
+            const CausalOrder& order) {
   if (order.Before(op, del.stamp.op)) return true;
   return del.delete_wins && !order.Before(del.stamp.op, op);
 }
@@ -36,9 +37,8 @@ Stamp ReadStamp(std::size_t writers, Reader& in) {
 
 void RecordLane::Write(const Stamp& stamp, std::span<const CellChange> cells,
                        const CausalOrder& order) {
-  const bool fewer = EraseIf(presence_, [&](const Stamp& other) {
-    return order.Before(other.op, stamp.op);
-  });
+  const bool fewer = EraseIf(
+      presence_, [&](const Stamp& other) { return order.Before(other.op, stamp.op); });
   bool dead = false;
   for (Delete& del : deletes_) {
     const bool seen = order.Before(del.stamp.op, stamp.op);
@@ -206,9 +206,8 @@ void RecordLane::WriteColumn(const Column& column, const WriterTable& writers,
 void RecordLane::WriteState(const WriterTable& writers, Writer& out) const {
   std::vector<LocalOp> present;
   for (const Stamp& stamp : presence_) present.push_back(stamp.op);
-  std::sort(present.begin(), present.end(), [&](const LocalOp& a, const LocalOp& b) {
-    return writers.IdLess(a, b);
-  });
+  std::sort(present.begin(), present.end(),
+            [&](const LocalOp& a, const LocalOp& b) { return writers.IdLess(a, b); });
   out.Uint(present.size());
   for (const LocalOp& op : present) WriteOpId(op, writers, out);
 
@@ -231,7 +230,8 @@ void RecordLane::Store(Writer& out) const {
   out.Uint(deletes_.size());
   for (const Delete& del : deletes_) {
     StoreStamp(del.stamp, out);
-    out.U8(static_cast<std::uint8_t>((del.delete_wins ? 1 : 0) | (del.standing ? 2 : 0)));
+    out.U8(
+        static_cast<std::uint8_t>((del.delete_wins ? 1 : 0) | (del.standing ? 2 : 0)));
   }
   out.Uint(columns_.size());
   for (const Column& column : columns_) {

@@ -60,7 +60,9 @@ class RecordLane {
   void Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order);
 
   bool readable() const { return !presence_.empty(); }
-  bool empty() const { return presence_.empty() && deletes_.empty() && columns_.empty(); }
+  bool empty() const {
+    return presence_.empty() && deletes_.empty() && columns_.empty();
+  }
   // Some cell shows more than one value.
   bool has_conflict() const;
   // A delete stands that had not seen all of the record.
@@ -83,7 +85,8 @@ class RecordLane {
   static RecordLane Read(std::size_t writers, Reader& in);
 
  private:
-  void ApplyCell(const Stamp& stamp, const CellChange& change, const CausalOrder& order);
+  void ApplyCell(const Stamp& stamp, const CellChange& change,
+                 const CausalOrder& order);
   void Bury(const Stamp& presence, const CausalOrder& order);
   void ForgetPresence();
   void PruneDeletes(const CausalOrder& order);
@@ -92,8 +95,8 @@ class RecordLane {
   absl::InlinedVector<Stamp, 1> presence_;
   std::vector<Delete> deletes_;
   std::vector<Column> columns_;
-  bool buried_ = false;            // some cell is buried for some presence op
-  std::size_t prune_at_ = 4;       // deletes; doubling keeps pruning amortised
+  bool buried_ = false;       // some cell is buried for some presence op
+  std::size_t prune_at_ = 4;  // deletes; doubling keeps pruning amortised
 };
 
 }  // namespace weft

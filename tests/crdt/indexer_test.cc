@@ -36,7 +36,8 @@ LogState StateOf(Replica& replica, const CoreKey& log) {
 
 // A commit of puts that goes around the author's own checks.
 std::vector<Bytes> RawPuts(Replica& replica, const CoreKey& self, const OpId& cite,
-                           std::vector<Dep> deps, const std::vector<std::string>& keys) {
+                           std::vector<Dep> deps,
+                           const std::vector<std::string>& keys) {
   const LogState state = StateOf(replica, self);
   const CommitHeader header{{state.last_hlc().ms + 1, 0}, cite, std::move(deps)};
   const std::string text(200 * 1024, 'x');  // so that every op has a block of its own
@@ -44,7 +45,8 @@ std::vector<Bytes> RawPuts(Replica& replica, const CoreKey& self, const OpId& ci
   for (const std::string& key : keys) {
     operations.push_back(PutOp(AsBytes(key), {ValueType::kText, AsBytes(text)}));
   }
-  auto batch = EncodeBatch(state, header, std::span<const Operation>(operations), Limits());
+  auto batch =
+      EncodeBatch(state, header, std::span<const Operation>(operations), Limits());
   WEFT_CHECK(batch.ok() && batch->blocks.size() == keys.size());
   return batch->blocks;
 }
@@ -105,8 +107,8 @@ TEST(Indexer, C1_AnOutsidersLogCountsAsFarAsAMemberHadSeenIt) {
   member.FetchAll(founder);
   const CoreKey outsider = people.ids[2];
   const OpId cite{people.ids[0], 0, 0};
-  const auto blocks = RawPuts(founder, outsider, cite, {DepOn(founder, people.ids[0], 1)},
-                              {"x", "y", "z"});
+  const auto blocks = RawPuts(founder, outsider, cite,
+                              {DepOn(founder, people.ids[0], 1)}, {"x", "y", "z"});
   member.logs().logs[outsider] = blocks;
   auto state_before = member.Digest();
   EXPECT_TRUE(member.indexer().Index(outsider).ok());
@@ -139,8 +141,12 @@ TEST(Indexer, C5_ACommitIsReadBackAndFollowsWhatItsAuthorHadSeen) {
 TEST(Indexer, C5_OpsOfOneCommitHappenInItsOrder) {
   auto all = People(2).Meet();
   Replica& a = *all[1];
-  const Mutation batch[] = {Put("k", "1"), Put("k", "2"), Del("k"), Put("k", "3"),
-                            Set("t/r", {{"a", "1"}}), Erase("t/r"),
+  const Mutation batch[] = {Put("k", "1"),
+                            Put("k", "2"),
+                            Del("k"),
+                            Put("k", "3"),
+                            Set("t/r", {{"a", "1"}}),
+                            Erase("t/r"),
                             Set("t/r", {{"b", "2"}})};
   const auto commit = a.Commit(batch);
   ASSERT_TRUE(commit.ok());
@@ -174,7 +180,8 @@ TEST(Indexer, D8_ABatchThatIsBrokenOffIsInvalidAsAWhole) {
   Replica& a = *all[1];
   Replica& b = *all[2];
   const OpId cite = a.indexer().authority().GrantsOf(a.self())[0]->id;
-  auto blocks = RawPuts(a, a.self(), cite, {DepOn(a, all[0]->self(), 2)}, {"one", "two"});
+  auto blocks =
+      RawPuts(a, a.self(), cite, {DepOn(a, all[0]->self(), 2)}, {"one", "two"});
   blocks.pop_back();
   b.logs().logs[a.self()] = blocks;
   LogState state = StateOf(b, a.self());
@@ -225,8 +232,8 @@ TEST(Indexer, D8_AnAuthorDoesNotBuildOnHalfABatch) {
   Replica& a = *all[1];
   Replica& b = *all[2];
   const OpId cite = a.indexer().authority().GrantsOf(a.self())[0]->id;
-  const auto whole = RawPuts(a, a.self(), cite, {DepOn(a, all[0]->self(), 2)},
-                             {"k", "other"});
+  const auto whole =
+      RawPuts(a, a.self(), cite, {DepOn(a, all[0]->self(), 2)}, {"k", "other"});
   b.Hold(a.self(), whole, 1);
   b.Do(Put("k", "B"));
   b.Hold(a.self(), whole);
@@ -411,8 +418,8 @@ TEST(Indexer, D8_WhatTheAuthorCanSeeToBeWrongIsNotPrepared) {
   EXPECT_TRUE(absl::IsNotFound(status(scoped, Del("mine/1"))));
   const std::string long_key = "mine/" + std::string(2000, 'k');
   EXPECT_TRUE(absl::IsInvalidArgument(status(scoped, Put(long_key, "x"))));
-  EXPECT_TRUE(absl::IsInvalidArgument(
-      status(scoped, Set("mine/1", {{"c", "1"}, {"c", "2"}}))));
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(status(scoped, Set("mine/1", {{"c", "1"}, {"c", "2"}}))));
   EXPECT_TRUE(absl::IsInvalidArgument(founder.Commit({}).status()));
   EXPECT_EQ(HeldBy(scoped, scoped.self()), 0U) << "nothing was written";
   EXPECT_TRUE(status(scoped, Put("mine/1", "x")).ok());
@@ -458,7 +465,8 @@ TEST(Indexer, AGrantAdmitsAWriterOnceAndItsLogBecomesWanted) {
   founder.Grant(people.ids[1], GrantRole::kWriter, "a");
   founder.Grant(people.ids[1], GrantRole::kWriter, "b");
   Replica reader(people.genesis, CoreKey{});
-  const IndexResult result = reader.Hold(people.ids[0], founder.logs().logs[people.ids[0]]);
+  const IndexResult result =
+      reader.Hold(people.ids[0], founder.logs().logs[people.ids[0]]);
   EXPECT_THAT(result.admitted, ElementsAre(people.ids[1]));
   EXPECT_THAT(reader.indexer().WantedLogs(), ElementsAre(people.ids[0], people.ids[1]));
   EXPECT_EQ(reader.indexer().Members().size(), 3U) << "grants, the founder's included";

@@ -26,8 +26,8 @@ class RandomDag final : public CausalOrder {
         if (other == writer || logs[other].empty() || random() % 3 != 0) continue;
         See(past, logs[other][random() % logs[other].size()]);
       }
-      stamps_.push_back({{static_cast<WriterNumber>(writer), 0, logs[writer].size()},
-                         random() % 8});
+      stamps_.push_back(
+          {{static_cast<WriterNumber>(writer), 0, logs[writer].size()}, random() % 8});
       pasts_.push_back(std::move(past));
       logs[writer].push_back(n);
     }
@@ -40,7 +40,9 @@ class RandomDag final : public CausalOrder {
 
   std::size_t size() const { return stamps_.size(); }
   const Stamp& stamp(std::size_t n) const { return stamps_[n]; }
-  bool Saw(std::size_t later, std::size_t earlier) const { return pasts_[later][earlier]; }
+  bool Saw(std::size_t later, std::size_t earlier) const {
+    return pasts_[later][earlier];
+  }
   const WriterTable& writers() const { return writers_; }
 
   bool Before(const LocalOp& a, const LocalOp& b) const override {

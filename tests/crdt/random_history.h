@@ -37,7 +37,8 @@ class RandomHistory {
     for (std::size_t i = 1; i < options.people; ++i) {
       replicas_[0]->Grant(people_.ids[i], GrantRole::kWriter, i == 3 ? "a" : "");
     }
-    for (std::size_t i = 1; i < options.people; ++i) replicas_[i]->FetchAll(*replicas_[0]);
+    for (std::size_t i = 1; i < options.people; ++i)
+      replicas_[i]->FetchAll(*replicas_[0]);
     for (std::size_t i = 0; i < options.steps; ++i) Step();
     for (const auto& replica : replicas_) {
       for (const auto& [key, blocks] : replica->logs().logs) {
@@ -71,13 +72,16 @@ class RandomHistory {
   }
 
  private:
-  std::string RandomKey() { return std::string(1, static_cast<char>('a' + random_() % 3)); }
+  std::string RandomKey() {
+    return std::string(1, static_cast<char>('a' + random_() % 3));
+  }
 
   Mutation RandomMutation() {
     const std::string& key = Keep(RandomKey());
     const std::string& text = Keep("text " + std::to_string(++texts_) +
                                    (random_() % 5 == 0 ? std::string(120, 'x') : ""));
-    const std::string& column = Keep(std::string(1, static_cast<char>('p' + random_() % 3)));
+    const std::string& column =
+        Keep(std::string(1, static_cast<char>('p' + random_() % 3)));
     switch (random_() % 8) {
       case 0:
       case 1:
@@ -105,7 +109,8 @@ class RandomHistory {
       if (random_() % 2 == 0) {
         replica.FetchAll(other);
       } else {
-        replica.Fetch(other, people_.ids[random_() % people_.ids.size()], random_() % 40);
+        replica.Fetch(other, people_.ids[random_() % people_.ids.size()],
+                      random_() % 40);
       }
       return;
     }
@@ -150,7 +155,8 @@ class RandomHistory {
     CommitHeader header;
     header.hlc = {state.last_hlc().ms + 1 + random_() % 3, 0};
     header.cite = GrantOf(replica, self);
-    header.deps.push_back(DepOn(replica, people_.ids[0], others.empty() ? 1 : GrantsEnd()));
+    header.deps.push_back(
+        DepOn(replica, people_.ids[0], others.empty() ? 1 : GrantsEnd()));
     const auto& [other, length] = others[random_() % others.size()];
     if (other != people_.ids[0]) {
       const std::uint64_t back = random_() % std::min<std::uint64_t>(length, 8);
@@ -160,8 +166,9 @@ class RandomHistory {
     std::vector<Mutation> mutations;
     std::vector<Operation> operations;
     for (std::size_t i = 0; i < 1 + random_() % 12; ++i) {
-      operations.push_back(PutOp(AsBytes(Keep(RandomKey())),
-                                 {ValueType::kText, AsBytes(Keep(std::string(90, 'c')))}));
+      operations.push_back(
+          PutOp(AsBytes(Keep(RandomKey())),
+                {ValueType::kText, AsBytes(Keep(std::string(90, 'c')))}));
     }
     auto batch = EncodeBatch(state, header, std::span<const Operation>(operations),
                              genesis().limits);

@@ -20,9 +20,31 @@ struct RecordOp {
 };
 
 const std::string kColumns[] = {"city", "name", "zone"};
-const std::string kValues[] = {"\x04" "0", "\x04" "1", "\x04" "2", "\x04" "3",
-                               "\x04" "4", "\x04" "5", "\x04" "6", "\x04" "7",
-                               "\x04" "8", "\x04" "9", "\x04" "10", "\x04" "11"};
+const std::string kValues[] = {
+    "\x04"
+    "0",
+    "\x04"
+    "1",
+    "\x04"
+    "2",
+    "\x04"
+    "3",
+    "\x04"
+    "4",
+    "\x04"
+    "5",
+    "\x04"
+    "6",
+    "\x04"
+    "7",
+    "\x04"
+    "8",
+    "\x04"
+    "9",
+    "\x04"
+    "10",
+    "\x04"
+    "11"};
 
 // What a reader sees, by op number in the history.
 struct Seen {
@@ -34,7 +56,8 @@ struct Seen {
 // Rule D11 word for word, quadratic and more.
 class Model {
  public:
-  Model(const RandomDag& dag, const std::vector<RecordOp>& ops) : dag_(dag), ops_(ops) {}
+  Model(const RandomDag& dag, const std::vector<RecordOp>& ops)
+      : dag_(dag), ops_(ops) {}
 
   Seen Read() const {
     Seen seen;

@@ -9,7 +9,9 @@
 namespace weft {
 namespace {
 
-std::string Text(int n) { return std::string(1, '\x04') + "value " + std::to_string(n); }
+std::string Text(int n) {
+  return std::string(1, '\x04') + "value " + std::to_string(n);
+}
 
 Bytes StateOf(const RegisterLane& lane, const WriterTable& writers) {
   Bytes bytes;
@@ -19,7 +21,8 @@ Bytes StateOf(const RegisterLane& lane, const WriterTable& writers) {
 }
 
 // Rule D1 word for word: the ops that no other op has seen.
-RegisterLane FromDefinition(const RandomDag& dag, const std::vector<LaneWrite>& writes) {
+RegisterLane FromDefinition(const RandomDag& dag,
+                            const std::vector<LaneWrite>& writes) {
   class Unordered final : public CausalOrder {
     bool Before(const LocalOp&, const LocalOp&) const override { return false; }
   } unordered;

@@ -176,7 +176,8 @@ class Replica {
     }
     return cells;
   }
-  std::vector<std::string> Keys(bool conflicts_only = false, bool reverse = false) const {
+  std::vector<std::string> Keys(bool conflicts_only = false,
+                                bool reverse = false) const {
     std::vector<std::string> keys;
     auto scan = indexer_->ScanView("", std::nullopt, reverse, conflicts_only);
     while (auto entry = scan->Next()) keys.push_back(entry->key);

@@ -1,5 +1,5 @@
-// The view of a set of logs, straight from the rules: whole pasts as sets, every pair of
-// ops compared, nothing incremental. Shares with the engine the block parser and the
+// The view of a set of logs, straight from the rules: whole pasts as sets, every pair
+// of ops compared, nothing incremental. Shares with the engine the block parser and the
 // judge of one batch, and nothing of the graph, the lanes or the view.
 
 #pragma once
@@ -182,11 +182,12 @@ class ViewModel {
     if (!header.ends_batch) return;
     const std::span<const DecodedBlock> batch =
         std::span(log.blocks).subspan(log.batch_start, position + 1 - log.batch_start);
-    const Verdict verdict = authority_.Judge(key, batch, [](const CoreKey&) { return 0; });
-    log.Close(position + 1, verdict.kind == Verdict::Kind::kEffective ? OpFateKind::kWinner
-                            : verdict.kind == Verdict::Kind::kInvalid
-                                ? OpFateKind::kInvalid
-                                : OpFateKind::kNotAllowed);
+    const Verdict verdict =
+        authority_.Judge(key, batch, [](const CoreKey&) { return 0; });
+    log.Close(position + 1,
+              verdict.kind == Verdict::Kind::kEffective ? OpFateKind::kWinner
+              : verdict.kind == Verdict::Kind::kInvalid ? OpFateKind::kInvalid
+                                                        : OpFateKind::kNotAllowed);
     if (verdict.kind != Verdict::Kind::kEffective) return;
     for (const DecodedBlock& block : batch) {
       for (std::size_t i = 0; i < block.payload.operations.size(); ++i) {
@@ -201,7 +202,8 @@ class ViewModel {
   }
 
   static bool Saw(const Op& later, const Op& earlier) {
-    if (later.id.dot() == earlier.id.dot()) return earlier.id.op_index < later.id.op_index;
+    if (later.id.dot() == earlier.id.dot())
+      return earlier.id.op_index < later.id.op_index;
     return later.past->contains({earlier.id.writer, earlier.id.position});
   }
   static bool SpeaksTo(const Op& op, Lane lane) {
@@ -211,7 +213,9 @@ class ViewModel {
   static bool Wins(const Op& a, const Op& b) {
     return std::tie(a.hlc, a.id) > std::tie(b.hlc, b.id);
   }
-  static std::string TextOf(ValueView value) { return std::string(AsText(value.bytes)); }
+  static std::string TextOf(ValueView value) {
+    return std::string(AsText(value.bytes));
+  }
 
   static void ReadRegister(const std::vector<const Op*>& ops, Seen* seen) {
     std::vector<const Op*> live;

@@ -11,8 +11,8 @@ namespace {
 using testing::ElementsAre;
 using testing::IsEmpty;
 
-// 1. A,B write k concurrently, hlc(A)<hlc(B): value=B, conflicts=[A]. C sees both, writes
-// k with an older wall clock: value=C, no conflicts.
+// 1. A,B write k concurrently, hlc(A)<hlc(B): value=B, conflicts=[A]. C sees both,
+// writes k with an older wall clock: value=C, no conflicts.
 TEST(WorkedCases, D1_Case1_ConcurrentWritesConflictUntilSomebodyHasSeenBoth) {
   auto all = People(4).Meet();
   Replica& a = *all[1];
@@ -74,7 +74,8 @@ TEST(WorkedCases, T3_Case3_AFarFutureStampLosesToWhoeverHasSeenIt) {
   watcher.FetchAll(a);
   watcher.FetchAll(m);
   EXPECT_EQ(watcher.Text("k"), "M");
-  EXPECT_EQ(watcher.indexer().Status().clock_suspect, 1U) << "T2: delivered, and counted";
+  EXPECT_EQ(watcher.indexer().Status().clock_suspect, 1U)
+      << "T2: delivered, and counted";
 
   b.FetchAll(m);
   b.Do(Put("k", "B"));
@@ -93,8 +94,8 @@ TEST(WorkedCases, T3_Case3_AFarFutureStampLosesToWhoeverHasSeenIt) {
   EXPECT_THAT(watcher.Conflicts("k"), IsEmpty());
 }
 
-// 11. A row is deleted, then made anew with one column: the others are empty (D11). A row
-// is deleted while somebody else edits one cell: the whole row is back.
+// 11. A row is deleted, then made anew with one column: the others are empty (D11). A
+// row is deleted while somebody else edits one cell: the whole row is back.
 TEST(WorkedCases, D11_Case11_ARowMadeAnewIsEmptyAndAnEditBesideADeleteRevivesIt) {
   auto all = People(3).Meet();
   Replica& a = *all[1];

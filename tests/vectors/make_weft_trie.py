@@ -141,4 +141,5 @@ def main():
     out.write_text(json.dumps(document, indent=1) + "\n")
 
 
-main()
+if __name__ == "__main__":
+    main()
