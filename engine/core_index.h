@@ -6,6 +6,7 @@
 
 #pragma once
 
+#include <deque>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -57,7 +58,7 @@ class CoreIndex {
   Entry& at(std::size_t entry) { return entries_[entry]; }
   const Entry& at(std::size_t entry) const { return entries_[entry]; }
   // Purged ones included.
-  const std::vector<Entry>& entries() const { return entries_; }
+  const std::deque<Entry>& entries() const { return entries_; }
   std::size_t size() const { return entries_.size() - purged_; }
   std::uint64_t next_number() const {
     return entries_.empty() ? 1 : entries_.back().summary.number + 1;
@@ -101,7 +102,9 @@ class CoreIndex {
     const CoreIndex* index;
   };
 
-  std::vector<Entry> entries_;  // in the order of their numbers
+  // In the order of their numbers. Open cores hand out references to their keys, which
+  // adding a core must not move.
+  std::deque<Entry> entries_;
   absl::flat_hash_set<std::size_t, Hasher, Same> by_discovery_key_;
   std::vector<std::size_t> undurable_;
   std::size_t purged_ = 0;

@@ -63,6 +63,18 @@ TEST(Corestore, ANameIsTheSameCoreInEveryProcessAndAnOpenCoreIsShared) {
   EXPECT_TRUE(core->writable());
 }
 
+TEST(Corestore, AReferenceToAKeyOutlivesTheMakingOfOtherCores) {
+  TestStore store;
+  const auto core = *store.cores->OpenNamed("notes");
+  const CoreKey& key = core->key();
+  const CoreKey copy = key;
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_TRUE(store.cores->OpenNamed(std::to_string(i)).ok());
+  }
+  EXPECT_EQ(&core->key(), &key);
+  EXPECT_EQ(key, copy);
+}
+
 TEST(Corestore, ListingSaysEverythingWithoutOpeningACore) {
   TestStore store;
   for (int i = 0; i < 20; ++i) {
