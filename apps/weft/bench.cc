@@ -1,0 +1,87 @@
+// bench: runs the benchmark programs that were built beside this one. Each answers one
+// question and prints its ratio to the physical limit of the same run.
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <iostream>
+
+#include "apps/weft/commands.h"
+#include "apps/weft/json.h"
+
+namespace weft::cli {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::string_view kSuffix = "_bench";
+
+// The programs of the build tree that holds this program, by name.
+std::vector<std::pair<std::string, std::string>> Programs() {
+  std::vector<std::pair<std::string, std::string>> programs;
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  const fs::path folder = self.parent_path().parent_path().parent_path() / "bench";
+  for (const auto& entry : fs::directory_iterator(folder, error)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.ends_with(kSuffix) || !entry.is_regular_file(error)) continue;
+    if (access(entry.path().c_str(), X_OK) != 0) continue;
+    programs.emplace_back(name.substr(0, name.size() - kSuffix.size()),
+                          entry.path().string());
+  }
+  std::sort(programs.begin(), programs.end());
+  return programs;
+}
+
+int List(const Invocation& call,
+         const std::vector<std::pair<std::string, std::string>>& programs) {
+  Json names = Json::array();
+  for (const auto& [name, path] : programs) {
+    if (call.json) {
+      names.push_back(name);
+    } else {
+      std::cout << name << '\n';
+    }
+  }
+  if (call.json) PrintJson(Json{{"benchmarks", std::move(names)}});
+  return kDone;
+}
+
+// Becomes the program; comes back only if that fails.
+int RunBenchmark(const Invocation& call, const std::string& path) {
+  std::vector<std::string> words{path};
+  if (call.json) words.push_back("--benchmark_format=json");
+  std::vector<char*> arguments;
+  for (std::string& word : words) arguments.push_back(word.data());
+  arguments.push_back(nullptr);
+  execv(path.c_str(), arguments.data());
+  return Fail(kWorld, path + ": cannot be started");
+}
+
+int Bench(const Invocation& call) {
+  const auto programs = Programs();
+  if (programs.empty()) {
+    return Fail(kWorld, "bench: no benchmark was built beside this program");
+  }
+  if (call.arguments.empty()) return List(call, programs);
+  for (const auto& [name, path] : programs) {
+    if (name == call.arguments[0]) return RunBenchmark(call, path);
+  }
+  return Fail(kNotSo, "bench: there is no benchmark '" + call.arguments[0] + "'");
+}
+
+}  // namespace
+
+void AddBenchCommand(CommandLine& line) {
+  line.Add({.name = "bench",
+            .arguments = "[NAME]",
+            .help = "runs a benchmark; alone: lists them",
+            .count_min = 0,
+            .count_max = 1,
+            .directory = CommandSpec::Directory::kNone,
+            .has_base = false},
+           Bench);
+}
+
+}  // namespace weft::cli

@@ -1,0 +1,179 @@
+// root, status, verify, fate: what the store is in, and whether it is whole.
+
+#include <iostream>
+
+#include "absl/strings/str_format.h"
+#include "apps/weft/commands.h"
+#include "apps/weft/json.h"
+#include "engine/text.h"
+
+namespace weft::cli {
+namespace {
+
+int Root(const Invocation& call) {
+  int code = kDone;
+  auto base = OpenBase(call, code);
+  if (!base) return code;
+  const auto root = base->Root();
+  if (!root.ok()) return Fail(root.status());
+  if (call.json) {
+    PrintJson(Json{{"version", root->version_digest}, {"root", root->root}});
+  } else {
+    std::cout << "version " << root->version_digest << "\nroot    " << root->root
+              << '\n';
+  }
+  return kDone;
+}
+
+Json StatusJson(const BaseStatus& status) {
+  Json object = Json::object();
+  PutText(object, "name", status.name);
+  object["base"] = status.base_id;
+  object["identity"] = status.identity;
+  object["role"] = status.role ? Json(std::string(RoleName(*status.role))) : Json();
+  object["writers"] = status.writers;
+  object["blocks"] = status.blocks;
+  object["keys"] = status.keys;
+  object["conflicts"] = status.conflicts;
+  object["waiting"] = status.waiting;
+  object["parked"] = status.parked;
+  object["clock_suspect"] = status.clock_suspect;
+  return object;
+}
+
+void PrintStatus(const BaseStatus& status) {
+  std::cout << absl::StrFormat(
+      "base %s\n  id        %s\n  identity  %s, %s\n"
+      "  %d keys, %d of them with conflicts; %d blocks of %d writers\n",
+      status.name, status.base_id, status.identity,
+      status.role ? RoleName(*status.role) : "no member yet", status.keys,
+      status.conflicts, status.blocks, status.writers);
+  for (const std::string& line : status.waiting) std::cout << "  " << line << '\n';
+  for (const std::string& line : status.parked) {
+    std::cout << "  parked: " << line << '\n';
+  }
+  if (status.clock_suspect > 0) {
+    std::cout << absl::StrFormat("  %d ops are stamped more than 5 minutes ahead\n",
+                                 status.clock_suspect);
+  }
+}
+
+// Of all bases, or of that of --base.
+int Status(const Invocation& call) {
+  int code = kDone;
+  auto store = OpenStore(call.store, code);
+  if (!store) return code;
+  const std::vector<std::string> names =
+      call.base.empty() ? store->Bases() : std::vector<std::string>{call.base};
+  Json bases = Json::array();
+  for (const std::string& name : names) {
+    const auto base = store->OpenBase(name);
+    if (!base.ok()) return Fail(base.status());
+    const BaseStatus status = base->Status();
+    if (call.json) {
+      bases.push_back(StatusJson(status));
+    } else {
+      PrintStatus(status);
+    }
+  }
+  const std::size_t cores = store->Cores().size();
+  if (call.json) {
+    Json object = Json::object();
+    PutText(object, "store", call.store);
+    object["cores"] = cores;
+    object["bases"] = std::move(bases);
+    PrintJson(object);
+  } else {
+    std::cout << absl::StrFormat("%d cores\n", cores);
+  }
+  return kDone;
+}
+
+int Verify(const Invocation& call) {
+  int code = kDone;
+  auto base = OpenBase(call, code);
+  if (!base) return code;
+  const absl::Status status = base->Verify();
+  if (status.code() == absl::StatusCode::kDataLoss) {
+    return Fail(kNotSo, ToStd(status.message()));
+  }
+  if (!status.ok()) return Fail(status);
+  const auto root = base->Root();
+  if (!root.ok()) return Fail(root.status());
+  if (call.json) {
+    PrintJson(Json{{"ok", true}, {"root", root->root}});
+  } else {
+    std::cout << "the view is what the logs say; root " << root->root << '\n';
+  }
+  return kDone;
+}
+
+std::string Joined(const std::vector<OpName>& ops) {
+  std::string text;
+  for (const OpName& op : ops) text += (text.empty() ? "" : ", ") + op.ToText();
+  return text;
+}
+
+void PrintFate(const std::string& op, const Fate& fate) {
+  std::cout << op << ' ' << FateName(fate.kind);
+  if (!fate.by.empty()) std::cout << " by " << Joined(fate.by);
+  if (!fate.waiting_for.empty()) std::cout << " for " << fate.waiting_for;
+  if (!fate.reason.empty()) std::cout << ": " << fate.reason;
+  std::cout << '\n';
+}
+
+Json FateJson(const std::string& op, const Fate& fate) {
+  Json object{{"op", op}, {"fate", std::string(FateName(fate.kind))}};
+  for (const OpName& by : fate.by) object["by"].push_back(by.ToText());
+  if (!fate.waiting_for.empty()) object["waiting_for"] = fate.waiting_for;
+  if (!fate.reason.empty()) object["reason"] = fate.reason;
+  return object;
+}
+
+// The ops named as arguments, or, for a single "-", one a line on stdin.
+int FateOf(const Invocation& call) {
+  std::vector<std::string> ops = call.arguments;
+  if (ops.size() == 1 && ops[0] == "-") {
+    ops.clear();
+    for (std::string line; std::getline(std::cin, line);) {
+      if (!line.empty()) ops.push_back(line);
+    }
+  }
+  std::vector<OpName> names;
+  for (const std::string& op : ops) {
+    const auto name = OpName::Parse(op);
+    if (!name) return Fail(kUsage, "'" + op + "' is not writer:position.index");
+    names.push_back(*name);
+  }
+  int code = kDone;
+  auto base = OpenBase(call, code);
+  if (!base) return code;
+  Json fates = Json::array();
+  bool all_known = true;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    const auto fate = base->FateOf(names[i]);
+    if (!fate.ok()) return Fail(fate.status());
+    all_known &= fate->kind != FateKind::kUnknown;
+    if (call.json) {
+      fates.push_back(FateJson(ops[i], *fate));
+    } else {
+      PrintFate(ops[i], *fate);
+    }
+  }
+  if (call.json) PrintJson(Json{{"fates", std::move(fates)}});
+  if (!all_known) return Fail(kNotSo, "some of these ops have not been seen here");
+  return kDone;
+}
+
+}  // namespace
+
+void AddCheckCommands(CommandLine& line) {
+  line.Add({"root", "", "prints version digest and view root"}, Root);
+  line.Add({"status", "", "prints what the store holds"}, Status);
+  line.Add({"verify", "", "recomputes the view from the logs and compares"}, Verify);
+  line.Add({"fate", "OP...|-", "says what became of an op; - reads them from stdin", 1,
+            CommandSpec::kAnyNumber},
+           FateOf);
+}
+
+}  // namespace weft::cli

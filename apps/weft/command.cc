@@ -1,0 +1,245 @@
+#include "apps/weft/command.h"
+
+#include <cstdlib>
+#include <filesystem>
+#include <iostream>
+
+#include "engine/text.h"
+
+namespace weft::cli {
+namespace {
+
+Exit CodeOf(absl::StatusCode code) {
+  switch (code) {
+    case absl::StatusCode::kInvalidArgument:
+      return kUsage;
+    case absl::StatusCode::kNotFound:
+    case absl::StatusCode::kAlreadyExists:
+    case absl::StatusCode::kPermissionDenied:
+    case absl::StatusCode::kOutOfRange:
+      return kNotSo;
+    default:
+      return kWorld;
+  }
+}
+
+// Help for people: the arguments as the design writes them, not CLI11's own names.
+class Help : public CLI::Formatter {
+ public:
+  explicit Help(std::string usage) : usage_(std::move(usage)) { column_width(28); }
+  std::string make_usage(const CLI::App*, std::string) const override {
+    return "usage: " + usage_ + "\n";
+  }
+  std::string make_positionals(const CLI::App*) const override { return ""; }
+
+ private:
+  std::string usage_;
+};
+
+const char* StoreOfEnvironment() {
+  const char* store = std::getenv("WEFT_STORE");
+  return store != nullptr && *store != '\0' ? store : nullptr;
+}
+
+}  // namespace
+
+int Fail(Exit code, std::string_view message) {
+  std::string line(message);
+  for (char& character : line) {
+    if (character == '\n' || character == '\r') character = ' ';
+  }
+  std::cout.flush();
+  std::cerr << "weft: " << line << '\n';
+  return code;
+}
+
+int Fail(const absl::Status& status, std::string_view what) {
+  std::string message(ToStd(status.message()));
+  if (!what.empty()) message = std::string(what) + ": " + message;
+  return Fail(CodeOf(status.code()), message);
+}
+
+struct CommandLine::Command {
+  CommandSpec spec;
+  Run run;
+  CLI::App* app = nullptr;
+  std::vector<std::string> arguments;  // DIR too
+  bool json = false;
+  std::string base;
+
+  // Splits the directory off. Empty: an error, said in `error`.
+  std::optional<Invocation> Resolve(std::string& error) const;
+  // Whether the arguments begin (or end) with the directory, or WEFT_STORE has it.
+  bool NamesDirectory() const;
+};
+
+bool CommandLine::Command::NamesDirectory() const {
+  const std::size_t count = arguments.size();
+  if (StoreOfEnvironment() == nullptr) return true;
+  if (count > spec.count_max) return true;
+  if (count <= spec.count_min) return false;
+  // A variable number of arguments: a directory that is there is meant as one.
+  std::error_code error;
+  return std::filesystem::is_directory(spec.directory == CommandSpec::Directory::kLast
+                                           ? arguments.back()
+                                           : arguments.front(),
+                                       error);
+}
+
+std::optional<Invocation> CommandLine::Command::Resolve(std::string& error) const {
+  Invocation call{.store = "", .arguments = arguments, .json = json, .base = base};
+  if (spec.directory != CommandSpec::Directory::kNone) {
+    if (!NamesDirectory()) {
+      call.store = StoreOfEnvironment();
+    } else if (arguments.empty()) {
+      error = "names no store; give its directory or set WEFT_STORE";
+      return std::nullopt;
+    } else if (spec.directory == CommandSpec::Directory::kFirst) {
+      call.store = arguments.front();
+      call.arguments.erase(call.arguments.begin());
+    } else {
+      call.store = arguments.back();
+      call.arguments.pop_back();
+    }
+    if (call.store.empty()) {
+      error = "the directory of the store is empty";
+      return std::nullopt;
+    }
+  }
+  if (call.arguments.size() < spec.count_min ||
+      call.arguments.size() > spec.count_max) {
+    error = "takes " +
+            std::string(*spec.arguments != '\0' ? spec.arguments : "no argument") +
+            " beside the store";
+    if (spec.directory == CommandSpec::Directory::kNone) {
+      error = "takes " + std::string(spec.arguments);
+    }
+    return std::nullopt;
+  }
+  return call;
+}
+
+CommandLine::CommandLine()
+    : app_("A database that many people write to at once, online or not.", "weft") {
+  app_.formatter(std::make_shared<Help>("weft COMMAND ..."));
+  app_.require_subcommand(1);
+  app_.set_version_flag("--version", "weft 0.1.0");
+  app_.footer(
+      "DIR is the store, a directory; WEFT_STORE stands in where it is left out.\n"
+      "Every command takes --json and --help. What follows `--` is no option.\n"
+      "Exit code: 0 done, 1 what was asked is not so, 2 usage, 3 an error of the "
+      "world.");
+}
+
+CommandLine::~CommandLine() = default;
+
+CLI::App* CommandLine::Group(const char* name, const char* help) {
+  CLI::App* group = app_.add_subcommand(name, help);
+  group->formatter(
+      std::make_shared<Help>("weft " + std::string(name) + " COMMAND ..."));
+  group->require_subcommand(1);
+  return group;
+}
+
+CLI::App* CommandLine::Add(const CommandSpec& spec, Run run) {
+  return AddTo(&app_, spec, std::move(run));
+}
+
+CLI::App* CommandLine::AddTo(CLI::App* group, const CommandSpec& spec, Run run) {
+  using Directory = CommandSpec::Directory;
+  auto command = std::make_unique<Command>();
+  command->spec = spec;
+  command->run = std::move(run);
+  CLI::App* app = group->add_subcommand(spec.name, spec.help);
+  command->app = app;
+
+  std::string usage = group == &app_ ? "weft " : "weft " + group->get_name() + " ";
+  usage += spec.name;
+  if (spec.directory == Directory::kFirst) usage += " DIR";
+  if (*spec.arguments != '\0') usage += " " + std::string(spec.arguments);
+  if (spec.directory == Directory::kLast) usage += " DIR";
+  app->formatter(std::make_shared<Help>(usage + " [OPTIONS]"));
+
+  const std::size_t directories = spec.directory == Directory::kNone ? 0 : 1;
+  if (spec.count_max == CommandSpec::kAnyNumber) {
+    app->add_option("arguments", command->arguments);
+  } else {
+    // One option each: a single list would take `[a,b]` apart.
+    for (std::size_t i = 0; i < spec.count_max + directories; ++i) {
+      app->add_option_function<std::string>(
+          "argument" + std::to_string(i),
+          [target = command.get()](const std::string& value) {
+            target->arguments.push_back(value);
+          });
+    }
+  }
+  app->add_flag("--json", command->json, "one JSON object on stdout");
+  if (spec.has_base) {
+    app->add_option("--base", command->base, "the base, where the store has several");
+  }
+  commands_.push_back(std::move(command));
+  return app;
+}
+
+int CommandLine::Main(int argc, const char* const* argv) {
+  try {
+    app_.parse(argc, argv);
+  } catch (const CLI::CallForVersion& version) {
+    std::cout << version.what() << '\n';
+    return kDone;
+  } catch (const CLI::Success& help) {
+    return app_.exit(help);
+  } catch (const CLI::ParseError& error) {
+    return Fail(kUsage, std::string(error.what()) + " (weft --help)");
+  }
+  for (const auto& command : commands_) {
+    if (!command->app->parsed()) continue;
+    std::string error;
+    const auto call = command->Resolve(error);
+    if (!call) return Fail(kUsage, command->app->get_name() + ": " + error);
+    const int code = command->run(*call);
+    if (!std::cout.flush()) return Fail(kWorld, "stdout: cannot be written");
+    return code;
+  }
+  return Fail(kUsage, "no command");
+}
+
+std::optional<Store> OpenStore(const std::string& directory, int& exit_code,
+                               bool create) {
+  auto store = Store::Open(directory, StoreOptions{.create = create});
+  if (store.ok()) return *std::move(store);
+  exit_code = Fail(kWorld, ToStd(store.status().message()));
+  return std::nullopt;
+}
+
+std::optional<Base> OpenBase(const Invocation& call, int& exit_code) {
+  auto store = OpenStore(call.store, exit_code);
+  if (!store) return std::nullopt;
+  auto base = store->OpenBase(call.base);
+  if (base.ok()) return *std::move(base);
+  exit_code = Fail(base.status());
+  return std::nullopt;
+}
+
+MadeStore::MadeStore(std::string directory) : directory_(std::move(directory)) {
+  std::error_code error;
+  existed_ = std::filesystem::exists(directory_, error);
+  was_empty_ = !existed_ || (std::filesystem::is_empty(directory_, error) && !error);
+}
+
+MadeStore::~MadeStore() {
+  store_.reset();
+  if (kept_ || !was_empty_) return;
+  std::error_code ignored;
+  for (const auto& entry : std::filesystem::directory_iterator(directory_, ignored)) {
+    std::filesystem::remove_all(entry.path(), ignored);
+  }
+  if (!existed_) std::filesystem::remove(directory_, ignored);
+}
+
+Store* MadeStore::Open(int& exit_code) {
+  store_ = OpenStore(directory_, exit_code, /*create=*/true);
+  return store_ ? &*store_ : nullptr;
+}
+
+}  // namespace weft::cli

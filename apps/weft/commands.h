@@ -1,0 +1,20 @@
+// The commands of `weft`, one file a group; each adds its own to the command line.
+
+#pragma once
+
+#include "apps/weft/command.h"
+
+namespace weft::cli {
+
+void AddShareCommands(CommandLine& line);  // init join grant members serve sync
+void AddWriteCommands(CommandLine& line);  // put del set unset erase
+void AddBatchCommand(CommandLine& line);   // batch
+void AddReadCommands(CommandLine& line);   // get scan conflicts
+void AddCheckCommands(CommandLine& line);  // root status verify fate
+void AddImportCommand(CommandLine& line);  // import
+void AddExportCommand(CommandLine& line);  // export
+void AddCoreCommands(CommandLine& line);   // core create append get info ...
+void AddDemoCommand(CommandLine& line);    // demo
+void AddBenchCommand(CommandLine& line);   // bench
+
+}  // namespace weft::cli

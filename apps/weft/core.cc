@@ -1,0 +1,260 @@
+// core: plain hypercores, ours and others', without any base.
+
+#include <charconv>
+#include <iostream>
+#include <iterator>
+
+#include "absl/strings/str_format.h"
+#include "apps/weft/commands.h"
+#include "apps/weft/json.h"
+#include "apps/weft/progress.h"
+#include "apps/weft/signals.h"
+#include "engine/text.h"
+
+namespace weft::cli {
+namespace {
+
+std::optional<std::uint64_t> ParseNumber(std::string_view text) {
+  std::uint64_t number = 0;
+  const auto [end, error] =
+      std::from_chars(text.data(), text.data() + text.size(), number);
+  if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+  return number;
+}
+
+Json CoreJson(const CoreStatus& core) {
+  return Json{{"key", core.key},
+              {"id", core.id},
+              {"discovery_key", core.discovery_key},
+              {"length", core.length},
+              {"fork", core.fork},
+              {"bytes", core.byte_length},
+              {"have", core.have},
+              {"writable", core.writable}};
+}
+
+void PrintCore(const CoreStatus& core) {
+  std::cout << absl::StrFormat(
+      "key     %s\nid      %s\nlength  %d blocks, %d bytes, fork %d\nhave    %d "
+      "blocks%s\n",
+      core.key, core.id, core.length, core.byte_length, core.fork, core.have,
+      core.writable ? "\nours    yes" : "");
+}
+
+int Create(const Invocation& call, const std::string& name) {
+  int code = kDone;
+  MadeStore made(call.store);
+  Store* store = made.Open(code);
+  if (store == nullptr) return code;
+  const auto core = store->CreateCore(name);
+  if (!core.ok()) return Fail(core.status());
+  made.Keep();
+  if (call.json) {
+    PrintJson(CoreJson(*core));
+  } else {
+    std::cout << core->key << '\n' << core->id << '\n';
+  }
+  return kDone;
+}
+
+int Append(const Invocation& call, bool lines) {
+  std::vector<std::string> blocks;
+  if (lines) {
+    for (std::string line; std::getline(std::cin, line);) blocks.push_back(line);
+    if (blocks.empty()) return Fail(kUsage, "stdin: there are no lines to append");
+  } else {
+    blocks.emplace_back(std::istreambuf_iterator<char>(std::cin),
+                        std::istreambuf_iterator<char>());
+  }
+  int code = kDone;
+  MadeStore made(call.store);
+  Store* store = made.Open(code);
+  if (store == nullptr) return code;
+  const auto first = store->AppendToCore(call.arguments[0], blocks);
+  if (!first.ok()) return Fail(first.status());
+  if (call.json) {
+    PrintJson(Json{{"first", *first},
+                   {"blocks", blocks.size()},
+                   {"length", *first + blocks.size()}});
+  } else {
+    std::cout << absl::StrFormat("%d blocks appended, length %d\n", blocks.size(),
+                                 *first + blocks.size());
+  }
+  return kDone;
+}
+
+int Get(const Invocation& call) {
+  const auto index = ParseNumber(call.arguments[1]);
+  if (!index) return Fail(kUsage, "'" + call.arguments[1] + "' is no block index");
+  int code = kDone;
+  MadeStore made(call.store);
+  Store* store = made.Open(code);
+  if (store == nullptr) return code;
+  const auto block = store->GetFromCore(call.arguments[0], *index);
+  if (!block.ok()) return Fail(block.status());
+  if (call.json) {
+    Json object{{"index", *index}};
+    PutText(object, "block", *block);
+    PrintJson(object);
+  } else {
+    std::cout << *block;
+  }
+  return kDone;
+}
+
+int Info(const Invocation& call) {
+  int code = kDone;
+  MadeStore made(call.store);
+  Store* store = made.Open(code);
+  if (store == nullptr) return code;
+  const auto core = store->CoreInfo(call.arguments[0]);
+  if (!core.ok()) return Fail(core.status());
+  if (call.json) {
+    PrintJson(CoreJson(*core));
+  } else {
+    PrintCore(*core);
+  }
+  return kDone;
+}
+
+int List(const Invocation& call) {
+  int code = kDone;
+  MadeStore made(call.store);
+  Store* store = made.Open(code);
+  if (store == nullptr) return code;
+  Json list = Json::array();
+  for (const CoreStatus& core : store->Cores()) {
+    if (call.json) {
+      list.push_back(CoreJson(core));
+    } else {
+      std::cout << absl::StrFormat("%s  length %d, have %d%s\n", core.key, core.length,
+                                   core.have, core.writable ? ", ours" : "");
+    }
+  }
+  if (call.json) PrintJson(Json{{"cores", std::move(list)}});
+  made.Keep();
+  return kDone;
+}
+
+struct CloneArguments {
+  std::string connect;
+  std::string blocks;
+  double timeout_seconds = 30;
+  bool live = false;
+};
+
+// "A..B", blocks A to B-1.
+bool ParseBlocks(const std::string& text, Store::CloneOptions& options) {
+  const std::size_t dots = text.find("..");
+  if (dots == std::string::npos) return false;
+  const auto from = ParseNumber(std::string_view(text).substr(0, dots));
+  const auto to = ParseNumber(std::string_view(text).substr(dots + 2));
+  if (!from || !to || *from >= *to) return false;
+  options.blocks.emplace(*from, *to);
+  return true;
+}
+
+int Clone(const Invocation& call, const CloneArguments& arguments) {
+  Store::CloneOptions options;
+  if (!arguments.blocks.empty() && !ParseBlocks(arguments.blocks, options)) {
+    return Fail(kUsage,
+                "--blocks " + arguments.blocks + ": is not A..B with A below B");
+  }
+  options.timeout = std::chrono::milliseconds(
+      static_cast<std::int64_t>(arguments.timeout_seconds * 1000));
+  HoldSignals();
+  int code = kDone;
+  MadeStore made(call.store);
+  Store* store = made.Open(code);
+  if (store == nullptr) return code;
+  ProgressBar bar("clone");
+  if (arguments.live) {
+    options.live_until = [] { return SignalPending(); };
+    options.progress = [&](const Progress& progress) {
+      if (call.json) {
+        PrintJson(Json{{"have", progress.done}, {"length", progress.total}});
+      } else {
+        std::cout << absl::StrFormat("%d of %d blocks\n", progress.done, progress.total)
+                  << std::flush;
+      }
+    };
+  } else {
+    options.progress = [&](const Progress& progress) {
+      bar.Show(progress.done, progress.total);
+    };
+  }
+  const auto core = store->CloneCore(call.arguments[0], arguments.connect, options);
+  // What came before the time was over is kept.
+  if (core.ok() || core.status().code() == absl::StatusCode::kDeadlineExceeded) {
+    made.Keep();
+  }
+  if (!core.ok()) return Fail(core.status());
+  if (call.json) {
+    PrintJson(CoreJson(*core));
+  } else {
+    PrintCore(*core);
+  }
+  return kDone;
+}
+
+CommandSpec Spec(const char* name, const char* arguments, const char* help,
+                 std::size_t count) {
+  return {.name = name,
+          .arguments = arguments,
+          .help = help,
+          .count_min = count,
+          .count_max = count,
+          .has_base = false};
+}
+
+void AddServe(CommandLine& line, CLI::App* group) {
+  auto listen = std::make_shared<std::string>();
+  CLI::App* serve = line.AddTo(
+      group, Spec("serve", "", "serves every core to Weft and Node peers", 0),
+      [listen](const Invocation& call) -> int {
+        HoldSignals();
+        int code = kDone;
+        auto store = OpenStore(call.store, code, /*create=*/true);
+        if (!store) return code;
+        return Serve(*std::move(store), call, *listen, {});
+      });
+  serve->add_option("--listen", *listen, "host:port; port 0: any")->required();
+}
+
+void AddClone(CommandLine& line, CLI::App* group) {
+  auto arguments = std::make_shared<CloneArguments>();
+  CommandSpec spec = Spec("clone", "KEY", "fetches a core from any peer", 1);
+  spec.directory = CommandSpec::Directory::kLast;
+  CLI::App* clone = line.AddTo(group, spec, [arguments](const Invocation& call) {
+    return Clone(call, *arguments);
+  });
+  clone->add_option("--connect", arguments->connect, "host:port")->required();
+  clone->add_flag("--live", arguments->live, "stays and follows until a signal");
+  clone->add_option("--blocks", arguments->blocks, "A..B: blocks A to B-1 only");
+  clone->add_option("--timeout", arguments->timeout_seconds, "seconds; default: 30")
+      ->check(CLI::PositiveNumber);
+}
+
+}  // namespace
+
+void AddCoreCommands(CommandLine& line) {
+  CLI::App* group = line.Group("core", "plain hypercores; `weft core --help`");
+  auto name = std::make_shared<std::string>();
+  CLI::App* create = line.AddTo(
+      group, Spec("create", "", "makes a core of ours, or finds the one of a name", 0),
+      [name](const Invocation& call) { return Create(call, *name); });
+  create->add_option("--name", *name, "names the core in this store")->required();
+  auto lines = std::make_shared<bool>(false);
+  CLI::App* append =
+      line.AddTo(group, Spec("append", "KEY", "appends stdin as one block", 1),
+                 [lines](const Invocation& call) { return Append(call, *lines); });
+  append->add_flag("--lines", *lines, "one block a line");
+  line.AddTo(group, Spec("get", "KEY INDEX", "prints the bytes of a block", 2), Get);
+  line.AddTo(group, Spec("info", "KEY", "prints length, fork, bytes, blocks held", 1),
+             Info);
+  line.AddTo(group, Spec("list", "", "lists the cores of the store", 0), List);
+  AddServe(line, group);
+  AddClone(line, group);
+}
+
+}  // namespace weft::cli

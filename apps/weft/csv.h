@@ -1,0 +1,57 @@
+// Comma- and tab-separated values, read strictly.
+//
+// csv := row *(eol row) [eol]        row := field *(delimiter field)
+// field := *char without quote, delimiter, CR, LF | quote *(char | quote quote) quote
+// eol := LF | CR LF                  a byte order mark at the start is skipped
+// Tab-separated text has no quotes: a field ends at a tab or at the end of the line.
+// Source: RFC 4180; for tabs, the IANA type text/tab-separated-values.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace weft::cli {
+
+struct CsvDialect {
+  char delimiter = ',';
+  bool quotes = true;
+};
+inline constexpr CsvDialect kTabs{'\t', false};
+
+struct CsvRow {
+  std::uint64_t line = 0;  // of the text, from 1, where the row begins
+  std::vector<std::string> fields;
+};
+
+class CsvReader {
+ public:
+  // `text` must outlive the reader.
+  explicit CsvReader(std::string_view text, CsvDialect dialect = {});
+
+  // False at the end of the text, where blank lines count for nothing.
+  // INVALID_ARGUMENT  "line N: .." a quote out of place or never closed, a carriage
+  //                   return without a line feed
+  absl::StatusOr<bool> Next(CsvRow& row);
+
+ private:
+  absl::Status Field(std::string& field);
+  absl::Status Quoted(std::string& field);
+  absl::Status Plain(std::string& field);
+  bool AtEol() const;
+  bool OnlyBlankLinesLeft() const;
+
+  std::string_view text_;
+  CsvDialect dialect_;
+  std::size_t at_ = 0;
+  std::uint64_t line_ = 1;
+};
+
+// The field as it stands in a CSV file, quoted where it has to be.
+std::string CsvField(std::string_view field);
+
+}  // namespace weft::cli

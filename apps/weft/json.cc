@@ -1,0 +1,192 @@
+#include "apps/weft/json.h"
+
+#include <iostream>
+#include <set>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+#include "absl/strings/str_format.h"
+#include "engine/bytes.h"
+#include "engine/text.h"
+
+namespace weft::cli {
+namespace {
+
+std::string ToBase64(std::string_view bytes) {
+  return absl::Base64Escape(ToAbsl(bytes));
+}
+
+bool IsBytes(const Datum& value) {
+  return (value.type() == Datum::Type::kText || value.type() == Datum::Type::kBytes) &&
+         !IsUtf8(value.as_string());
+}
+
+// A value that is not such bytes.
+Json PlainJson(const Datum& value) {
+  switch (value.type()) {
+    case Datum::Type::kNull:
+      return nullptr;
+    case Datum::Type::kBool:
+      return value.as_bool();
+    case Datum::Type::kInteger:
+      return value.as_integer();
+    case Datum::Type::kReal:
+      return value.as_real();
+    case Datum::Type::kText:
+    case Datum::Type::kBytes:
+      return value.as_string();
+  }
+  return nullptr;
+}
+
+Json SiblingsJson(const std::vector<Sibling>& siblings) {
+  Json list = Json::array();
+  for (const Sibling& sibling : siblings) list.push_back(SiblingJson(sibling));
+  return list;
+}
+
+}  // namespace
+
+bool IsUtf8(std::string_view bytes) {
+  return weft::IsUtf8(AsBytes(bytes));
+}
+
+void PutText(Json& object, const std::string& name, std::string_view bytes) {
+  if (IsUtf8(bytes)) {
+    object[name] = std::string(bytes);
+  } else {
+    object[name + "64"] = ToBase64(bytes);
+  }
+}
+
+void PutValue(Json& object, const Datum& value) {
+  if (IsBytes(value)) {
+    object["value64"] = ToBase64(value.as_string());
+  } else {
+    object["value"] = PlainJson(value);
+  }
+}
+
+Json CellJson(const Datum& value) {
+  if (IsBytes(value)) return Json{{"base64", ToBase64(value.as_string())}};
+  return PlainJson(value);
+}
+
+Json SiblingJson(const Sibling& sibling) {
+  Json object = Json::object();
+  PutValue(object, sibling.value);
+  object["op"] = sibling.op.ToText();
+  object["author"] = sibling.author;
+  object["time_ms"] = sibling.time_ms;
+  return object;
+}
+
+Json EntryJson(const Entry& entry) {
+  Json object = Json::object();
+  PutText(object, "key", entry.key);
+  if (entry.value) {
+    PutValue(object, entry.value->winner.value);
+    if (!entry.value->conflicts.empty()) {
+      object["conflicts"] = SiblingsJson(entry.value->conflicts);
+    }
+  }
+  if (entry.is_record) {
+    Json cells = Json::object();
+    Json cells64 = Json::object();  // columns that are not UTF-8
+    Json conflicts = Json::object();
+    for (const auto& [column, cell] : entry.cells) {
+      const bool text = IsUtf8(column);
+      const std::string name = text ? column : ToBase64(column);
+      (text ? cells : cells64)[name] = CellJson(cell.winner.value);
+      if (!cell.conflicts.empty()) conflicts[name] = SiblingsJson(cell.conflicts);
+    }
+    object["cells"] = std::move(cells);
+    if (!cells64.empty()) object["cells64"] = std::move(cells64);
+    if (!conflicts.empty()) object["cell_conflicts"] = std::move(conflicts);
+  }
+  if (entry.deleted_concurrently) object["deleted_concurrently"] = true;
+  return object;
+}
+
+void PrintJson(const Json& object) {
+  std::cout << object.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+}
+
+absl::StatusOr<Datum> DatumOf(const Json& value) {
+  switch (value.type()) {
+    case Json::value_t::null:
+      return Datum::Null();
+    case Json::value_t::boolean:
+      return Datum::Bool(value.get<bool>());
+    case Json::value_t::number_integer:
+      return Datum::Integer(value.get<std::int64_t>());
+    case Json::value_t::number_unsigned:
+      if (value.get<std::uint64_t>() > std::uint64_t{INT64_MAX}) {
+        return absl::InvalidArgumentError(absl::StrFormat(
+            "%s is above the largest integer, %d", value.dump(), INT64_MAX));
+      }
+      return Datum::Integer(value.get<std::int64_t>());
+    case Json::value_t::number_float:
+      return Datum::Real(value.get<double>());
+    case Json::value_t::string:
+      return Datum::Of(value.get_ref<const std::string&>());
+    default:
+      break;
+  }
+  const auto base64 = value.find("base64");
+  if (value.is_object() && value.size() == 1 && base64 != value.end() &&
+      base64->is_string()) {
+    auto bytes = FromBase64(base64->get_ref<const std::string&>());
+    if (!bytes.ok()) return bytes.status();
+    return Datum::Of(*bytes);
+  }
+  return absl::InvalidArgumentError("a value is a list or an object");
+}
+
+absl::StatusOr<Json> ParseObject(std::string_view line) {
+  if (!IsUtf8(line)) return absl::InvalidArgumentError("not UTF-8");
+  std::vector<std::set<std::string>> members;
+  std::string repeated;
+  const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {
+    if (event == Json::parse_event_t::object_start) members.emplace_back();
+    if (event == Json::parse_event_t::object_end) members.pop_back();
+    if (event == Json::parse_event_t::key &&
+        !members.back().insert(parsed.get<std::string>()).second) {
+      repeated = parsed.get<std::string>();
+    }
+    return true;
+  };
+  Json object = Json::parse(line, watch, /*allow_exceptions=*/false);
+  if (object.is_discarded()) return absl::InvalidArgumentError("not JSON");
+  if (!object.is_object()) return absl::InvalidArgumentError("not a JSON object");
+  if (!repeated.empty()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("the member \"%s\" is there twice", repeated));
+  }
+  return object;
+}
+
+absl::StatusOr<std::string> TakeText(const Json& object, const std::string& name) {
+  const auto plain = object.find(name);
+  const auto coded = object.find(name + "64");
+  if ((plain == object.end()) == (coded == object.end())) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("has to have either \"%s\" or \"%s64\"", name, name));
+  }
+  const Json& text = plain != object.end() ? *plain : *coded;
+  if (!text.is_string()) {
+    return absl::InvalidArgumentError(absl::StrFormat("\"%s\" is not a string", name));
+  }
+  if (plain != object.end()) return text.get<std::string>();
+  return FromBase64(text.get_ref<const std::string&>());
+}
+
+absl::StatusOr<std::string> FromBase64(std::string_view text) {
+  std::string bytes;
+  if (!absl::Base64Unescape(ToAbsl(text), &bytes)) {
+    return absl::InvalidArgumentError(absl::StrFormat("\"%s\" is not base64", text));
+  }
+  return bytes;
+}
+
+}  // namespace weft::cli

@@ -1,0 +1,18 @@
+// The program `weft`: the public API of Weft from a shell.
+
+#include "apps/weft/commands.h"
+
+int main(int argc, char** argv) {
+  weft::cli::CommandLine line;
+  weft::cli::AddShareCommands(line);
+  weft::cli::AddWriteCommands(line);
+  weft::cli::AddBatchCommand(line);
+  weft::cli::AddReadCommands(line);
+  weft::cli::AddCheckCommands(line);
+  weft::cli::AddImportCommand(line);
+  weft::cli::AddExportCommand(line);
+  weft::cli::AddCoreCommands(line);
+  weft::cli::AddDemoCommand(line);
+  weft::cli::AddBenchCommand(line);
+  return line.Main(argc, argv);
+}

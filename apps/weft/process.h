@@ -1,0 +1,47 @@
+// Other programs as child processes: one that is waited for, one that stays.
+
+#pragma once
+
+#include <sys/types.h>
+
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "absl/status/statusor.h"
+
+namespace weft::cli {
+
+struct Ran {
+  int exit_code = 0;  // 128 + the signal if one ended it
+  std::string out;
+  std::string err;
+};
+
+// Runs the program to its end. UNAVAILABLE  it cannot be started
+absl::StatusOr<Ran> RunProgram(const std::vector<std::string>& command,
+                               std::string_view input = "");
+
+// A program that stays until this object is gone, which ends it by SIGTERM and waits.
+class Background {
+ public:
+  // UNAVAILABLE  it cannot be started
+  static absl::StatusOr<std::unique_ptr<Background>> Start(
+      const std::vector<std::string>& command);
+  ~Background();
+  Background(const Background&) = delete;
+  Background& operator=(const Background&) = delete;
+
+  // The next line of its stdout, without the end of line; empty at the end of it.
+  std::string ReadLine();
+
+ private:
+  Background(pid_t process, int out) : process_(process), out_(out) {}
+
+  pid_t process_;
+  int out_;
+  std::string buffered_;
+};
+
+}  // namespace weft::cli

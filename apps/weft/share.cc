@@ -1,0 +1,236 @@
+// init, join, grant, members, serve, sync: bases, the people in them, and meeting.
+
+#include <iostream>
+
+#include "absl/strings/str_format.h"
+#include "apps/weft/commands.h"
+#include "apps/weft/json.h"
+#include "apps/weft/progress.h"
+#include "apps/weft/signals.h"
+#include "engine/text.h"
+
+namespace weft::cli {
+namespace {
+
+int Init(const Invocation& call, const std::string& name) {
+  int code = kDone;
+  MadeStore made(call.store);
+  Store* store = made.Open(code);
+  if (store == nullptr) return code;
+  const auto base = store->CreateBase(BaseOptions{.name = name});
+  if (!base.ok()) return Fail(base.status());
+  made.Keep();
+  if (call.json) {
+    Json object{{"link", base->link()}, {"base", base->id()}};
+    PutText(object, "name", base->name());
+    object["identity"] = base->identity();
+    PrintJson(object);
+  } else {
+    std::cout << base->link() << '\n';
+  }
+  return kDone;
+}
+
+int Join(const Invocation& call, const JoinOptions& options) {
+  int code = kDone;
+  MadeStore made(call.store);
+  Store* store = made.Open(code);
+  if (store == nullptr) return code;
+  const auto base = store->Join(call.arguments[0], options);
+  if (!base.ok()) return Fail(base.status());
+  made.Keep();
+  if (call.json) {
+    Json object{{"link", base->link()}, {"identity", base->identity()}};
+    PutText(object, "name", base->name());
+    PrintJson(object);
+  } else {
+    std::cout << "link      " << base->link() << "\nidentity  " << base->identity()
+              << "\nA founder lets you write with: weft grant DIR " << base->identity()
+              << '\n';
+  }
+  return kDone;
+}
+
+struct GrantOptions {
+  std::string role = "writer";
+  std::string scope;
+};
+
+int Grant(const Invocation& call, const GrantOptions& options) {
+  const auto role = ParseRole(options.role);
+  if (!role) {
+    return Fail(kUsage, "--role " + options.role + ": is neither writer nor reader");
+  }
+  int code = kDone;
+  auto base = OpenBase(call, code);
+  if (!base) return code;
+  const auto grant = base->Grant(call.arguments[0], *role, options.scope);
+  if (!grant.ok()) return Fail(grant.status());
+  if (call.json) {
+    PrintJson(Json{{"grant", grant->ToText()}});
+  } else {
+    std::cout << grant->ToText() << '\n';
+  }
+  return kDone;
+}
+
+int Members(const Invocation& call) {
+  int code = kDone;
+  auto base = OpenBase(call, code);
+  if (!base) return code;
+  Json list = Json::array();
+  for (const Member& member : base->Members()) {
+    if (!call.json) {
+      std::cout << absl::StrFormat("%s  %-8s  %d blocks%s%s\n", member.identity,
+                                   RoleName(member.role), member.length,
+                                   member.scope.empty() ? "" : "  in " + member.scope,
+                                   member.is_self ? "  (this store)" : "");
+      continue;
+    }
+    Json object{{"identity", member.identity},
+                {"role", std::string(RoleName(member.role))}};
+    PutText(object, "scope", member.scope);
+    object["granted_by"] = member.granted_by.empty() ? Json() : Json(member.granted_by);
+    object["grant"] = member.grant ? Json(member.grant->ToText()) : Json();
+    object["length"] = member.length;
+    object["self"] = member.is_self;
+    list.push_back(std::move(object));
+  }
+  if (call.json) PrintJson(Json{{"members", std::move(list)}});
+  return kDone;
+}
+
+int Sync(const Invocation& call, const std::string& address, double timeout_seconds) {
+  int code = kDone;
+  auto store = OpenStore(call.store, code);
+  if (!store) return code;
+  absl::StatusOr<SyncResult> result = SyncResult{};
+  {
+    ProgressBar bar("sync");
+    result = store->Sync(
+        address,
+        std::chrono::milliseconds(static_cast<std::int64_t>(timeout_seconds * 1000)),
+        [&](const Progress& progress) { bar.Show(progress.done, progress.total); });
+  }
+  // That the peer has none of our bases is no answer but a wrong peer.
+  if (result.status().code() == absl::StatusCode::kNotFound) {
+    return Fail(kWorld, ToStd(result.status().message()));
+  }
+  if (!result.ok()) return Fail(result.status());
+  if (call.json) {
+    PrintJson(Json{{"level", result->level},
+                   {"blocks_received", result->blocks_received},
+                   {"blocks_sent", result->blocks_sent}});
+  } else {
+    std::cout << absl::StrFormat("level with %s: %d blocks came, %d went\n", address,
+                                 result->blocks_received, result->blocks_sent);
+  }
+  return kDone;
+}
+
+}  // namespace
+
+int Serve(Store store, const Invocation& call, const std::string& listen,
+          const std::vector<std::string>& connect) {
+  store.OnEvent([json = call.json](const std::string& line) {
+    if (json) {
+      PrintJson(Json{{"event", line}});
+    } else {
+      std::cout << line << std::endl;
+    }
+  });
+  if (!listen.empty()) {
+    const auto address = store.Listen(listen);
+    if (!address.ok()) return Fail(address.status());
+    if (call.json) {
+      PrintJson(Json{{"listening", *address}});
+    } else {
+      std::cout << "listening on " << *address << std::endl;
+    }
+  }
+  for (const std::string& peer : connect) {
+    if (const absl::Status status = store.Connect(peer); !status.ok()) {
+      return Fail(status);
+    }
+  }
+  AwaitSignal();
+  store.OnEvent({});
+  return kDone;
+}
+
+void AddShareCommands(CommandLine& line) {
+  auto init_name = std::make_shared<std::string>("main");
+  CLI::App* init =
+      line.Add({.name = "init",
+                .arguments = "",
+                .help = "makes a store with a new base",
+                .has_base = false},
+               [init_name](const Invocation& call) { return Init(call, *init_name); });
+  init->add_option("--name", *init_name, "of the base; default: main");
+
+  auto join_options = std::make_shared<JoinOptions>();
+  CLI::App* join = line.Add(
+      {.name = "join",
+       .arguments = "LINK",
+       .help = "makes a store that follows a base",
+       .count_min = 1,
+       .count_max = 1,
+       .has_base = false},
+      [join_options](const Invocation& call) { return Join(call, *join_options); });
+  join->add_option("--connect", join_options->connect,
+                   "host:port of someone who has the base");
+  join->add_option("--name", join_options->name, "of the base in this store");
+
+  auto grant_options = std::make_shared<GrantOptions>();
+  CLI::App* grant = line.Add(
+      {"grant", "IDENTITY", "lets an identity write (or be listed as a reader)", 1, 1},
+      [grant_options](const Invocation& call) { return Grant(call, *grant_options); });
+  grant->add_option("--role", grant_options->role, "writer (default) or reader");
+  grant->add_option("--scope", grant_options->scope, "only keys with this prefix");
+  line.Add({"members", "", "lists who may do what"}, Members);
+
+  struct ServeOptions {
+    std::string listen;
+    std::vector<std::string> connect;
+  };
+  auto serve_options = std::make_shared<ServeOptions>();
+  CLI::App* serve =
+      line.Add({.name = "serve",
+                .arguments = "",
+                .help = "stays and replicates until a signal",
+                .has_base = false},
+               [serve_options](const Invocation& call) -> int {
+                 if (serve_options->listen.empty() && serve_options->connect.empty()) {
+                   return Fail(kUsage, "serve: needs --listen or --connect");
+                 }
+                 HoldSignals();
+                 int code = kDone;
+                 auto store = OpenStore(call.store, code);
+                 if (!store) return code;
+                 return Serve(*std::move(store), call, serve_options->listen,
+                              serve_options->connect);
+               });
+  serve->add_option("--listen", serve_options->listen, "host:port; port 0: any");
+  serve->add_option("--connect", serve_options->connect, "host:port; may repeat")
+      ->expected(1)
+      ->take_all();
+
+  struct SyncOptions {
+    std::string connect;
+    double timeout_seconds = 30;
+  };
+  auto sync_options = std::make_shared<SyncOptions>();
+  CLI::App* sync = line.Add({.name = "sync",
+                             .arguments = "",
+                             .help = "replicates until level with a peer",
+                             .has_base = false},
+                            [sync_options](const Invocation& call) {
+                              return Sync(call, sync_options->connect,
+                                          sync_options->timeout_seconds);
+                            });
+  sync->add_option("--connect", sync_options->connect, "host:port")->required();
+  sync->add_option("--timeout", sync_options->timeout_seconds, "seconds; default: 30")
+      ->check(CLI::PositiveNumber);
+}
+
+}  // namespace weft::cli

@@ -1,0 +1,39 @@
+#include "apps/weft/signals.h"
+
+#include <csignal>
+#include <ctime>
+
+namespace weft::cli {
+namespace {
+
+sigset_t Stops() {
+  sigset_t set;
+  sigemptyset(&set);
+  sigaddset(&set, SIGINT);
+  sigaddset(&set, SIGTERM);
+  return set;
+}
+
+}  // namespace
+
+void HoldSignals() {
+  const sigset_t set = Stops();
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
+  // Whoever reads our output may go away while we serve.
+  std::signal(SIGPIPE, SIG_IGN);
+}
+
+void AwaitSignal() {
+  const sigset_t set = Stops();
+  int signal = 0;
+  while (sigwait(&set, &signal) != 0) {
+  }
+}
+
+bool SignalPending() {
+  const sigset_t set = Stops();
+  const timespec at_once{};
+  return sigtimedwait(&set, nullptr, &at_once) > 0;
+}
+
+}  // namespace weft::cli

@@ -1,0 +1,15 @@
+// Waiting for the person to end a command that stays: SIGINT and SIGTERM.
+
+#pragma once
+
+namespace weft::cli {
+
+// Blocks both signals for this thread and for those it starts later. Call it before a
+// store is opened, or a thread of the store takes the signal.
+void HoldSignals();
+// Returns when one of them came.
+void AwaitSignal();
+// True once one of them came; takes it.
+bool SignalPending();
+
+}  // namespace weft::cli

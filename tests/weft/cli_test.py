@@ -1,0 +1,470 @@
+#!/usr/bin/env python3
+"""The program `weft` from outside: exit codes, JSON, bad input, real processes.
+
+Run as `cli_test.py PROGRAM DATA_FOLDER [TEST...]`; `cli_test.py --list` names the
+tests. Each works in a directory of its own.
+"""
+
+import base64
+import contextlib
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import unittest
+from pathlib import Path
+
+PROGRAM = ""
+DATA = Path()
+
+
+class CliTest(unittest.TestCase):
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory(prefix="weft-cli-")
+        self.addCleanup(self.folder.cleanup)
+        self.environment = {k: v for k, v in os.environ.items() if k != "WEFT_STORE"}
+
+    def path(self, name):
+        return os.path.join(self.folder.name, name)
+
+    def run_weft(self, *arguments, stdin=b"", environment=None):
+        if isinstance(stdin, str):
+            stdin = stdin.encode()
+        return subprocess.run(
+            [PROGRAM, *arguments], input=stdin, capture_output=True, timeout=120,
+            cwd=self.folder.name, env={**self.environment, **(environment or {})},
+            check=False)
+
+    def weft(self, *arguments, stdin=b""):
+        """Has to end with 0; gives its JSON object."""
+        place = arguments.index("--") if "--" in arguments else len(arguments)
+        ran = self.run_weft(*arguments[:place], "--json", *arguments[place:],
+                            stdin=stdin)
+        self.assertEqual(ran.returncode, 0, (arguments, ran.stderr))
+        self.assertEqual(ran.stderr, b"")
+        return json.loads(ran.stdout)
+
+    def fails(self, code, words, *arguments, stdin=b""):
+        """Has to end with `code`, nothing on stdout and one line on stderr."""
+        ran = self.run_weft(*arguments, stdin=stdin)
+        error = ran.stderr.decode()
+        self.assertEqual(ran.returncode, code, (arguments, error))
+        self.assertEqual(error.count("\n"), 1, error)
+        self.assertTrue(error.startswith("weft: "), error)
+        self.assertEqual(ran.stdout, b"")
+        for word in words if isinstance(words, (list, tuple)) else [words]:
+            self.assertIn(word, error)
+
+    def lines(self, *arguments):
+        ran = self.run_weft(*arguments, "--json")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        return [json.loads(line) for line in ran.stdout.splitlines()]
+
+    def store(self, name="ada"):
+        self.weft("init", self.path(name))
+        return self.path(name)
+
+    def write(self, name, content):
+        path = self.path(name)
+        with open(path, "wb") as file:
+            file.write(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    @contextlib.contextmanager
+    def serving(self, store, *command):
+        process = subprocess.Popen(
+            [PROGRAM, *(command or ("serve",)), store, "--listen", "127.0.0.1:0",
+             "--json"], stdout=subprocess.PIPE, env=self.environment)
+        try:
+            yield json.loads(process.stdout.readline())["listening"]
+        finally:
+            process.terminate()
+            process.wait(timeout=60)
+            process.stdout.close()
+        self.assertEqual(process.returncode, 0)
+
+
+class Values(CliTest):
+    def test_a_value_is_read_as_it_was_put(self):
+        store = self.store()
+        op = self.weft("put", store, "todo/1", "milk")["op"]
+        self.assertRegex(op, r"^[a-z0-9]{52}:\d+\.\d+$")
+        self.assertEqual(self.weft("get", store, "todo/1"),
+                         {"key": "todo/1", "value": "milk"})
+        ran = self.run_weft("get", store, "todo/1")
+        self.assertEqual(ran.stdout, b"milk\n")
+
+    def test_a_value_in_brackets_is_one_value(self):
+        store = self.store()
+        self.weft("put", store, "k", "[1,2]")
+        self.assertEqual(self.weft("get", store, "k")["value"], "[1,2]")
+        self.weft("put", store, "--", "-k", "-5")
+        self.assertEqual(self.weft("get", store, "--", "-k")["value"], "-5")
+
+    def test_bytes_that_are_no_text_are_shown_as_base64(self):
+        store = self.store()
+        raw = bytes(range(256))
+        self.weft("put", store, "raw", "--file", "-", stdin=raw)
+        self.assertEqual(base64.b64decode(self.weft("get", store, "raw")["value64"]), raw)
+
+    def test_a_deleted_key_is_gone_and_cannot_be_deleted_twice(self):
+        store = self.store()
+        self.weft("put", store, "k", "v")
+        self.weft("del", store, "k")
+        self.fails(1, "k", "get", store, "k")
+        self.fails(1, "k", "del", store, "k")
+
+    def test_a_record_is_set_by_cells_and_erased_whole(self):
+        store = self.store()
+        self.weft("set", store, "people/ada", "city=London", "born=1815")
+        self.weft("unset", store, "people/ada", "born")
+        self.assertEqual(self.weft("get", store, "people/ada"),
+                         {"key": "people/ada", "cells": {"city": "London"}})
+        self.weft("erase", store, "people/ada")
+        self.fails(1, "people/ada", "get", store, "people/ada")
+
+    def test_scan_walks_in_byte_order_within_its_bounds(self):
+        store = self.store()
+        for key in ["b", "a/2", "a/1", "c", "B"]:
+            self.weft("put", store, key, "v" + key)
+        keys = lambda *options: [e["key"] for e in self.lines("scan", store, *options)]
+        self.assertEqual(keys(), ["B", "a/1", "a/2", "b", "c"])
+        self.assertEqual(keys("--prefix", "a/"), ["a/1", "a/2"])
+        self.assertEqual(keys("--from", "a/2", "--to", "c"), ["a/2", "b"])
+        self.assertEqual(keys("--reverse", "--limit", "2"), ["c", "b"])
+
+    def test_the_fate_of_each_op_is_told(self):
+        store = self.store()
+        first = self.weft("put", store, "k", "1")["op"]
+        second = self.weft("put", store, "k", "2")["op"]
+        fates = self.weft("fate", store, first, second)["fates"]
+        self.assertEqual(fates[0], {"op": first, "fate": "superseded", "by": [second]})
+        self.assertEqual(fates[1], {"op": second, "fate": "winner"})
+        unknown = second.split(":")[0] + ":999.0"
+        ran = self.run_weft("fate", store, unknown)
+        self.assertEqual(ran.returncode, 1)
+
+
+class Stores(CliTest):
+    def test_init_gives_a_link_and_root_two_hashes(self):
+        made = self.weft("init", self.path("s"), "--name", "notes")
+        self.assertRegex(made["link"], r"^weft://[a-z0-9]{52}")
+        root = self.weft("root", self.path("s"))
+        self.assertEqual(sorted(root), ["root", "version"])
+        self.assertRegex(root["root"], r"^[0-9a-f]{64}$")
+        self.assertRegex(root["version"], r"^[0-9a-f]{64}$")
+
+    def test_a_store_may_hold_several_bases(self):
+        store = self.path("s")
+        self.weft("init", store, "--name", "one")
+        self.weft("init", store, "--name", "two")
+        self.fails(1, "one", "init", store, "--name", "one")
+        self.fails(2, "base", "put", store, "k", "v")
+        self.weft("put", store, "k", "v", "--base", "two")
+        self.assertEqual(self.weft("get", store, "k", "--base", "two")["value"], "v")
+        self.fails(1, "k", "get", store, "k", "--base", "one")
+        self.fails(1, "three", "get", store, "k", "--base", "three")
+        names = [b["name"] for b in self.weft("status", store)["bases"]]
+        self.assertEqual(sorted(names), ["one", "two"])
+
+    def test_the_environment_may_name_the_store(self):
+        store = self.store()
+        named = {"WEFT_STORE": store}
+        self.assertEqual(
+            self.run_weft("put", "k", "v", environment=named).returncode, 0)
+        self.assertEqual(self.run_weft("get", "k", environment=named).stdout, b"v\n")
+        other = self.store("bob")
+        ran = self.run_weft("get", other, "k", environment=named)
+        self.assertEqual(ran.returncode, 1)
+
+    def test_the_view_is_what_the_logs_say(self):
+        store = self.store()
+        self.weft("put", store, "k", "v")
+        verified = self.weft("verify", store)
+        self.assertEqual(verified, {"ok": True, "root": self.weft("root", store)["root"]})
+
+    def test_the_founder_is_the_first_member(self):
+        made = self.weft("init", self.path("s"))
+        members = self.weft("members", self.path("s"))["members"]
+        self.assertEqual([(m["identity"], m["role"], m["self"]) for m in members],
+                         [(made["identity"], "founder", True)])
+
+
+class Faults(CliTest):
+    def test_wrong_usage_is_exit_code_2(self):
+        store = self.store()
+        self.fails(2, "", "nonsense")
+        self.fails(2, "", "put", store)
+        self.fails(2, "", "put", store, "k", "v", "w")
+        self.fails(2, "COL=VALUE", "set", store, "t/k", "no-equals-sign")
+        self.fails(2, "role", "grant", store, "x", "--role", "king")
+        self.fails(2, "", "scan", store, "--limit", "many")
+        self.fails(2, "store", "get")
+
+    def test_help_and_version_are_no_failures(self):
+        self.assertEqual(self.run_weft("--version").returncode, 0)
+        for command in ["init", "join", "grant", "put", "get", "del", "scan", "set",
+                        "unset", "erase", "batch", "conflicts", "import", "export",
+                        "serve", "sync", "root", "status", "verify", "members", "demo",
+                        "core", "bench", "fate"]:
+            ran = self.run_weft(command, "--help")
+            self.assertEqual(ran.returncode, 0, command)
+            self.assertIn(b"usage: weft " + command.encode(), ran.stdout)
+
+    def test_a_store_that_is_not_there_is_not_made_by_reading(self):
+        self.fails(3, "nowhere", "get", self.path("nowhere"), "k")
+        self.assertFalse(os.path.exists(self.path("nowhere")))
+
+    def test_a_wrong_link_leaves_nothing_behind(self):
+        self.fails(2, "link", "join", self.path("s"), "http://example.org")
+        self.assertFalse(os.path.exists(self.path("s")))
+
+    def test_a_link_that_nobody_answers_leaves_nothing_behind(self):
+        link = self.weft("init", self.path("ada"))["link"]
+        self.fails(3, "127.0.0.1:1", "join", self.path("s"), link, "--connect",
+                   "127.0.0.1:1")
+        self.assertFalse(os.path.exists(self.path("s")))
+
+    def test_a_store_in_use_is_refused(self):
+        store = self.store()
+        with self.serving(store):
+            self.fails(3, "process", "get", store, "k")
+
+    def test_a_key_over_the_limit_is_refused(self):
+        store = self.store()
+        self.fails(2, "1024", "put", store, "k" * 1025, "v")
+        self.fails(2, "", "put", store, "", "v")
+        self.assertEqual(self.lines("scan", store), [])
+
+    def test_a_directory_of_something_else_is_left_alone(self):
+        os.mkdir(self.path("docs"))
+        self.write("docs/letter.txt", "dear Bob")
+        ran = self.run_weft("init", self.path("docs"))
+        self.assertIn(ran.returncode, (0, 3))
+        self.assertTrue(os.path.exists(self.path("docs/letter.txt")))
+
+    def test_an_identity_that_is_none_is_refused(self):
+        self.fails(2, "", "grant", self.store(), "nobody")
+
+
+class Batches(CliTest):
+    def test_a_batch_is_one_commit(self):
+        store = self.store()
+        result = self.weft("batch", store, stdin="\n".join([
+            '{"op":"put","key":"a","value":"1"}', '{"op":"put","key":"n","value":7}',
+            '{"op":"set","key":"t/1","cells":{"x":1.5,"y":null,"z":true}}', ""]))
+        self.assertEqual(result["commits"], 1)
+        self.assertEqual(len(result["ops"]), 3)
+        self.assertEqual(self.weft("get", store, "n")["value"], 7)
+        self.assertEqual(self.weft("get", store, "t/1")["cells"],
+                         {"x": 1.5, "y": None, "z": True})
+        self.weft("batch", store, stdin='{"op":"del","key":"a"}\n'
+                  '{"op":"unset","key":"t/1","columns":["x"]}\n')
+        self.fails(1, "a", "get", store, "a")
+        self.assertEqual(sorted(self.weft("get", store, "t/1")["cells"]), ["y", "z"])
+        self.weft("batch", store, stdin='{"op":"erase","key":"t/1"}\n')
+        self.fails(1, "t/1", "get", store, "t/1")
+
+    def test_one_bad_line_means_nothing_is_written(self):
+        store = self.store()
+        good = '{"op":"put","key":"a","value":"1"}\n'
+        for bad, words in [("{", "not JSON"), ("[]", "not a JSON object"),
+                           ('{"op":"jump","key":"a"}', "jump"),
+                           ('{"op":"put","key":"a"}', "value"),
+                           ('{"op":"put","value":"a"}', "key"),
+                           ('{"op":"del","key":"a","value":1}', "value"),
+                           ('{"op":"set","key":"t/1","cells":{"x":[]}}', "list"),
+                           ('{"op":"put","key64":"!","value":1}', "base64")]:
+            self.fails(2, ["line 2", words], "batch", store, stdin=good + bad + "\n")
+        self.assertEqual(self.lines("scan", store), [])
+
+    def test_each_line_may_be_a_commit_and_is_acknowledged(self):
+        store = self.store()
+        ran = self.run_weft("batch", store, "--each", "--ack", stdin=
+                            '{"op":"put","key":"a","value":"1"}\n'
+                            '{"op":"put","key":"b","value":"2"}\n')
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        dots = ran.stdout.decode().split()
+        self.assertEqual(len(dots), 2)
+        for dot in dots:
+            self.assertRegex(dot, r"^[a-z0-9]{52}:\d+$")
+        self.assertEqual(len(self.lines("scan", store)), 2)
+
+
+class Tables(CliTest):
+    def airports(self):
+        return DATA / "airports.csv"
+
+    def test_the_airports_come_in_as_one_commit_and_go_out_as_they_came(self):
+        store = self.store()
+        result = self.weft("import", store, "airports", str(self.airports()))
+        self.assertEqual((result["written"], result["unchanged"], result["commits"]),
+                         (3376, 0, 1))
+        self.assertEqual(self.weft("get", store, "airports/SFO")["cells"]["state"], "CA")
+        out = self.run_weft("export", store, "airports").stdout.decode()
+        with open(self.airports(), newline="", encoding="utf-8") as file:
+            expected = {row["iata"]: row for row in csv.DictReader(file)}
+        got = {row["iata"]: row for row in csv.DictReader(io.StringIO(out, newline=""))}
+        self.assertEqual(got, expected)
+        again = self.weft("import", store, "airports", str(self.airports()))
+        self.assertEqual((again["written"], again["unchanged"]), (0, 3376))
+
+    def test_what_is_exported_is_imported_as_the_same_table(self):
+        store = self.store()
+        self.weft("batch", store, stdin="\n".join([
+            '{"op":"set","key":"t/1","cells":{"id":"1","a":"x,\\"y\\"","n":5}}',
+            '{"op":"set","key":"t/2","cells":{"id":"2","b":"two\\nlines"}}', ""]))
+        for format_name in ["csv", "ndjson"]:
+            out = self.run_weft("export", store, "t", "--format", format_name).stdout
+            path = self.write("t." + format_name, out)
+            other = self.store("other-" + format_name)
+            self.weft("import", other, "t", path)
+            self.assertEqual(
+                self.run_weft("export", other, "t", "--format", format_name).stdout, out)
+        self.assertEqual(self.weft("get", self.path("other-ndjson"), "t/1")["cells"]["n"],
+                         5)
+
+    def test_a_file_with_a_fault_writes_nothing(self):
+        store = self.store()
+        for content, words in [("a,b\n1,2\n3\n", "line 3"),
+                               ("a,b\n1,2\n1,3\n", "line 3"),
+                               ("a,b\n1,\"2\n", "line 2"),
+                               (b"a,b\n1,\xff\n", "line 2: not UTF-8"),
+                               ("a,a\n1,2\n", "twice"), ("", "line 1")]:
+            path = self.write("bad.csv", content)
+            self.fails(3, ["bad.csv", words], "import", store, "t", path)
+        path = self.write("good.csv", "a,b\n1,2\n")
+        self.fails(3, "'id'", "import", store, "t", path, "--key", "id")
+        self.fails(3, "missing.csv", "import", store, "t", self.path("missing.csv"))
+        self.fails(2, "t/t", "import", store, "t/t", path)
+        self.fails(2, "xml", "import", store, "t", path, "--format", "xml")
+        self.assertEqual(self.lines("scan", store), [])
+        self.fails(1, "t", "export", store, "t")
+
+    def test_a_table_beyond_one_commit_is_written_in_whole_batches(self):
+        store = self.store()
+        rows = 65536 + 10
+        path = self.write("big.csv",
+                          "id,n\n" + "".join(f"{i},{i % 7}\n" for i in range(rows)))
+        result = self.weft("import", store, "big", path)
+        self.assertEqual((result["written"], result["commits"]), (rows, 2))
+        self.weft("set", store, "big/17", "n=changed")
+        again = self.weft("import", store, "big", path)
+        self.assertEqual((again["written"], again["unchanged"]), (1, rows - 1))
+
+
+class Peers(CliTest):
+    def test_two_processes_meet_over_tcp_and_show_the_same(self):
+        ada, bob = self.path("ada"), self.path("bob")
+        link = self.weft("init", ada)["link"]
+        self.weft("put", ada, "k", "from Ada")
+        with self.serving(ada) as address:
+            joined = self.weft("join", bob, link, "--connect", address)
+            self.assertEqual(sorted(joined), ["identity", "link", "name"])
+            self.assertTrue(self.weft("sync", bob, "--connect", address)["level"])
+        self.assertEqual(self.weft("get", bob, "k")["value"], "from Ada")
+        self.fails(1, "", "put", bob, "k", "not yet")
+        self.weft("grant", ada, joined["identity"])
+        with self.serving(ada) as address:
+            self.weft("sync", bob, "--connect", address)
+        self.weft("put", ada, "c", "Ada's")
+        self.weft("put", bob, "c", "Bob's")
+        with self.serving(bob) as address:
+            self.weft("sync", ada, "--connect", address)
+        self.assertEqual(self.weft("root", ada), self.weft("root", bob))
+        conflicts = self.weft("conflicts", ada)["conflicts"]
+        self.assertEqual([c["key"] for c in conflicts], ["c"])
+        self.assertEqual(sorted(v["value"] for v in conflicts[0]["values"]),
+                         ["Ada's", "Bob's"])
+        self.assertEqual({v["author"] for v in conflicts[0]["values"]},
+                         {m["identity"] for m in self.weft("members", ada)["members"]})
+
+    def test_a_peer_that_is_not_there_is_an_error_of_the_world(self):
+        self.fails(3, "127.0.0.1:1", "sync", self.store(), "--connect", "127.0.0.1:1",
+                   "--timeout", "2")
+        self.fails(2, "", "sync", self.path("ada"), "--connect", "not an address")
+
+    def test_a_peer_with_other_bases_is_told_so(self):
+        ada, other = self.store("ada"), self.store("other")
+        with self.serving(ada) as address:
+            self.fails(3, "", "sync", other, "--connect", address, "--timeout", "3")
+
+
+class Cores(CliTest):
+    def test_a_core_is_made_appended_to_and_read(self):
+        store = self.path("s")
+        made = self.weft("core", "create", store, "--name", "log")
+        self.assertRegex(made["key"], r"^[0-9a-f]{64}$")
+        self.assertRegex(made["id"], r"^[a-z0-9]{52}$")
+        key = made["key"]
+        self.assertEqual(self.weft("core", "append", store, key, "--lines",
+                                   stdin="one\ntwo\n"),
+                         {"first": 0, "blocks": 2, "length": 2})
+        self.weft("core", "append", store, made["id"], stdin=b"\x00raw\xff")
+        self.assertEqual(self.run_weft("core", "get", store, key, "2").stdout,
+                         b"\x00raw\xff")
+        info = self.weft("core", "info", store, key)
+        self.assertEqual((info["length"], info["have"], info["bytes"], info["fork"]),
+                         (3, 3, 11, 0))
+        self.assertEqual(
+            [c["key"] for c in self.weft("core", "list", store)["cores"]], [key])
+        self.assertEqual(self.weft("core", "create", store, "--name", "log")["key"], key)
+
+    def test_faults_of_cores_have_their_codes(self):
+        store = self.path("s")
+        key = self.weft("core", "create", store, "--name", "log")["key"]
+        self.fails(2, "", "core", "info", store, "no key")
+        self.fails(1, "", "core", "info", store, "0" * 64)
+        self.fails(1, "", "core", "get", store, key, "0")
+        self.fails(2, "index", "core", "get", store, key, "x")
+        self.fails(2, "A..B", "core", "clone", key, self.path("c"), "--connect",
+                   "127.0.0.1:1", "--blocks", "5..2")
+        self.assertFalse(os.path.exists(self.path("c")))
+
+    def test_a_core_is_cloned_whole_and_in_part(self):
+        store = self.path("s")
+        key = self.weft("core", "create", store, "--name", "log")["key"]
+        self.weft("core", "append", store, key, "--lines",
+                  stdin="".join(f"block {i}\n" for i in range(100)))
+        with self.serving(store, "core", "serve") as address:
+            whole = self.weft("core", "clone", key, self.path("whole"), "--connect",
+                              address)
+            self.assertEqual((whole["length"], whole["have"]), (100, 100))
+            part = self.weft("core", "clone", key, self.path("part"), "--connect",
+                             address, "--blocks", "10..20")
+            self.assertEqual((part["length"], part["have"]), (100, 10))
+        self.assertEqual(
+            self.run_weft("core", "get", self.path("part"), key, "15").stdout,
+            b"block 15")
+        self.fails(1, "", "core", "get", self.path("part"), key, "50")
+
+
+class Demo(CliTest):
+    def test_the_story_ends_well_and_leaves_three_stores(self):
+        told = self.run_weft("demo", self.path("d"), "--data",
+                             str(DATA / "airports.csv"))
+        self.assertEqual(told.returncode, 0, told.stderr)
+        roots = {self.weft("root", self.path("d/" + name))["root"]
+                 for name in ["ada", "bob", "cleo"]}
+        self.assertEqual(len(roots), 1)
+        self.assertIn(roots.pop().encode(), told.stdout)
+
+    def test_the_demo_does_not_touch_what_is_not_its_own(self):
+        os.mkdir(self.path("d"))
+        self.write("d/letter.txt", "dear Bob")
+        self.fails(3, "d", "demo", self.path("d"))
+        self.assertEqual(os.listdir(self.path("d")), ["letter.txt"])
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] == ["--list"]:
+        for suite in unittest.defaultTestLoader.loadTestsFromModule(
+                sys.modules["__main__"]):
+            for test in suite:
+                print(test.id().replace("__main__.", ""))
+        sys.exit(0)
+    PROGRAM, DATA = os.path.abspath(sys.argv[1]), Path(sys.argv[2]).resolve()
+    unittest.main(argv=[sys.argv[0], *sys.argv[3:]])

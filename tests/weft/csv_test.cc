@@ -1,0 +1,143 @@
+// Reading tables from files: what is accepted, and the one line each fault gets.
+
+#include "apps/weft/csv.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "apps/weft/table_file.h"
+
+namespace weft::cli {
+namespace {
+
+using testing::ElementsAre;
+using testing::HasSubstr;
+using Rows = std::vector<std::vector<std::string>>;
+
+absl::StatusOr<Rows> Read(std::string_view text, CsvDialect dialect = {}) {
+  CsvReader reader(text, dialect);
+  Rows rows;
+  CsvRow row;
+  for (;;) {
+    const auto more = reader.Next(row);
+    if (!more.ok()) return more.status();
+    if (!*more) return rows;
+    rows.push_back(row.fields);
+  }
+}
+
+std::string FaultOf(const absl::StatusOr<Rows>& rows) {
+  return std::string(rows.status().message());
+}
+
+std::string FaultOfTable(std::string_view text, std::string_view key = "",
+                         TableFormat format = TableFormat::kCsv) {
+  return std::string(ReadTable(text, format, "t", key).status().message());
+}
+
+TEST(Csv, ARowIsFieldsBetweenCommas) {
+  EXPECT_EQ(*Read("a,b\n1,2\n"), (Rows{{"a", "b"}, {"1", "2"}}));
+  EXPECT_EQ(*Read("a,b\r\n1,\r\n"), (Rows{{"a", "b"}, {"1", ""}}));
+  EXPECT_EQ(*Read("last line without an end"), (Rows{{"last line without an end"}}));
+  EXPECT_EQ(*Read(""), Rows{});
+}
+
+TEST(Csv, QuotesHoldCommasQuotesAndLines) {
+  EXPECT_EQ(*Read("\"a,b\",\"say \"\"hi\"\"\",\"two\nlines\"\n"),
+            (Rows{{"a,b", "say \"hi\"", "two\nlines"}}));
+  EXPECT_EQ(*Read("\"\",x\n"), (Rows{{"", "x"}}));
+}
+
+TEST(Csv, AByteOrderMarkAndBlankLinesAtTheEndCountForNothing) {
+  EXPECT_EQ(*Read("\xef\xbb\xbf"
+                  "a\n1\n\n\r\n"),
+            (Rows{{"a"}, {"1"}}));
+}
+
+TEST(Csv, AFaultNamesItsLine) {
+  EXPECT_EQ(FaultOf(Read("a\n\"open")), "line 2: a quote that is never closed");
+  EXPECT_EQ(FaultOf(Read("a\n\n\"x\"y\n")),
+            "line 3: text after the closing quote of a field");
+  EXPECT_EQ(FaultOf(Read("x\"y\n")),
+            "line 1: a quote inside a field that does not begin with one");
+  EXPECT_EQ(FaultOf(Read("a\rb\n")), "line 1: a carriage return without a line feed");
+}
+
+TEST(Csv, TabSeparatedTextHasNoQuotes) {
+  EXPECT_EQ(*Read("a\t\"b\"\n", kTabs), (Rows{{"a", "\"b\""}}));
+}
+
+TEST(Csv, AFieldIsReadBackAsItWasWritten) {
+  const std::vector<std::string> fields{"plain",      "",         "a,b",   "\"q\"",
+                                        "two\nlines", " spaced ", "cr\r\n"};
+  std::string text;
+  for (const std::string& field : fields)
+    text += (text.empty() ? "" : ",") + CsvField(field);
+  EXPECT_EQ(*Read(text + "\n"), Rows{fields});
+}
+
+TEST(TableFile, ARowIsKeyedByItsFirstColumnOrByTheOneNamed) {
+  const auto first = ReadTable("id,name\n7,Ada\n", TableFormat::kCsv, "t", "");
+  ASSERT_TRUE(first.ok()) << first.status();
+  EXPECT_EQ(first->rows[0].key, "7");
+  EXPECT_THAT(first->rows[0].cells, ElementsAre(std::pair("id", Datum::Of("7")),
+                                                std::pair("name", Datum::Of("Ada"))));
+  EXPECT_EQ(ReadTable("id,name\n7,Ada\n", TableFormat::kCsv, "t", "name")->rows[0].key,
+            "Ada");
+}
+
+TEST(TableFile, EveryFaultOfAFileIsOneLineWithItsPlace) {
+  EXPECT_EQ(FaultOfTable("a,b\n1,2\n3\n"), "line 3: 1 fields where the header has 2");
+  EXPECT_EQ(FaultOfTable("a,b\n1,\xff\n"), "line 2: not UTF-8");
+  EXPECT_EQ(FaultOfTable("a,a\n1,2\n"), "line 1: the column 'a' is there twice");
+  EXPECT_EQ(FaultOfTable("a,\n1,2\n"), "line 1: a column has no name");
+  EXPECT_EQ(FaultOfTable("a,b\n1,2\n", "id"),
+            "line 1: there is no column 'id' to be the key");
+  EXPECT_EQ(FaultOfTable("a,b\n,2\n"), "line 2: the key column is empty");
+  EXPECT_EQ(FaultOfTable("a,b\n1,2\n2,2\n1,3\n"),
+            "line 4: the key '1' is on line 2 already");
+  EXPECT_EQ(FaultOfTable(""), "line 1: there is no header");
+  EXPECT_EQ(FaultOfTable("a,b\n"), "line 1: there are no rows");
+  EXPECT_THAT(FaultOfTable("a\n" + std::string(1023, 'x') + "\n"),
+              HasSubstr("line 2: the key has 1025 bytes"));
+  EXPECT_THAT(FaultOfTable("a," + std::string(129, 'c') + "\n1,2\n"),
+              HasSubstr("has a name of 129 bytes; at most 128"));
+  EXPECT_THAT(FaultOfTable("a,b\n1," + std::string(256 * 1024 + 1, 'v') + "\n"),
+              HasSubstr("line 2: the column 'b' has a value of 262145 bytes"));
+}
+
+TEST(TableFile, ARowOverSeveralLinesIsNamedByItsFirst) {
+  EXPECT_EQ(FaultOfTable("a,b\n\"1\n1\",2\n3\n"),
+            "line 4: 1 fields where the header has 2");
+}
+
+TEST(TableFile, NdjsonKeepsTypesAndMayLackColumns) {
+  const auto table =
+      ReadTable("{\"id\":1,\"open\":true,\"x\":0.5}\n{\"id\":2,\"note\":null}\n",
+                TableFormat::kNdjson, "t", "");
+  ASSERT_TRUE(table.ok()) << table.status();
+  EXPECT_EQ(table->rows[0].key, "1");
+  EXPECT_THAT(table->rows[0].cells, ElementsAre(std::pair("id", Datum::Integer(1)),
+                                                std::pair("open", Datum::Bool(true)),
+                                                std::pair("x", Datum::Real(0.5))));
+  EXPECT_THAT(table->rows[1].cells, ElementsAre(std::pair("id", Datum::Integer(2)),
+                                                std::pair("note", Datum::Null())));
+}
+
+TEST(TableFile, NdjsonFaultsNameTheirLine) {
+  const auto fault = [](std::string_view text, std::string_view key = "") {
+    return FaultOfTable(text, key, TableFormat::kNdjson);
+  };
+  EXPECT_EQ(fault("{\"a\":1}\n{\n"), "line 2: not JSON");
+  EXPECT_EQ(fault("[1]\n"), "line 1: not a JSON object");
+  EXPECT_EQ(fault("{\"a\":1,\"a\":2}\n"), "line 1: the member \"a\" is there twice");
+  EXPECT_EQ(fault("{\"a\":1}\n\n{\"b\":2}\n"),
+            "line 3: there is no member 'a' to be the key");
+  EXPECT_EQ(fault("{\"a\":[1]}\n"), "line 1: 'a': a value is a list or an object");
+  EXPECT_EQ(fault("{\"a\":9223372036854775808}\n"),
+            "line 1: 'a': 9223372036854775808 is above the largest integer, "
+            "9223372036854775807");
+}
+
+}  // namespace
+}  // namespace weft::cli
