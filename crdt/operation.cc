@@ -335,6 +335,15 @@ class AuthReader {
   const Limits& limits_;
 };
 
+// The verifier aligns the length of a vector, which is 4 bytes, and not its elements:
+// those of 8 bytes are our own check, before a span over them is read.
+template <class Table>
+bool IsAligned(const Table& wire) {
+  const auto* numbers = wire.numbers();
+  return numbers == nullptr ||
+         reinterpret_cast<std::uintptr_t>(numbers->Data()) % sizeof(std::uint64_t) == 0;
+}
+
 // The root table, if the buffer passes the verifier and the vtable is not longer than
 // this sem_version's schema.
 template <class Table>
@@ -361,6 +370,7 @@ Payload Decode(ByteView bytes, std::size_t vtable_bytes_max, const Limits& limit
   std::memcpy(data, bytes.data(), bytes.size());
   const Table* root = VerifiedRoot<Table>(data, bytes.size(), vtable_bytes_max);
   if (root == nullptr) return Invalid("the payload is not a FlatBuffer of its kind");
+  if (!IsAligned(*root)) return Invalid("a column that is not aligned");
   TableReader reader(*root, limits);
   std::string unknown = reader.FindUnknown();
   if (!unknown.empty()) return Parked(std::move(unknown));

@@ -393,6 +393,21 @@ TEST(Payload, S5_AVtableLongerThanTheSchemaIsInvalid) {
   EXPECT_EQ(Decode(raw.Finish()).state, BlockState::kInvalid);
 }
 
+// The verifier lets this pass: it aligns the length of a vector, not its elements.
+TEST(Payload, S5_AColumnThatIsNotAlignedIsInvalid) {
+  Bytes bytes = Hex(CrdtVectors()["auth_payload"]["bytes"]);
+  // `numbers` is field 3 of the one table: move the vector on by four bytes, where the
+  // number 2 reads as its length.
+  const auto u16 = [&](std::size_t at) { return bytes[at] | bytes[at + 1] << 8; };
+  const std::size_t table = bytes[0];
+  const std::size_t vtable = table - bytes[table];
+  const std::size_t field = table + static_cast<std::size_t>(u16(vtable + 4 + 2 * 3));
+  bytes[field] = static_cast<std::uint8_t>(bytes[field] + 4);
+  const Payload payload = DecodePayload(BlockKind::kAuth, bytes, Limits());
+  EXPECT_EQ(payload.state, BlockState::kInvalid);
+  EXPECT_EQ(payload.reason, "a column that is not aligned");
+}
+
 TEST(Payload, AnAuthorIsRefusedWhatIsNotBuilt) {
   Operation op = Put("k", "v");
   op.type = OpType::kInc;
