@@ -19,6 +19,12 @@ void PutU64(std::uint8_t* out, std::uint64_t value) {
   for (int i = 0; i < 8; ++i) out[i] = static_cast<std::uint8_t>(value >> (8 * i));
 }
 
+// The library wants pointers even to nothing, and an empty block has none.
+void Xor(ByteView in, const Nonce& nonce, const Hash32& key, std::uint8_t* out) {
+  if (in.empty()) return;
+  crypto_stream_xor(out, in.data(), in.size(), nonce.data(), key.data());
+}
+
 }  // namespace
 
 Hash32 BlockKey(const CoreKey& core, const Hash32& encryption_key, bool compat) {
@@ -40,11 +46,9 @@ Bytes BlockCipher::Seal(std::uint64_t block_index, std::uint64_t fork,
   Nonce nonce{};
   PutU64(nonce.data(), block_index);
   PutU64(stored.data(), fork);
-  crypto_stream_xor(stored.data(), stored.data(), kBlockPaddingBytes, nonce.data(),
-                    blinding_key_.data());
+  Xor(ByteView(stored).first(kBlockPaddingBytes), nonce, blinding_key_, stored.data());
   std::memcpy(nonce.data() + 8, stored.data(), kBlockPaddingBytes);
-  crypto_stream_xor(stored.data() + kBlockPaddingBytes, plaintext.data(),
-                    plaintext.size(), nonce.data(), block_key_.data());
+  Xor(plaintext, nonce, block_key_, stored.data() + kBlockPaddingBytes);
   return stored;
 }
 
@@ -55,8 +59,7 @@ std::optional<Bytes> BlockCipher::Open(std::uint64_t block_index,
   PutU64(nonce.data(), block_index);
   std::memcpy(nonce.data() + 8, stored.data(), kBlockPaddingBytes);
   Bytes plaintext(stored.size() - kBlockPaddingBytes);
-  crypto_stream_xor(plaintext.data(), stored.data() + kBlockPaddingBytes,
-                    plaintext.size(), nonce.data(), block_key_.data());
+  Xor(stored.subspan(kBlockPaddingBytes), nonce, block_key_, plaintext.data());
   return plaintext;
 }
 
