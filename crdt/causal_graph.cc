@@ -67,6 +67,7 @@ void CausalGraph::Page::Encode(Writer& out) const {
     out.Uint(blocks[i].record.first_arrival);
     out.Uint(blocks[i].record.op_count);
     out.Uint(blocks[i].record.payload_offset);
+    out.Uint(blocks[i].record.decided_by);
     const std::span<const Edge> delta = DeltaOf(i);
     out.Uint(delta.size());
     for (const Edge& edge : delta) {
@@ -95,7 +96,7 @@ bool CausalGraph::Page::Decode(Reader& in, std::size_t writers, Page* page) {
     if (!in.ok()) return false;
     RaiseIn(page->base, edge.writer, edge.length);
   }
-  const std::size_t blocks = in.Count(37);
+  const std::size_t blocks = in.Count(38);
   for (std::size_t i = 0; i < blocks && in.ok(); ++i) {
     Block block;
     block.tree_hash = in.Fixed<TreeHash>();
@@ -103,6 +104,7 @@ bool CausalGraph::Page::Decode(Reader& in, std::size_t writers, Page* page) {
     block.record.first_arrival = in.Uint();
     block.record.op_count = static_cast<std::uint32_t>(in.Uint());
     block.record.payload_offset = static_cast<std::uint32_t>(in.Uint());
+    block.record.decided_by = static_cast<std::uint32_t>(in.Uint());
     for (std::size_t n = in.Count(2); n > 0; --n) page->deltas.push_back(read_edge());
     block.delta_end = static_cast<std::uint32_t>(page->deltas.size());
     page->blocks.push_back(block);
@@ -314,7 +316,9 @@ void CausalGraph::SetRecord(WriterNumber writer, std::uint64_t position,
     page->dirty = true;
     dirty_.emplace_back(writer, position / kPageBlocks);
   }
-  page->blocks[position % kPageBlocks].record = record;
+  BlockRecord& stored = page->blocks[position % kPageBlocks].record;
+  stored = record;
+  stored.decided_by = static_cast<std::uint32_t>(tips_[writer].length - position);
   if (!reason.empty()) {
     page->reasons.emplace_back(static_cast<std::uint8_t>(position % kPageBlocks),
                                std::string(reason.substr(0, kReasonBytesMax)));

@@ -11,7 +11,7 @@
 //   page   := base:uint (writer:uint length:uint)* blocks:uint block* reasons:uint
 //   reason* block  := tree_hash:32 status:u8 first_arrival:uint ops:uint
 //   payload_offset:uint
-//             delta:uint (writer:uint length:uint)*
+//             decided_by:uint delta:uint (writer:uint length:uint)*
 //   reason := block:u8 bytes:uint text
 // `base` is the vector of the block before the page.
 
@@ -42,6 +42,7 @@ struct BlockRecord {
   BlockStatus status = BlockStatus::kOpen;
   std::uint32_t op_count = 0;        // of effective blocks
   std::uint32_t payload_offset = 0;  // in the block
+  std::uint32_t decided_by = 1;      // so many blocks, itself the first, say all this
   std::uint64_t first_arrival = 0;   // of op 0; the others follow
 };
 
@@ -85,6 +86,7 @@ class CausalGraph final : public CausalOrder {
   // Of the prefix of `length` blocks, 0 < length <= length(writer).
   TreeHash TreeHashAt(WriterNumber writer, std::uint64_t length) const;
   BlockRecord RecordOf(WriterNumber writer, std::uint64_t position) const;
+  // `decided_by` is filled in: the newest block of the writer has decided.
   void SetRecord(WriterNumber writer, std::uint64_t position, const BlockRecord& record,
                  std::string_view reason = {});
   std::string ReasonOf(WriterNumber writer, std::uint64_t position) const;

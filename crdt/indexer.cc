@@ -5,6 +5,7 @@
 #include "absl/strings/str_format.h"
 #include "crdt/indexer_state.h"
 #include "engine/memory_storage.h"
+#include "engine/trie_proof.h"
 
 namespace weft {
 
@@ -187,6 +188,12 @@ absl::StatusOr<Bytes> Indexer::LeafLanes(std::string_view key) {
   const View::Entry* entry = state_->view->Touch(key);
   if (!entry->state.readable()) return absl::NotFoundError("nothing is readable there");
   return LeafLanesOf(entry->state, state_->view->writers());
+}
+
+absl::StatusOr<TrieProof> Indexer::Prove(std::string_view key) {
+  WEFT_RETURN_IF_ERROR(state_->view->UpdateTrie(state_->trie.get()));
+  return state_->trie->Prove(AsBytes(key),
+                             [&](ByteView found) { return LeafLanes(AsText(found)); });
 }
 
 const Authority& Indexer::authority() const {

@@ -99,6 +99,7 @@ struct PreparedCommit {
 };
 
 class ViewScan;
+struct TrieProof;
 
 class Indexer {
  public:
@@ -147,6 +148,8 @@ class Indexer {
   // The bytes under the leaf of a readable key, for proofs (engine/trie_proof.h).
   // NOT_FOUND  nothing is readable there
   absl::StatusOr<Bytes> LeafLanes(std::string_view key);
+  // Against Root(): that the key is readable with these lanes, or that it is not (V2).
+  absl::StatusOr<TrieProof> Prove(std::string_view key);
   absl::StatusOr<OpFate> FateOf(const OpId& op);
   const Authority& authority() const;
   const Genesis& genesis() const;

@@ -96,7 +96,7 @@ absl::Status Fill(const Mutation& mutation, SeenLanes* seen_lanes, Draft* draft)
 class CommitAuthor {
  public:
   CommitAuthor(const Indexer::State* state, const CoreKey& self, std::uint64_t wall_ms)
-      : state_(state), self_(self), wall_ms_(wall_ms), log_(self) {}
+      : state_(state), self_(self), wall_ms_(wall_ms) {}
 
   absl::Status Begin() {
     const std::optional<WriterNumber> number = state_->view->writers().Find(self_);
@@ -106,14 +106,14 @@ class CommitAuthor {
     }
     number_ = *number;
     const auto& writer = state_->writers[number_];
-    log_ = writer.log;
+    log_ = &writer.log;
     WEFT_ASSIGN_OR_RETURN(const LogInfo info, state_->logs->Info(self_));
-    if (log_.parked()) {
+    if (log_->parked()) {
       return absl::FailedPreconditionError(absl::StrFormat(
-          "our log needs a newer program from block %d on", *log_.parked()));
+          "our log needs a newer program from block %d on", *log_->parked()));
     }
     if (writer.refused) return absl::FailedPreconditionError("our log was rewritten");
-    if (writer.pending || !writer.open.empty() || log_.position() != info.length) {
+    if (writer.pending || !writer.open.empty() || log_->position() != info.length) {
       return absl::FailedPreconditionError(
           absl::StrFormat("our log has %d blocks, of which %d are indexed", info.length,
                           writer.closed));
@@ -129,7 +129,7 @@ class CommitAuthor {
     WEFT_ASSIGN_OR_RETURN(const Grant* grant,
                           state_->authority->ChooseGrant(self_, operations));
     PreparedCommit commit;
-    commit.first_position = log_.position();
+    commit.first_position = log_->position();
     std::vector<Dep> deps = Heads();
     AddNeeded(*grant, kAuth, &deps);
     const std::size_t deps_max = state_->genesis.limits.deps;
@@ -142,12 +142,12 @@ class CommitAuthor {
       AddNeeded(*grant, kAuth, &deps);
     }
     WEFT_ASSIGN_OR_RETURN(const CommitHeader header, HeaderOf(*grant, std::move(deps)));
-    WEFT_ASSIGN_OR_RETURN(EncodedBatch batch, EncodeBatch(log_, header, operations,
+    WEFT_ASSIGN_OR_RETURN(EncodedBatch batch, EncodeBatch(*log_, header, operations,
                                                           state_->genesis.limits));
     for (std::size_t i = 0; i < operations.size(); ++i) {
       commit.ops.push_back(batch.IdOf(self_, i));
     }
-    Take(std::move(batch), &commit);
+    for (Bytes& block : batch.blocks) commit.blocks.push_back(std::move(block));
     return commit;
   }
 
@@ -172,14 +172,20 @@ class CommitAuthor {
     deps->erase(deps->begin(), end);
     WEFT_ASSIGN_OR_RETURN(const CommitHeader header, HeaderOf(grant, std::move(some)));
     WEFT_ASSIGN_OR_RETURN(EncodedBatch ack,
-                          EncodeAck(log_, header, state_->genesis.limits));
-    Take(std::move(ack), commit);
+                          EncodeAck(*log_, header, state_->genesis.limits));
+    // Our own block is read as anybody would read it, to know how the log goes on.
+    if (!ahead_) ahead_ = *log_;
+    log_ = &*ahead_;
+    for (Bytes& block : ack.blocks) {
+      ahead_->Read(block, state_->genesis.limits);
+      commit->blocks.push_back(std::move(block));
+    }
     return absl::OkStatus();
   }
 
   // 6.2: the grant's own batch is named, even if another head has seen it.
   void AddNeeded(const Grant& grant, bool auth, std::vector<Dep>* deps) const {
-    const std::uint64_t needed = Authority::DepNeeded(grant, log_, auth);
+    const std::uint64_t needed = Authority::DepNeeded(grant, *log_, auth);
     if (needed == 0) return;
     for (const Dep& dep : *deps) {
       if (dep.writer == grant.issuer && dep.length >= needed) return;
@@ -194,25 +200,18 @@ class CommitAuthor {
                                         std::vector<Dep> deps) const {
     CommitHeader header;
     WEFT_ASSIGN_OR_RETURN(header.hlc,
-                          NextHlc(log_.last_hlc(), state_->seen_ms, wall_ms_));
+                          NextHlc(log_->last_hlc(), state_->seen_ms, wall_ms_));
     header.cite = grant.id;
     header.deps = std::move(deps);
     return header;
-  }
-
-  // Reads our own blocks as anybody would, to know how the log goes on.
-  void Take(EncodedBatch batch, PreparedCommit* commit) {
-    for (Bytes& block : batch.blocks) {
-      log_.Read(block, state_->genesis.limits);
-      commit->blocks.push_back(std::move(block));
-    }
   }
 
   const Indexer::State* state_;  // not owned
   CoreKey self_;
   std::uint64_t wall_ms_;
   WriterNumber number_ = 0;
-  LogState log_;
+  const LogState* log_ = nullptr;  // as it is, or ahead_
+  std::optional<LogState> ahead_;  // with the blocks that only merge
 };
 
 }  // namespace

@@ -84,6 +84,11 @@ class FateFinder {
     WEFT_RETURN_IF_ERROR(state_->graph->status());
     OpFate fate;
     fate.reason = reason;
+    if (record.status != BlockStatus::kOpen && !IsDecided(record)) {
+      fate.kind = OpFateKind::kWaiting;
+      fate.reason = "the rest of its batch is missing";
+      return fate;
+    }
     switch (record.status) {
       case BlockStatus::kOpen:
         fate.kind = OpFateKind::kWaiting;
@@ -114,6 +119,14 @@ class FateFinder {
   }
 
  private:
+  // Of an outsider's log only a part may count (C1). What is said of an op in that part
+  // must follow from it, or equal versions would give two answers.
+  bool IsDecided(const BlockRecord& record) const {
+    if (state_->writers[op_.writer].member) return true;
+    const std::uint64_t settled = state_->SettledLengths()[op_.writer];
+    return op_.position >= settled || op_.position + record.decided_by <= settled;
+  }
+
   // The block is not delivered: it may be held all the same.
   absl::StatusOr<OpFate> BeyondGraph(std::uint64_t length) {
     const CoreKey& key = state_->view->writers().key(op_.writer);

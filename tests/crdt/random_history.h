@@ -54,7 +54,9 @@ class RandomHistory {
   std::mt19937_64& random() { return random_; }
 
   // Brings every log to `replica`, in pieces, in a random order, some of them twice.
-  void Deliver(Replica* replica) {
+  // Calls `step` after each piece.
+  template <class Step>
+  void Deliver(Replica* replica, Step step) {
     std::map<CoreKey, std::size_t> held;
     for (;;) {
       std::vector<CoreKey> open;
@@ -68,6 +70,7 @@ class RandomHistory {
       if (random_() % 8 == 0) replica->Hold(key, logs_[key], held[key]);
       if (random_() % 10 == 0) WEFT_CHECK(replica->indexer().Flush().ok());
       if (random_() % 15 == 0) replica->Reopen();
+      step();
     }
   }
 

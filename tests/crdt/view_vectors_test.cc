@@ -9,6 +9,7 @@
 #include "crdt/causal_graph.h"
 #include "crdt/view_leaf.h"
 #include "engine/trie_node.h"
+#include "engine/trie_proof.h"
 #include "tests/crdt/replica.h"
 
 namespace weft {
@@ -57,6 +58,26 @@ TEST(ViewVectors, V1_AFixedHistoryHasTheLeavesTheRootAndTheDigestOfTheGrammar) {
   EXPECT_EQ(reader.Keys(), keys);
   EXPECT_EQ(ToHex(reader.Root().view()), vectors["root"]);
   EXPECT_EQ(ToHex(reader.Digest().view()), vectors["digest"]);
+}
+
+TEST(ViewVectors, V2_EveryKeyIsProvenToBeThereWithItsLanesOrNotToBeThere) {
+  const nlohmann::json vectors = ViewVectors();
+  Replica reader(GenesisOf(vectors), CoreKey{}, {.flush_ops = 3, .cache_keys_max = 0});
+  HoldAll(reader, vectors);
+  const Hash32 root = reader.Root();
+  for (const auto& entry : vectors["entries"]) {
+    const Bytes key = FromText(entry["key"]);
+    const auto proof = reader.indexer().Prove(AsText(key));
+    ASSERT_TRUE(proof.ok());
+    const auto lanes = CheckTrieProof(root, key, *proof);
+    ASSERT_TRUE(lanes.ok() && lanes->has_value());
+    EXPECT_EQ(ToHex(**lanes), entry["lanes"]);
+  }
+  const auto absent = reader.indexer().Prove("gone");
+  ASSERT_TRUE(absent.ok());
+  const auto lanes = CheckTrieProof(root, AsBytes("gone"), *absent);
+  ASSERT_TRUE(lanes.ok());
+  EXPECT_FALSE(lanes->has_value());
 }
 
 TEST(ViewVectors, V1_ARootIsTheSameAfterEveryRowWasStoredAndReadBack) {
