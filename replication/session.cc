@@ -24,6 +24,8 @@ constexpr std::size_t kWriteBytes = 256 * 1024;
 constexpr std::size_t kOutputHigh = 1024 * 1024;
 constexpr std::size_t kOutputLow = 512 * 1024;
 constexpr std::size_t kInFlightMax = 4096;
+// Requests that a channel which waited for room may hope for.
+constexpr std::size_t kStarvedShare = 16;
 constexpr std::size_t kChannelsPerStep = 32;
 // Less than this between two beats is keep-alive, not data.
 constexpr std::uint64_t kReceivingBytes = 1024;
@@ -274,11 +276,11 @@ void Session::Work() {
     if (closed_) return;
     if (channel->queued) break;  // it filled its step: enough for one turn
   }
-  if (in_flight_ < kInFlightMax / 2) {
-    for (const auto& channel : std::exchange(starved_, {})) {
-      channel->starved = false;
-      ScheduleWork(channel);
-    }
+  for (std::size_t room = kInFlightMax - std::min(in_flight_, kInFlightMax);
+       room >= kStarvedShare && !starved_.empty(); room -= kStarvedShare) {
+    starved_.front()->starved = false;
+    ScheduleWork(starved_.front());
+    starved_.pop_front();
   }
   if (!work_.empty() || !to_open_.empty()) PostWork();
   StartWriting();

@@ -204,7 +204,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::set<DiscoveryKey> lost_;  // closed by the peer while we wanted them
   std::deque<std::shared_ptr<CoreChannel>> work_;     // in turn, each once
   std::vector<std::shared_ptr<CoreChannel>> blocked_;  // until output has gone out
-  std::vector<std::shared_ptr<CoreChannel>> starved_;  // until answers have come
+  std::deque<std::shared_ptr<CoreChannel>> starved_;   // until answers have come
   bool work_posted_ = false;
   std::size_t in_flight_ = 0;  // our requests that are not answered
   std::size_t faulty_feeds_ = 0;

@@ -1,0 +1,126 @@
+// The scheduler is a pure function of what is held, offered and asked for.
+
+#include "replication/download_scheduler.h"
+
+#include <random>
+
+#include <gmock/gmock.h>
+
+#include "replication/remote_state.h"
+#include "replication/verdict.h"
+
+namespace weft {
+namespace {
+
+Bitfield Set(std::vector<BlockRange> ranges) {
+  Bitfield bits;
+  for (const BlockRange& range : ranges) bits.SetRange(range.from, range.to, true);
+  return bits;
+}
+
+TEST(DownloadScheduler, GivesTheFirstRunThatIsOfferedAndNeitherHeldNorAskedFor) {
+  DownloadScheduler scheduler;
+  const Bitfield held = Set({{0, 10}, {15, 20}});
+  const Bitfield remote = Set({{0, 12}, {13, 40}});
+  const auto next = [&](std::uint64_t max) {
+    const auto run = scheduler.Next(held, remote, {0, 100}, max);
+    if (run) scheduler.Take(*run);
+    return run;
+  };
+  EXPECT_EQ(next(100), (BlockRange{10, 12}));
+  EXPECT_EQ(next(1), (BlockRange{13, 14}));
+  EXPECT_EQ(next(100), (BlockRange{14, 15}));
+  EXPECT_EQ(next(5), (BlockRange{20, 25}));
+  EXPECT_EQ(next(100), (BlockRange{25, 40}));
+  EXPECT_EQ(next(100), std::nullopt);
+  scheduler.Release(22);
+  EXPECT_EQ(next(100), (BlockRange{22, 23}));
+}
+
+// Against the definition, block by block.
+TEST(DownloadSchedulerProperty, AgreesWithTheDefinition) {
+  for (std::uint64_t seed = 1; seed <= 300; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937_64 random(seed);
+    Bitfield held, remote;
+    DownloadScheduler scheduler;
+    std::vector<bool> taken(300);
+    for (std::uint64_t i = 0; i < 300; ++i) {
+      held.Set(i, random() % 3 == 0);
+      remote.Set(i, random() % 4 != 0);
+      if (random() % 5 == 0) {
+        scheduler.Take({i, i + 1});
+        taken[i] = true;
+      }
+    }
+    const BlockRange within{random() % 150, 150 + random() % 150};
+    const std::uint64_t max = 1 + random() % 5;
+    std::optional<BlockRange> expected;
+    for (std::uint64_t i = within.from; i < within.to; ++i) {
+      const bool free = !held.Get(i) && remote.Get(i) && !taken[i];
+      if (free && !expected) expected = BlockRange{i, i};
+      if (!expected) continue;
+      if (!free || expected->to - expected->from == max) break;
+      expected->to = i + 1;
+    }
+    EXPECT_EQ(scheduler.Next(held, remote, within, max), expected);
+  }
+}
+
+TEST(DownloadScheduler, OneUpgradeAtATimeAndPeersHearOfWhatIsGivenBack) {
+  DownloadScheduler scheduler;
+  EXPECT_TRUE(scheduler.TakeUpgrade());
+  EXPECT_FALSE(scheduler.TakeUpgrade());
+  scheduler.ReleaseUpgrade();
+  EXPECT_TRUE(scheduler.TakeUpgrade());
+  int woken = 0;
+  const auto one = scheduler.AddPeer([&] { ++woken; });
+  scheduler.AddPeer([&] { woken += 10; });
+  scheduler.Wake();
+  EXPECT_EQ(woken, 11);
+  scheduler.RemovePeer(one);
+  scheduler.Wake();
+  EXPECT_EQ(woken, 21);
+}
+
+TEST(DownloadBook, ACoreHasOneSchedulerWhileAnybodyUsesIt) {
+  DownloadBook book;
+  const auto one = book.Of(CoreKey{});
+  EXPECT_EQ(book.Of(CoreKey{}), one);
+}
+
+TEST(RemoteState, Attack24_ClaimsAreCutAtWhatCouldBe) {
+  RemoteState remote;
+  EXPECT_TRUE(remote.OnRange({false, 0, std::uint64_t{1} << 52}, 100));
+  EXPECT_LE(remote.blocks().count(), 200 + 2 * kClaimSlackBlocks);
+  EXPECT_FALSE(remote.OnRange({false, std::uint64_t{1} << 51, 5}, 100));
+  EXPECT_FALSE(remote.OnBitfield({7, {1}}, 100)) << "starts within a word";
+}
+
+TEST(RemoteState, ABitfieldReplacesWhatItCovers) {
+  RemoteState remote;
+  remote.OnRange({false, 0, 100}, 100);
+  EXPECT_EQ(remote.contiguous_length(), 100U);
+  remote.OnBitfield({32, {0xfffffffe}}, 100);
+  EXPECT_FALSE(remote.blocks().Get(32));
+  EXPECT_TRUE(remote.blocks().Get(33));
+  EXPECT_EQ(remote.contiguous_length(), 32U);
+  remote.OnRange({true, 10, 1}, 100);
+  EXPECT_EQ(remote.contiguous_length(), 10U);
+}
+
+TEST(Verdict, OnlyWhatTheWorldDidIsAskedAgain) {
+  const auto verdict = [](absl::StatusCode code, bool hopeful) {
+    return Judge(Fault::kProof, code, hopeful).verdict;
+  };
+  EXPECT_EQ(verdict(absl::StatusCode::kOk, false), Verdict::kIgnore);
+  EXPECT_EQ(verdict(absl::StatusCode::kFailedPrecondition, false), Verdict::kRetry);
+  EXPECT_EQ(verdict(absl::StatusCode::kInvalidArgument, true), Verdict::kRetry);
+  EXPECT_EQ(verdict(absl::StatusCode::kInvalidArgument, false), Verdict::kBar);
+  EXPECT_EQ(verdict(absl::StatusCode::kDataLoss, true), Verdict::kBar);
+  EXPECT_EQ(Judge(Fault::kFrame, absl::StatusCode::kInvalidArgument).verdict,
+            Verdict::kDrop);
+}
+
+}  // namespace
+}  // namespace weft

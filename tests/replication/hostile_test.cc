@@ -1,0 +1,354 @@
+// What a session does with peers that break the rules, by their numbers in the list of
+// threats, and the small print of serving: ids, cancels, reasons.
+
+#include <gmock/gmock.h>
+
+#include "engine/codec.h"
+#include "tests/replication/raw_peer.h"
+
+namespace weft {
+namespace {
+
+using std::chrono::seconds;
+
+struct HostileTest : testing::Test {
+  Peer ada{1};
+  Peer bob{2};
+  World world;
+
+  RequestMessage Block(std::uint64_t id, std::uint64_t block_index,
+                       std::uint64_t nodes = 0) {
+    RequestMessage request;
+    request.id = id;
+    request.parts.block = BlockRequest{block_index, nodes};
+    return request;
+  }
+  // An upgrade to a length that the core does not have.
+  RequestMessage Impossible(std::uint64_t id) {
+    RequestMessage request;
+    request.id = id;
+    request.parts.upgrade = UpgradeRequest{9, 1};
+    return request;
+  }
+};
+
+SyncMessage SyncOf(const Hypercore& core) {
+  SyncMessage sync;
+  sync.fork = core.fork();
+  sync.length = core.length();
+  sync.can_upgrade = sync.uploading = sync.downloading = sync.has_manifest = true;
+  return sync;
+}
+
+TEST_F(HostileTest, Attack14_AWrongCapabilityLooksLikeAnUnknownCore) {
+  const auto notes = ada.Writer("notes", 3);
+  const auto raw = RawPeer::Connect(world, ada);
+  raw->OpenCore(notes->key(), Hash32{});
+  EXPECT_EQ(raw->refused, 1);
+  EXPECT_TRUE(raw->heard.empty());
+  CoreKey unknown;
+  raw->OpenCore(unknown);
+  EXPECT_EQ(raw->refused, 2);
+  EXPECT_FALSE(raw->hung_up);
+}
+
+TEST_F(HostileTest, Attack15_ACapabilityOfAnotherConnectionOpensNothing) {
+  const auto notes = ada.Writer("notes", 3);
+  const auto first = RawPeer::Connect(world, ada);
+  const Hash32 capability =
+      Capability(first->mux->handshake_hash(), true, notes->key());
+  const auto second = RawPeer::Connect(world, ada);
+  second->OpenCore(notes->key(), capability);
+  EXPECT_EQ(second->refused, 1);
+  // Nor does our own side's, sent back to us.
+  second->OpenCore(notes->key(),
+                   Capability(second->mux->handshake_hash(), false, notes->key()));
+  EXPECT_EQ(second->refused, 2);
+}
+
+TEST_F(HostileTest, RequestsAreAnsweredByTheirIdsZeroToo) {
+  const auto notes = ada.Writer("notes", 8);
+  const auto raw = RawPeer::Connect(world, ada);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  raw->heard.clear();
+  raw->Send(channel, CoreMessage::kRequest, Block(0, 3));
+  raw->Send(channel, CoreMessage::kRequest, Block(77, 4));
+  const auto data = raw->Take(CoreMessage::kData);
+  ASSERT_EQ(data.size(), 2U);
+  EXPECT_EQ(DecodeData(data[0].body)->request_id, 0U);
+  EXPECT_EQ(DecodeData(data[1].body)->request_id, 77U);
+  EXPECT_EQ(DecodeData(data[1].body)->proof.block->value, ToBytes(BlockText(4)));
+}
+
+TEST_F(HostileTest, WhatCannotBeAnsweredIsRefusedWithItsReason) {
+  const auto notes = ada.Writer("notes", 8);
+  ASSERT_TRUE(notes->Clear(2, 3).ok());
+  const auto raw = RawPeer::Connect(world, ada);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  const auto reason = [&](const RequestMessage& request) -> std::uint64_t {
+    raw->heard.clear();
+    raw->Send(channel, CoreMessage::kRequest, request);
+    const auto refusals = raw->Take(CoreMessage::kNoData);
+    if (refusals.size() != 1) return 99;
+    EXPECT_EQ(DecodeNoData(refusals[0].body)->request_id, request.id);
+    return DecodeNoData(refusals[0].body)->reason;
+  };
+  EXPECT_EQ(reason(Block(1, 2)), 1U) << "cleared";
+  RequestMessage other_fork = Block(2, 1);
+  other_fork.fork = 5;
+  EXPECT_EQ(reason(other_fork), 1U);
+  EXPECT_EQ(reason(Impossible(3)), 2U);
+  EXPECT_EQ(reason(Block(4, 1'000'000)), 1U) << "beyond the end";
+}
+
+TEST_F(HostileTest, ACancelledRequestIsNotAnsweredAndARepeatedIdAnswersTheLater) {
+  const auto notes = ada.Writer("notes", 8);
+  const auto raw = RawPeer::Connect(world, ada);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  raw->heard.clear();
+  Bytes one, two, three, cancel;
+  Encode(Block(1, 1), &one);
+  Encode(Block(2, 2), &two);
+  Encode(Block(2, 3), &three);
+  EncodeCancel(1, &cancel);
+  raw->SendBody(channel, CoreMessage::kRequest, one);
+  raw->SendBody(channel, CoreMessage::kRequest, two);
+  raw->SendBody(channel, CoreMessage::kCancel, cancel);
+  raw->SendBody(channel, CoreMessage::kRequest, three);
+  raw->Flush();
+  const auto data = raw->Take(CoreMessage::kData);
+  ASSERT_EQ(data.size(), 1U);
+  EXPECT_EQ(DecodeData(data[0].body)->request_id, 2U);
+  EXPECT_EQ(DecodeData(data[0].body)->proof.block->block_index, 3U);
+}
+
+TEST_F(HostileTest, Attack26_MoreRequestsThanAnHonestPeerSendsEndTheConnection) {
+  const auto notes = ada.Writer("notes", 8);
+  const auto raw = RawPeer::Connect(world, ada);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  Bytes body;
+  Encode(Block(1, 1), &body);
+  for (int i = 0; i < 5000; ++i) raw->SendBody(channel, CoreMessage::kRequest, body);
+  raw->Flush();
+  ASSERT_TRUE(ada.ended.has_value());
+  EXPECT_EQ(ada.ended->code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(HostileTest, SixtyFourRequestsThatNobodyCouldAnswerEndTheConnection) {
+  const auto notes = ada.Writer("notes", 8);
+  const auto raw = RawPeer::Connect(world, ada);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  for (std::uint64_t id = 1; id <= 63; ++id) {
+    raw->Send(channel, CoreMessage::kRequest, Impossible(id));
+  }
+  EXPECT_FALSE(ada.ended.has_value());
+  raw->Send(channel, CoreMessage::kRequest, Impossible(64));
+  EXPECT_TRUE(ada.ended.has_value());
+}
+
+// Serves a core from a copy of its own, and spoils what it likes.
+struct Liar {
+  Liar(World& world, Peer& victim, Hypercore& core, std::shared_ptr<RawPeer> peer = {})
+      : raw(peer ? peer : RawPeer::Connect(world, victim)), truth(&core) {
+    channel = raw->OpenCore(core.key());
+    raw->heard.clear();
+    Bytes sync, range;
+    Encode(SyncOf(core), &sync);
+    Encode(RangeMessage{false, 0, core.length()}, &range);
+    raw->SendBody(channel, CoreMessage::kSync, sync);
+    raw->SendBody(channel, CoreMessage::kRange, range);
+    raw->Flush();
+  }
+  // Answers all requests so far; `spoil` may change each proof.
+  template <class Spoil>
+  std::size_t Answer(Spoil spoil) {
+    const auto requests = raw->Take(CoreMessage::kRequest);
+    for (const auto& heard : requests) {
+      const RequestMessage request = *DecodeRequest(heard.body);
+      Proof proof = *truth->Prove(request.parts);
+      spoil(proof);
+      Bytes body;
+      EncodeData(request.id, request.fork, proof, &body);
+      raw->SendBody(channel, CoreMessage::kData, body);
+    }
+    raw->Flush();
+    return requests.size();
+  }
+  std::shared_ptr<RawPeer> raw;
+  Hypercore* truth;
+  MuxChannel* channel = nullptr;
+};
+
+TEST_F(HostileTest, Attack21_AWrongBlockBarsThatCoreAndTheOthersFlow) {
+  const auto notes = ada.Writer("notes", 8);
+  const auto other = ada.Writer("other", 8);
+  bob.mode = Download::Whole();
+  const auto copy = bob.Reader(*notes);
+  const auto other_copy = bob.Reader(*other);
+  Liar liar(world, bob, *notes);
+  ASSERT_EQ(liar.Answer([](Proof& proof) { proof.block->value[0] ^= 1; }), 1U);
+  ASSERT_EQ(bob.faults.size(), 1U);
+  EXPECT_EQ(bob.faults[0].code(), absl::StatusCode::kDataLoss);
+  EXPECT_EQ(liar.raw->closed, 1);
+  EXPECT_EQ(copy->length(), 0U);
+  EXPECT_EQ(copy->held_blocks(), 0U);
+  liar.raw->OpenCore(notes->key());
+  EXPECT_EQ(liar.raw->refused, 1) << "barred on this connection";
+
+  Liar honest(world, bob, *other, liar.raw);
+  while (honest.Answer([](Proof&) {}) > 0) {
+  }
+  ExpectSame(*other_copy, *other);
+}
+
+TEST_F(HostileTest, Attack21_EveryWayToSpoilAProofIsFoundOut) {
+  const std::vector<std::function<void(Proof&)>> ways = {
+      [](Proof& p) { p.block->value.push_back(0); },
+      [](Proof& p) { p.upgrade->signature[10] ^= 1; },
+      [](Proof& p) { p.upgrade->signature.clear(); },
+      [](Proof& p) { (*p.manifest)[40] ^= 1; },
+      [](Proof& p) { p.manifest.reset(); },
+      [](Proof& p) { p.block->nodes[0].hash.bytes[0] ^= 1; },
+      [](Proof& p) { p.block->nodes[0].size += 1; },
+      [](Proof& p) { p.block->nodes[0].tree_index += 2; },
+      [](Proof& p) { p.block->nodes.pop_back(); },
+      [](Proof& p) { p.block->nodes[0].size = kUintMax; },
+      [](Proof& p) { p.block->block_index += 1; },
+      [](Proof& p) { p.hash = HashProof{}; },
+  };
+  bob.mode = Download::Whole();
+  for (std::size_t i = 0; i < ways.size(); ++i) {
+    SCOPED_TRACE(i);
+    const auto core = ada.Writer(absl::StrFormat("core %d", i), 8);
+    const auto copy = bob.Reader(*core);
+    bob.faults.clear();
+    Liar liar(world, bob, *core);
+    liar.Answer([&ways, i](Proof& proof) {
+      if (proof.upgrade) ways[i](proof);
+    });
+    EXPECT_EQ(bob.faults.size(), 1U);
+    EXPECT_EQ(copy->held_blocks(), 0U);
+    EXPECT_EQ(copy->length(), 0U);
+  }
+}
+
+TEST_F(HostileTest, E2_TheFourthFaultyFeedEndsTheConnection) {
+  bob.mode = Download::Whole();
+  std::shared_ptr<RawPeer> raw;
+  for (int i = 0; i < 4; ++i) {
+    EXPECT_FALSE(bob.ended.has_value());
+    const auto core = ada.Writer(absl::StrFormat("core %d", i), 8);
+    const auto copy = bob.Reader(*core);
+    Liar liar(world, bob, *core, raw);
+    raw = liar.raw;
+    liar.Answer([](Proof& proof) { proof.block->value[0] ^= 1; });
+  }
+  ASSERT_TRUE(bob.ended.has_value());
+  EXPECT_EQ(bob.ended->code(), absl::StatusCode::kDataLoss);
+}
+
+TEST_F(HostileTest, Attack27_DataThatNobodyAskedForIsIgnored) {
+  const auto notes = ada.Writer("notes", 8);
+  const auto copy = bob.Reader(*notes);
+  Liar liar(world, bob, *notes);
+  ProofRequest all;
+  all.block = BlockRequest{0, 0};
+  all.upgrade = UpgradeRequest{0, 8};
+  all.manifest = true;
+  for (const std::uint64_t id : {0, 1, 500}) {
+    Bytes body;
+    EncodeData(id, 0, *notes->Prove(all), &body);
+    liar.raw->SendBody(liar.channel, CoreMessage::kData, body);
+  }
+  liar.raw->Flush();
+  EXPECT_EQ(copy->length(), 0U);
+  EXPECT_TRUE(bob.faults.empty());
+}
+
+TEST_F(HostileTest, Attack24_ClaimsOfEndlessRangesCostNothing) {
+  const auto notes = ada.Writer("notes", 8);
+  bob.mode = Download::Whole();
+  const auto copy = bob.Reader(*notes);
+  Liar liar(world, bob, *notes);
+  liar.raw->Send(liar.channel, CoreMessage::kRange,
+                 RangeMessage{false, 1, (std::uint64_t{1} << 52)});
+  BitfieldMessage bits;
+  bits.start = std::uint64_t{1} << 50;
+  bits.words.assign(1000, 0x55555555);
+  liar.raw->Send(liar.channel, CoreMessage::kBitfield, bits);
+  SyncMessage far = SyncOf(*notes);
+  far.length = std::uint64_t{1} << 50;
+  liar.raw->Send(liar.channel, CoreMessage::kSync, far);
+  EXPECT_FALSE(bob.ended.has_value());
+  EXPECT_LE(liar.raw->Take(CoreMessage::kRequest).size(), 2U);
+}
+
+TEST_F(HostileTest, Attack25_AStormOfWantsIsAnsweredWithinBounds) {
+  const auto notes = ada.Writer("notes", 300);
+  ASSERT_TRUE(notes->Clear(0, 10).ok());
+  const auto raw = RawPeer::Connect(world, ada);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  raw->heard.clear();
+  Bytes body;
+  Encode(WantMessage{0, 2097152, false}, &body);
+  for (int i = 0; i < 10000; ++i) raw->SendBody(channel, CoreMessage::kWant, body);
+  raw->Flush();
+  EXPECT_FALSE(ada.ended.has_value());
+  EXPECT_LE(raw->Take(CoreMessage::kBitfield).size(), 100U);
+}
+
+TEST_F(HostileTest, Attack28_APeerThatClaimsAndNeverGivesIsPassedOver) {
+  const auto notes = ada.Writer("notes", 100);
+  bob.mode = Download::Whole();
+  const auto copy = bob.Reader(*notes);
+  Liar mute(world, bob, *notes);
+  EXPECT_GT(mute.raw->heard.size(), 0U) << "it was asked";
+  const auto [a, b] = world.Connect(ada, bob);
+  b->Replicate(copy, Download::Whole());
+  world.RunFor(seconds(20));
+  ExpectSame(*copy, *notes);
+}
+
+TEST_F(HostileTest, Attack19_AMessageThatDoesNotDecodeEndsTheConnection) {
+  const auto notes = ada.Writer("notes", 8);
+  const auto raw = RawPeer::Connect(world, ada);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  raw->SendBody(channel, CoreMessage::kRequest, Bytes{1});
+  raw->Flush();
+  ASSERT_TRUE(ada.ended.has_value());
+  EXPECT_EQ(ada.ended->code(), absl::StatusCode::kInvalidArgument);
+}
+
+TEST_F(HostileTest, APeerThatSpeaksSomethingElseIsToldApartAtOnce) {
+  auto [left, right] = sim::PipeWire::MakePair();
+  world.Join(ada, std::move(right), false);
+  asio::co_spawn(world.io, left->Write(ToBytes("GET / HTTP/1.1\r\nHost: weft\r\n\r\n")),
+                 [](std::exception_ptr, const absl::Status&) {});
+  world.Drain();
+  ASSERT_TRUE(ada.ended.has_value());
+  EXPECT_FALSE(ada.ended->ok());
+}
+
+TEST_F(HostileTest, Attack33_AStreamThatBreaksInTheMiddleLeavesWholeBlocksOnly) {
+  const auto notes = ada.Writer("notes", 5000);
+  const auto copy = bob.Reader(*notes);
+  for (int attempt = 0; attempt < 50 && copy->held_blocks() < 5000; ++attempt) {
+    const auto [a, b] = world.Connect(ada, bob);
+    b->Replicate(copy, Download::Whole());
+    for (int i = 0; i < 60; ++i) {
+      world.io.restart();
+      world.io.poll_one();
+    }
+    a->Close();
+    world.Drain();
+    for (std::uint64_t i = 0; i < copy->length(); i += 97) {
+      if (copy->Has(i)) {
+        EXPECT_TRUE(copy->Get(i).ok());
+      }
+    }
+  }
+  ExpectSame(*copy, *notes);
+}
+
+}  // namespace
+}  // namespace weft
