@@ -6,12 +6,12 @@
 // parent, verify one signature for each core, and commit the bytes in records of 64
 // blocks, one commit for each core or 512 blocks.
 
-#include <thread>
+#include <benchmark/benchmark.h>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
-#include <benchmark/benchmark.h>
+#include <thread>
 
 #include "absl/strings/str_format.h"
 #include "bench/log_fixture.h"
@@ -121,12 +121,14 @@ double LimitSeconds(Storage& storage, double cores, double blocks, double bytes)
   const double per_core = std::min(512.0, blocks);
   const auto records = static_cast<std::size_t>((per_core + 63) / 64);
   const double record_bytes = std::min(64.0, per_core) * bytes;
-  const double commits = BatchRate(storage, records, static_cast<std::size_t>(record_bytes),
-                                   Durability::kLogged) /
-                         static_cast<double>(records);
+  const double commits =
+      BatchRate(storage, records, static_cast<std::size_t>(record_bytes),
+                Durability::kLogged) /
+      static_cast<double>(records);
   return cores / VerifyRate() +
          cores * blocks *
-             (1 / LeafHashRate(static_cast<std::size_t>(bytes)) + 1 / ParentHashRate()) +
+             (1 / LeafHashRate(static_cast<std::size_t>(bytes)) +
+              1 / ParentHashRate()) +
          cores * (blocks / per_core) / commits;
 }
 
@@ -151,8 +153,8 @@ void BM_Replicate(benchmark::State& state) {
   const double all = static_cast<double>(cores * blocks);
   state.counters["blocks"] =
       benchmark::Counter(done * all, benchmark::Counter::kIsRate);
-  state.counters["cores"] =
-      benchmark::Counter(done * static_cast<double>(cores), benchmark::Counter::kIsRate);
+  state.counters["cores"] = benchmark::Counter(done * static_cast<double>(cores),
+                                               benchmark::Counter::kIsRate);
   state.SetBytesProcessed(
       static_cast<std::int64_t>(done * all * static_cast<double>(bytes)));
   state.counters["ratio_to_limit"] =

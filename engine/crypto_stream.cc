@@ -103,7 +103,9 @@ StreamCipher::StreamCipher(const Hash32& key, const Header& header) {
                                                   key.data());
 }
 
-StreamCipher::~StreamCipher() { Wipe(state_); }
+StreamCipher::~StreamCipher() {
+  Wipe(state_);
+}
 
 void StreamCipher::Seal(ByteView plaintext, Bytes* out) {
   const std::size_t at = out->size();

@@ -4,17 +4,16 @@
 
 #pragma once
 
-#include <deque>
-#include <memory>
-#include <optional>
-#include <utility>
-
 #include <asio/associated_cancellation_slot.hpp>
 #include <asio/associated_executor.hpp>
 #include <asio/async_result.hpp>
 #include <asio/error.hpp>
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <utility>
 
 #include "absl/functional/any_invocable.h"
 #include "engine/async_host.h"
@@ -58,9 +57,8 @@ class Signal {
   // Returns after the next Notify.
   Task<void> Wait() {
     // Not a coroutine: g++ 12 would destroy the closure twice in a co_await.
-    return Suspend([waiting = waiting_](Waker waker) {
-      waiting->push_back(std::move(waker));
-    });
+    return Suspend(
+        [waiting = waiting_](Waker waker) { waiting->push_back(std::move(waker)); });
   }
   void Notify() {
     std::deque<Waker> woken;

@@ -8,9 +8,9 @@ namespace {
 
 constexpr std::uint64_t kWindowMax = 2097152;
 constexpr std::uint64_t kWindowMin = 32;
-constexpr std::size_t kWantsMax = 512;        // L14
-constexpr std::uint64_t kTailBlocks = 256;    // near the end everything is told
-constexpr std::size_t kAnswersPerFlush = 1;   // a bitfield may take 256 KiB
+constexpr std::size_t kWantsMax = 512;       // L14
+constexpr std::uint64_t kTailBlocks = 256;   // near the end everything is told
+constexpr std::size_t kAnswersPerFlush = 1;  // a bitfield may take 256 KiB
 
 // Adds [from, to) to disjoint runs, joining what touches.
 void Merge(std::map<std::uint64_t, std::uint64_t>& runs, BlockRange blocks) {
@@ -52,7 +52,9 @@ void Announcer::OnUnwant(const WantMessage& message) {
   due_.erase(message.start);
 }
 
-void Announcer::OnBlocks(BlockRange blocks) { Merge(fresh_, blocks); }
+void Announcer::OnBlocks(BlockRange blocks) {
+  Merge(fresh_, blocks);
+}
 
 void Announcer::OnCleared(BlockRange blocks) {
   Merge(dropped_, blocks);

@@ -39,18 +39,18 @@ class Announcer {
   }
 
  private:
-  void Answer(std::uint64_t start, const WantMessage& want, std::uint64_t visible_length,
-              const SendMessage& send);
+  void Answer(std::uint64_t start, const WantMessage& want,
+              std::uint64_t visible_length, const SendMessage& send);
   void TellFresh(std::uint64_t visible_length, const RemoteState& remote,
                  const SendMessage& send);
   void SendHeld(BlockRange blocks, const SendMessage& send);
   bool Wanted(BlockRange blocks) const;
   void SendRange(bool drop, BlockRange blocks, const SendMessage& send);
 
-  const Hypercore* core_;  // not owned
+  const Hypercore* core_;                       // not owned
   std::map<std::uint64_t, WantMessage> wants_;  // by start
   bool wants_all_ = false;
-  std::map<std::uint64_t, WantMessage> due_;  // wants not answered yet
+  std::map<std::uint64_t, WantMessage> due_;        // wants not answered yet
   std::map<std::uint64_t, std::uint64_t> fresh_;    // from -> to, disjoint
   std::map<std::uint64_t, std::uint64_t> dropped_;  // the same
   std::uint64_t told_contiguous_ = 0;

@@ -33,7 +33,9 @@ CoreChannel::CoreChannel(Session* session, std::shared_ptr<Hypercore> core,
   };
 }
 
-CoreChannel::~CoreChannel() { Detach(); }
+CoreChannel::~CoreChannel() {
+  Detach();
+}
 
 absl::Status CoreChannel::Open(const Download& mode) {
   downloader_.SetMode(mode);
@@ -44,9 +46,9 @@ absl::Status CoreChannel::Open(const Download& mode) {
       Capability(mux.handshake_hash(), mux.is_initiator(), core_->key());
   Bytes body;
   Encode(handshake, &body);
-  WEFT_ASSIGN_OR_RETURN(channel_,
-                        mux.Open(kHypercoreProtocol, core_->discovery_key().view(), body,
-                                 shared_from_this()));
+  WEFT_ASSIGN_OR_RETURN(
+      channel_, mux.Open(kHypercoreProtocol, core_->discovery_key().view(), body,
+                         shared_from_this()));
   observing_ = core_->Observe([this](const CoreEvent& event) { OnCoreEvent(event); });
   scheduler_peer_ = scheduler_->AddPeer([this] {
     if (session_ != nullptr) session_->ScheduleWork(shared_from_this());
@@ -203,7 +205,8 @@ absl::Status CoreChannel::OnExtension(ByteView body) {
 }
 
 void CoreChannel::SendExtension(std::string_view name, ByteView payload) {
-  if (!open_ || name.empty() || name.size() + payload.size() > kExtensionBytesMax) return;
+  if (!open_ || name.empty() || name.size() + payload.size() > kExtensionBytesMax)
+    return;
   scratch_.clear();
   Encode(ExtensionMessage{name == extension_sent_ ? std::string_view() : name, payload},
          &scratch_);
@@ -287,7 +290,8 @@ absl::StatusOr<bool> CoreChannel::Work() {
 
 absl::Status CoreChannel::ApplyAnswers(bool* more) {
   const bool allow_fork = session_->options_.cores->AllowFork(*core_);
-  WEFT_ASSIGN_OR_RETURN(const Downloader::Applied applied, downloader_.Apply(allow_fork));
+  WEFT_ASSIGN_OR_RETURN(const Downloader::Applied applied,
+                        downloader_.Apply(allow_fork));
   *more = applied.more;
   session_->in_flight_ -= applied.settled;
   if (!applied.fault.ok()) {
@@ -305,7 +309,8 @@ void CoreChannel::AskForMore() {
   const Nanos now = session_->options_.clock->Steady();
   if (now < stalled_until_ && scheduler_->peer_count() > 1) return;
   const bool allow_fork = session_->options_.cores->AllowFork(*core_);
-  if (remote_.synced() && remote_.fork() > core_->fork() && !allow_fork && !fork_told_) {
+  if (remote_.synced() && remote_.fork() > core_->fork() && !allow_fork &&
+      !fork_told_) {
     fork_told_ = true;
     if (session_->options_.observer != nullptr) {
       session_->options_.observer->OnForkRefused(*session_, *core_, remote_.fork());

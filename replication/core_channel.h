@@ -60,7 +60,8 @@ class CoreChannel final : public ChannelHandler,
   bool starved = false;
 
   absl::Status OnOpen(MuxChannel& channel, ByteView handshake) override;
-  absl::Status OnMessage(MuxChannel& channel, std::uint64_t type, ByteView body) override;
+  absl::Status OnMessage(MuxChannel& channel, std::uint64_t type,
+                         ByteView body) override;
   void OnClose(MuxChannel& channel, bool refused) override;
 
  private:

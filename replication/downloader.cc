@@ -73,8 +73,8 @@ bool Downloader::NeedsUpgrade(const RemoteState& remote) const {
          remote.length() > core_->length() && remote.acked_length() == core_->length();
 }
 
-std::size_t Downloader::Request(RemoteState& remote, std::size_t budget, bool allow_fork,
-                                Nanos now, const SendMessage& send) {
+std::size_t Downloader::Request(RemoteState& remote, std::size_t budget,
+                                bool allow_fork, Nanos now, const SendMessage& send) {
   if (!interested() || !remote.synced() || !remote.sync().uploading || budget == 0 ||
       no_data_run_ > kNoDataRunMax) {
     return 0;
@@ -96,13 +96,12 @@ std::size_t Downloader::Request(RemoteState& remote, std::size_t budget, bool al
   return outstanding_.size() - before;
 }
 
-void Downloader::RequestUpgrade(const RemoteState& remote, std::uint64_t start, Nanos now,
-                                const SendMessage& send) {
+void Downloader::RequestUpgrade(const RemoteState& remote, std::uint64_t start,
+                                Nanos now, const SendMessage& send) {
   RequestMessage message;
   message.fork = remote.fork();
   message.parts.upgrade = UpgradeRequest{start, remote.length() - start};
-  message.parts.manifest =
-      !core_->manifest().has_value() && remote.sync().has_manifest;
+  message.parts.manifest = !core_->manifest().has_value() && remote.sync().has_manifest;
   if (remote.fork() == core_->fork()) {
     // A block beyond our length may ride along and saves a round trip.
     for (const BlockRange& target : Targets(remote.length())) {
@@ -118,15 +117,16 @@ void Downloader::RequestUpgrade(const RemoteState& remote, std::uint64_t start, 
   Send(std::move(message), /*hopeful=*/false, now, send);
 }
 
-std::size_t Downloader::RequestBlocks(RemoteState& remote, std::size_t budget, Nanos now,
-                                      const SendMessage& send) {
+std::size_t Downloader::RequestBlocks(RemoteState& remote, std::size_t budget,
+                                      Nanos now, const SendMessage& send) {
   const std::size_t window = Window();
   std::size_t sent = 0;
   for (const BlockRange& target :
        Targets(std::min(ExpectedLength(), remote.length()))) {
     while (sent < budget && outstanding_.size() < window) {
       const std::size_t room = std::min(budget - sent, window - outstanding_.size());
-      const auto run = scheduler_->Next(core_->bitfield(), remote.blocks(), target, room);
+      const auto run =
+          scheduler_->Next(core_->bitfield(), remote.blocks(), target, room);
       if (!run) break;
       for (std::uint64_t at = run->from; at < run->to; ++at) {
         const Path path = PathOf(at);
@@ -148,7 +148,8 @@ std::size_t Downloader::RequestBlocks(RemoteState& remote, std::size_t budget, N
 
 // Climbs from the leaf to the first node that is known, or will be when the answers
 // before this one are applied: the sibling's path, for a block asked for below the
-// sibling; the new roots, and the right-hand neighbours of the old ones, for an upgrade.
+// sibling; the new roots, and the right-hand neighbours of the old ones, for an
+// upgrade.
 Downloader::Path Downloader::PathOf(std::uint64_t block_index) const {
   if (exact_requests_ > 0 && block_index < core_->length()) {
     return {core_->MissingNodes(block_index), false};
@@ -199,7 +200,8 @@ Downloader::Outstanding* Downloader::Find(std::uint64_t request_id) {
 
 absl::Status Downloader::OnData(DataMessage message, RemoteState& remote, Nanos now) {
   Outstanding* request = Find(message.request_id);
-  if (request == nullptr) return absl::OkStatus();  // pushed or cancelled: not asked for
+  if (request == nullptr)
+    return absl::OkStatus();  // pushed or cancelled: not asked for
   Proof& proof = message.proof;
   if ((proof.block && proof.block->block_index != request->block_index) ||
       (proof.upgrade && !request->upgrade) || proof.hash || proof.seek) {
@@ -278,7 +280,8 @@ absl::StatusOr<Downloader::Applied> Downloader::Apply(bool allow_fork) {
 
 void Downloader::Judge(const Outstanding& request, const absl::Status& status,
                        Applied* applied) {
-  const Judgement judgement = weft::Judge(Fault::kProof, status.code(), request.hopeful);
+  const Judgement judgement =
+      weft::Judge(Fault::kProof, status.code(), request.hopeful);
   if (judgement.verdict == Verdict::kIgnore) {
     retry_run_ = 0;
     return;

@@ -27,7 +27,8 @@ using SendMessage = std::function<void(CoreMessage type, ByteView body)>;
 
 class Downloader {
  public:
-  Downloader(std::shared_ptr<Hypercore> core, std::shared_ptr<DownloadScheduler> scheduler);
+  Downloader(std::shared_ptr<Hypercore> core,
+             std::shared_ptr<DownloadScheduler> scheduler);
   // Gives back everything that was asked for.
   ~Downloader();
   Downloader(const Downloader&) = delete;
@@ -40,18 +41,18 @@ class Downloader {
 
   // Asks for as much as the peer has, we lack and the limits allow, at most `budget`
   // requests. Returns how many it sent.
-  std::size_t Request(RemoteState& remote, std::size_t budget, bool allow_fork, Nanos now,
-                      const SendMessage& send);
+  std::size_t Request(RemoteState& remote, std::size_t budget, bool allow_fork,
+                      Nanos now, const SendMessage& send);
 
   // INVALID_ARGUMENT  the answer is not what was asked for
   absl::Status OnData(DataMessage message, RemoteState& remote, Nanos now);
   void OnNoData(const NoDataMessage& message, RemoteState& remote);
 
   struct Applied {
-    std::size_t settled = 0;     // requests that are over
-    absl::Status fault;          // the first proof that condemns the peer
+    std::size_t settled = 0;  // requests that are over
+    absl::Status fault;       // the first proof that condemns the peer
     std::optional<std::uint64_t> upgraded_from;
-    bool more = false;           // further answers wait to be applied
+    bool more = false;  // further answers wait to be applied
   };
   // Applies the answers that are next in order, a bounded number at once.
   // The status is an error of the disk.

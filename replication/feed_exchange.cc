@@ -20,14 +20,13 @@ std::shared_ptr<FeedExchange> FeedExchange::Start(Session* session, FeedSource* 
       new FeedExchange(session, source, std::move(changed)));
   const DiscoveryKey id = FeedChannelId(source->base_id());
   // A peer that comes to know the base later opens again; so do we, then.
-  session->mux().Register(
-      kFeedProtocol, id.view(),
-      [weak = std::weak_ptr(self)](ByteView, ByteView handshake) {
-        const std::shared_ptr<FeedExchange> exchange = weak.lock();
-        if (!exchange || !exchange->Proves(handshake)) return false;
-        exchange->Open();
-        return exchange->channel_ != nullptr;
-      });
+  session->mux().Register(kFeedProtocol, id.view(),
+                          [weak = std::weak_ptr(self)](ByteView, ByteView handshake) {
+                            const std::shared_ptr<FeedExchange> exchange = weak.lock();
+                            if (!exchange || !exchange->Proves(handshake)) return false;
+                            exchange->Open();
+                            return exchange->channel_ != nullptr;
+                          });
   self->Open();
   return self;
 }

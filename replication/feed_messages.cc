@@ -13,9 +13,8 @@ constexpr std::uint64_t kComplete = 1;
 constexpr std::uint64_t kPathNibblesMax = 64;
 
 absl::Status Malformed(const char* name) {
-  return absl::InvalidArgumentError(
-      absl::StrFormat("weft/feeds %s: the bytes end early or a field is out of range",
-                      name));
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "weft/feeds %s: the bytes end early or a field is out of range", name));
 }
 
 void WritePath(Writer& writer, const TriePath& path) {

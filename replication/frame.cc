@@ -32,8 +32,8 @@ absl::StatusOr<std::optional<ByteView>> FrameReader::Next() {
                            static_cast<std::size_t>(at[1]) << 8 |
                            static_cast<std::size_t>(at[2]) << 16;
   if (size > body_bytes_max_) {
-    return absl::ResourceExhaustedError(
-        absl::StrFormat("frame claims %d bytes, %d are allowed", size, body_bytes_max_));
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "frame claims %d bytes, %d are allowed", size, body_bytes_max_));
   }
   if (buffered() - kFramePrefixBytes < size) return std::nullopt;
   position_ += kFramePrefixBytes + size;

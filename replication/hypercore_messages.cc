@@ -31,7 +31,9 @@ absl::Status Malformed(const char* what) {
   return absl::InvalidArgumentError(absl::StrFormat("a %s message is malformed", what));
 }
 
-std::uint64_t If(bool set, std::uint64_t flag) { return set ? flag : 0; }
+std::uint64_t If(bool set, std::uint64_t flag) {
+  return set ? flag : 0;
+}
 
 void WriteNodes(const std::vector<TreeNode>& nodes, Writer& writer) {
   writer.Uint(nodes.size());
@@ -83,8 +85,8 @@ void WriteUpgrade(const UpgradeProof& upgrade, Writer& writer) {
 Hash32 Capability(const Hash64& handshake_hash, bool sender_is_initiator,
                   const CoreKey& key) {
   const Hash32 name = Blake2b256(AsBytes("hypercore"));
-  const std::array<std::uint8_t, 1> role = {
-      sender_is_initiator ? std::uint8_t{1} : std::uint8_t{2}};
+  const std::array<std::uint8_t, 1> role = {sender_is_initiator ? std::uint8_t{1}
+                                                                : std::uint8_t{2}};
   const Hash32 name_space = Blake2b256({name.view(), role});
   return KeyedBlake2b256(handshake_hash.view(), {name_space.view(), key.view()});
 }
@@ -178,7 +180,9 @@ absl::StatusOr<RequestMessage> DecodeRequest(ByteView body) {
   return message;
 }
 
-void EncodeCancel(std::uint64_t request_id, Bytes* out) { Writer(out).Uint(request_id); }
+void EncodeCancel(std::uint64_t request_id, Bytes* out) {
+  Writer(out).Uint(request_id);
+}
 
 absl::StatusOr<std::uint64_t> DecodeCancel(ByteView body) {
   Reader reader(body);
@@ -256,7 +260,8 @@ absl::StatusOr<NoDataMessage> DecodeNoData(ByteView body) {
   Reader reader(body);
   NoDataMessage message;
   message.request_id = reader.Uint();
-  if (!reader.done() && (reader.Uint() & kHasReason) != 0) message.reason = reader.Uint();
+  if (!reader.done() && (reader.Uint() & kHasReason) != 0)
+    message.reason = reader.Uint();
   if (!reader.ok()) return Malformed("no-data");
   return message;
 }

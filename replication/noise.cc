@@ -28,7 +28,9 @@ NoiseState::NoiseState() {
   MixHash({});  // the empty prologue
 }
 
-void NoiseState::MixHash(ByteView data) { hash_ = Blake2b512({hash_.view(), data}); }
+void NoiseState::MixHash(ByteView data) {
+  hash_ = Blake2b512({hash_.view(), data});
+}
 
 void NoiseState::MixKey(const Hash32& shared) {
   const auto [chaining_key, key] = HkdfBlake2b512(chaining_key_.view(), shared.view());
@@ -39,8 +41,8 @@ void NoiseState::MixKey(const Hash32& shared) {
 }
 
 Bytes NoiseState::EncryptAndHash(ByteView plaintext) {
-  Bytes out = keyed_ ? AeadSeal(key_, counter_++, hash_.view(), plaintext)
-                     : ToBytes(plaintext);
+  Bytes out =
+      keyed_ ? AeadSeal(key_, counter_++, hash_.view(), plaintext) : ToBytes(plaintext);
   MixHash(out);
   return out;
 }

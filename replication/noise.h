@@ -37,12 +37,14 @@ class NoiseState {
 class NoiseHandshake {
  public:
   // `ephemeral` must be fresh for every handshake.
-  NoiseHandshake(bool is_initiator, const KeyPair& static_pair, const KeyPair& ephemeral);
+  NoiseHandshake(bool is_initiator, const KeyPair& static_pair,
+                 const KeyPair& ephemeral);
 
   // The initiator's first message. Call once.
   Bytes Start();
-  // Takes the peer's next message; returns what must be sent in answer, empty if nothing.
-  // INVALID_ARGUMENT  the message is of a wrong size, order, point or tag; the handshake
+  // Takes the peer's next message; returns what must be sent in answer, empty if
+  // nothing. INVALID_ARGUMENT  the message is of a wrong size, order, point or tag; the
+  // handshake
   //                   has failed for good
   absl::StatusOr<Bytes> Receive(ByteView message);
 

@@ -44,7 +44,8 @@ void Protomux::Register(std::string_view protocol, Acceptor acceptor) {
 }
 
 void Protomux::Register(std::string_view protocol, ByteView id, Acceptor acceptor) {
-  acceptors_.insert_or_assign({std::string(protocol), ToBytes(id)}, std::move(acceptor));
+  acceptors_.insert_or_assign({std::string(protocol), ToBytes(id)},
+                              std::move(acceptor));
 }
 
 void Protomux::Unregister(std::string_view protocol, ByteView id) {

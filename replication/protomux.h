@@ -1,9 +1,9 @@
 // Protomux: many channels on one encrypted stream, each named by a protocol and an id.
 //
 // frame   := channel:uint type:uint body:byte*
-// batch   := 00 00 channel:uint (length:uint item | 00 channel:uint)*   item := type body
-// control := 00 (00 batch | 01 open | 02 reject | 03 close)
-// open    := local_id:uint protocol:string id:buffer handshake:byte*
+// batch   := 00 00 channel:uint (length:uint item | 00 channel:uint)*   item := type
+// body control := 00 (00 batch | 01 open | 02 reject | 03 close) open    :=
+// local_id:uint protocol:string id:buffer handshake:byte*
 //
 // A channel is usable once both sides have opened the same (protocol, id). The mux
 // does no input or output: frames go in by Receive and come out by TakeFrame, so it
@@ -73,8 +73,8 @@ class MuxChannel : public std::enable_shared_from_this<MuxChannel> {
 };
 
 struct MuxLimits {
-  std::size_t channels_max = 65536;            // L9
-  std::size_t opens_max = 655360;               // ids a peer may use without reusing one
+  std::size_t channels_max = 65536;  // L9
+  std::size_t opens_max = 655360;    // ids a peer may use without reusing one
   std::size_t frame_bytes_target = 128 * 1024;  // a batch is closed once it is so long
 };
 
@@ -153,10 +153,11 @@ class Protomux {
   std::map<Pair, Acceptor> acceptors_;
   std::map<std::string, Acceptor, std::less<>> protocol_acceptors_;
   std::map<Pair, std::shared_ptr<MuxChannel>> channels_;
-  std::vector<MuxChannel*> local_;    // by local id - 1; null: free or swallowed
-  std::vector<std::uint64_t> free_;   // local ids that may be used again, a stack
-  std::map<Pair, std::vector<std::uint64_t>> abandoned_;  // closed before their fate was known
-  std::vector<MuxChannel*> remote_;   // by remote id - 1; null: refused or closed
+  std::vector<MuxChannel*> local_;   // by local id - 1; null: free or swallowed
+  std::vector<std::uint64_t> free_;  // local ids that may be used again, a stack
+  std::map<Pair, std::vector<std::uint64_t>>
+      abandoned_;                    // closed before their fate was known
+  std::vector<MuxChannel*> remote_;  // by remote id - 1; null: refused or closed
 
   // The frame being filled, as a batch; and those that are full.
   Bytes batch_;

@@ -12,13 +12,14 @@ constexpr std::size_t kHeaderFrameBytes = Hash32::kSize + kStreamHeaderBytes;
 
 Hash32 StreamId(const Hash64& handshake_hash, bool sender_is_initiator) {
   const Hash32 name = Blake2b256(AsBytes(kStreamName));
-  const std::array<std::uint8_t, 1> role = {
-      sender_is_initiator ? std::uint8_t{0} : std::uint8_t{1}};
+  const std::array<std::uint8_t, 1> role = {sender_is_initiator ? std::uint8_t{0}
+                                                                : std::uint8_t{1}};
   const Hash32 name_space = Blake2b256({name.view(), role});
   return KeyedBlake2b256(handshake_hash.view(), {name_space.view()});
 }
 
-SecretStream::SecretStream(bool is_initiator, const KeyPair& static_pair, Random* random)
+SecretStream::SecretStream(bool is_initiator, const KeyPair& static_pair,
+                           Random* random)
     : is_initiator_(is_initiator),
       random_(random),
       noise_(is_initiator, static_pair, KeyPairFromSeed(RandomSeed(*random))) {}
@@ -61,7 +62,8 @@ absl::Status SecretStream::ReceiveFrame(ByteView body, Bytes* out,
 
 absl::Status SecretStream::ReceiveHeader(ByteView body) {
   const Hash32 id = StreamId(noise_.handshake_hash(), !is_initiator_);
-  if (body.size() != kHeaderFrameBytes || !Equal(body.first(Hash32::kSize), id.view())) {
+  if (body.size() != kHeaderFrameBytes ||
+      !Equal(body.first(Hash32::kSize), id.view())) {
     return absl::InvalidArgumentError("the header of the encrypted stream is wrong");
   }
   StreamCipher::Header header;

@@ -1,7 +1,6 @@
 #include "replication/session.h"
 
 #include <algorithm>
-
 #include <asio/bind_cancellation_slot.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -59,12 +58,12 @@ const PublicKey& Session::remote_static_key() const {
 Task<absl::Status> Session::Run(std::shared_ptr<Session> self) {
   self->executor_ = co_await asio::this_coro::executor;
   self->last_read_ = self->options_.clock->Steady();
-  asio::co_spawn(self->executor_, Deadline(self),
-                 asio::bind_cancellation_slot(self->stop_deadline_.slot(),
-                                              asio::detached));
-  asio::co_spawn(self->executor_, Heartbeat(self),
-                 asio::bind_cancellation_slot(self->stop_timers_.slot(),
-                                              asio::detached));
+  asio::co_spawn(
+      self->executor_, Deadline(self),
+      asio::bind_cancellation_slot(self->stop_deadline_.slot(), asio::detached));
+  asio::co_spawn(
+      self->executor_, Heartbeat(self),
+      asio::bind_cancellation_slot(self->stop_timers_.slot(), asio::detached));
   self->stream_.Start(&self->out_);
   self->StartWriting();
   const absl::Status status = co_await self->ReadLoop();
@@ -144,17 +143,19 @@ bool Session::Accept(ByteView id, ByteView handshake) {
     core = *std::move(found);
     mode = options_.cores->ModeOf(*core);
   }
-  if (theirs->capability != Capability(mux_->handshake_hash(), !options_.is_initiator,
-                                       core->key())) {
+  if (theirs->capability !=
+      Capability(mux_->handshake_hash(), !options_.is_initiator, core->key())) {
     return false;
   }
   OpenChannel(*discovery_key, core, mode);
   return channels_.contains(*discovery_key);
 }
 
-void Session::OpenChannel(const DiscoveryKey& id, const std::shared_ptr<Hypercore>& core,
+void Session::OpenChannel(const DiscoveryKey& id,
+                          const std::shared_ptr<Hypercore>& core,
                           const Download& mode) {
-  auto channel = std::make_shared<CoreChannel>(this, core, options_.book->Of(core->key()));
+  auto channel =
+      std::make_shared<CoreChannel>(this, core, options_.book->Of(core->key()));
   // Fails only beyond the limit of channels; the core is then not replicated here.
   if (channel->Open(mode).ok()) channels_.emplace(id, std::move(channel));
 }
@@ -222,7 +223,8 @@ void Session::Bar(CoreChannel& channel, const absl::Status& why) {
   wanted_.erase(found->first);
   channels_.erase(found);
   kept->Close();
-  if (options_.observer != nullptr) options_.observer->OnFault(*this, kept->core(), why);
+  if (options_.observer != nullptr)
+    options_.observer->OnFault(*this, kept->core(), why);
   if (++faulty_feeds_ >= kFaultyFeedsMax) {
     Close(absl::DataLossError(
         absl::StrFormat("%d cores of the peer had wrong proofs", faulty_feeds_)));

@@ -11,6 +11,8 @@
 
 #pragma once
 
+#include <asio/any_io_executor.hpp>
+#include <asio/cancellation_signal.hpp>
 #include <deque>
 #include <functional>
 #include <map>
@@ -18,9 +20,6 @@
 #include <set>
 #include <string>
 #include <vector>
-
-#include <asio/any_io_executor.hpp>
-#include <asio/cancellation_signal.hpp>
 
 #include "engine/async_host.h"
 #include "engine/corestore.h"
@@ -98,10 +97,10 @@ class SessionObserver {
 };
 
 struct SessionOptions {
-  bool is_initiator = false;         // by convention the side that dialled
-  CoreProvider* cores = nullptr;     // not owned
-  AsyncClock* clock = nullptr;       // not owned
-  Random* random = nullptr;          // not owned
+  bool is_initiator = false;            // by convention the side that dialled
+  CoreProvider* cores = nullptr;        // not owned
+  AsyncClock* clock = nullptr;          // not owned
+  Random* random = nullptr;             // not owned
   SessionObserver* observer = nullptr;  // not owned; may be null
   // Shared by all sessions of one store, so that a block is asked of one peer only;
   // null: this session has its own.
@@ -202,7 +201,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::set<DiscoveryKey> barred_;
   std::deque<DiscoveryKey> to_open_;
   std::set<DiscoveryKey> lost_;  // closed by the peer while we wanted them
-  std::deque<std::shared_ptr<CoreChannel>> work_;     // in turn, each once
+  std::deque<std::shared_ptr<CoreChannel>> work_;      // in turn, each once
   std::vector<std::shared_ptr<CoreChannel>> blocked_;  // until output has gone out
   std::deque<std::shared_ptr<CoreChannel>> starved_;   // until answers have come
   bool work_posted_ = false;

@@ -1,7 +1,6 @@
 #include "replication/swarm.h"
 
 #include <algorithm>
-
 #include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -47,7 +46,9 @@ Swarm::Swarm(const SwarmOptions& options) : state_(std::make_shared<State>()) {
   state_->options = options;
 }
 
-Swarm::~Swarm() { Shutdown(); }
+Swarm::~Swarm() {
+  Shutdown();
+}
 
 void Swarm::Shutdown() {
   if (state_->stopped) return;
@@ -140,12 +141,11 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address) 
   const std::shared_ptr<Session> session =
       state->NewSession(std::move(wire), /*incoming=*/false);
   auto ended = std::make_shared<std::optional<absl::Status>>();
-  asio::co_spawn(
-      state->options.executor, RunSession(state, session, false),
-      [state, ended](std::exception_ptr, const absl::Status& status) {
-        *ended = status;
-        state->changed.Notify();
-      });
+  asio::co_spawn(state->options.executor, RunSession(state, session, false),
+                 [state, ended](std::exception_ptr, const absl::Status& status) {
+                   *ended = status;
+                   state->changed.Notify();
+                 });
   while (!session->ready() && !ended->has_value() && !state->stopped) {
     co_await state->options.clock->Sleep(milliseconds(1));
   }

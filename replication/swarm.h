@@ -16,12 +16,12 @@
 namespace weft {
 
 struct SwarmOptions {
-  asio::any_io_executor executor;      // the strand
-  AsyncClock* clock = nullptr;         // not owned
-  Random* random = nullptr;            // not owned
-  Network* network = nullptr;          // not owned
-  CoreProvider* cores = nullptr;       // not owned
-  SessionObserver* observer = nullptr; // not owned; hears of every session
+  asio::any_io_executor executor;       // the strand
+  AsyncClock* clock = nullptr;          // not owned
+  Random* random = nullptr;             // not owned
+  Network* network = nullptr;           // not owned
+  CoreProvider* cores = nullptr;        // not owned
+  SessionObserver* observer = nullptr;  // not owned; hears of every session
   // Connections at once; further ones are closed as they come (limit L5).
   std::size_t connections_max = 1024;
 };

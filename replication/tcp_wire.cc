@@ -1,12 +1,11 @@
 #include "replication/tcp_wire.h"
 
-#include <charconv>
-
 #include <asio/connect.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
 #include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
+#include <charconv>
 
 #include "absl/strings/str_format.h"
 
@@ -156,7 +155,8 @@ absl::StatusOr<std::unique_ptr<Listener>> TcpNetwork::Listen(std::string address
   auto numeric = asio::ip::make_address(target.host, error);
   if (error) {
     tcp::resolver resolver(executor_);
-    const auto found = resolver.resolve(target.host, std::to_string(target.port), error);
+    const auto found =
+        resolver.resolve(target.host, std::to_string(target.port), error);
     if (error || found.empty()) return Unavailable(address, error);
     numeric = found.begin()->endpoint().address();
   }

@@ -23,7 +23,8 @@ absl::StatusOr<HostPort> ParseAddress(std::string_view address);
 // Everything it makes runs on `executor`, which should be the strand of its users.
 class TcpNetwork final : public Network {
  public:
-  explicit TcpNetwork(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+  explicit TcpNetwork(asio::any_io_executor executor)
+      : executor_(std::move(executor)) {}
 
   Task<absl::StatusOr<std::unique_ptr<Wire>>> Dial(std::string address) override;
   absl::StatusOr<std::unique_ptr<Listener>> Listen(std::string address) override;

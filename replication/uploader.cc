@@ -23,7 +23,9 @@ absl::Status Uploader::Add(const RequestMessage& request) {
   return absl::OkStatus();
 }
 
-void Uploader::Cancel(std::uint64_t request_id) { live_.erase(request_id); }
+void Uploader::Cancel(std::uint64_t request_id) {
+  live_.erase(request_id);
+}
 
 void Uploader::Resume() {
   for (; !deferred_.empty(); deferred_.pop_back()) {

@@ -15,11 +15,11 @@ enum class Verdict {
 };
 
 enum class Fault {
-  kProof,        // the status of one applied proof
-  kAnswer,       // data that was not asked for in this form
-  kFrame,        // what the stream or the mux said of a frame
-  kLimit,        // more than the limits allow
-  kStall,        // claimed blocks and gave none
+  kProof,   // the status of one applied proof
+  kAnswer,  // data that was not asked for in this form
+  kFrame,   // what the stream or the mux said of a frame
+  kLimit,   // more than the limits allow
+  kStall,   // claimed blocks and gave none
 };
 
 struct Judgement {

@@ -15,9 +15,7 @@
 //   {"event": "level|closed|fault|extension|ready", ..}
 // as they happen; "level" carries what info would.
 
-#include <iostream>
-#include <map>
-#include <sstream>
+#include <unistd.h>
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
@@ -27,8 +25,10 @@
 #include <asio/redirect_error.hpp>
 #include <asio/streambuf.hpp>
 #include <asio/use_awaitable.hpp>
+#include <iostream>
+#include <map>
 #include <nlohmann/json.hpp>
-#include <unistd.h>
+#include <sstream>
 
 #include "absl/strings/str_format.h"
 #include "engine/corestore.h"
@@ -43,19 +43,25 @@ namespace {
 
 using nlohmann::json;
 
-void Print(const json& object) { std::cout << object.dump() << std::endl; }
+void Print(const json& object) {
+  std::cout << object.dump() << std::endl;
+}
 
 json InfoOf(const Hypercore& core) {
-  return {{"key", ToHex(core.key().view())},     {"length", core.length()},
-          {"fork", core.fork()},                 {"held", core.held_blocks()},
+  return {{"key", ToHex(core.key().view())},
+          {"length", core.length()},
+          {"fork", core.fork()},
+          {"held", core.held_blocks()},
           {"contiguous", core.contiguous_length()},
           {"hash", ToHex(core.tree_hash().view())}};
 }
 
 class InteropPeer final : public SessionObserver {
  public:
-  InteropPeer() : clock_(io_.get_executor()), network_(io_.get_executor()),
-                  input_(io_, STDIN_FILENO) {
+  InteropPeer()
+      : clock_(io_.get_executor()),
+        network_(io_.get_executor()),
+        input_(io_, STDIN_FILENO) {
     store_ = *Corestore::Open(&storage_, &random_);
     provider_ = std::make_unique<CorestoreProvider>(store_.get());
   }

@@ -2,9 +2,9 @@
 
 #include "replication/download_scheduler.h"
 
-#include <random>
-
 #include <gmock/gmock.h>
+
+#include <random>
 
 #include "replication/remote_state.h"
 #include "replication/verdict.h"

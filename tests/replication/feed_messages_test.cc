@@ -3,9 +3,9 @@
 
 #include "replication/feed_messages.h"
 
-#include <fstream>
-
 #include <gtest/gtest.h>
+
+#include <fstream>
 #include <nlohmann/json.hpp>
 
 namespace weft {
@@ -25,13 +25,21 @@ std::string Vector(const std::string& name) {
   return nlohmann::json::parse(file).at(name).get<std::string>();
 }
 
-FeedOpen AnOpen() { return {kFeedVersion, Filled<Hash32>(1), true}; }
+FeedOpen AnOpen() {
+  return {kFeedVersion, Filled<Hash32>(1), true};
+}
 
-FeedDigest ADigest() { return {Filled<Hash32>(2), Filled<Hash32>(3), true, 700}; }
+FeedDigest ADigest() {
+  return {Filled<Hash32>(2), Filled<Hash32>(3), true, 700};
+}
 
-FeedAskNodes AnAsk() { return {9, {{}, {0xa}, {0xa, 0xb, 0xc}}}; }
+FeedAskNodes AnAsk() {
+  return {9, {{}, {0xa}, {0xa, 0xb, 0xc}}};
+}
 
-FeedNodes SomeNodes() { return {9, {{{0xa}, {1, 2, 3}}, {{}, {}}}}; }
+FeedNodes SomeNodes() {
+  return {9, {{{0xa}, {1, 2, 3}}, {{}, {}}}};
+}
 
 FeedHeads SomeHeads() {
   return {true, {{Filled<CoreKey>(4), 5}, {Filled<CoreKey>(5), 70000}}};
@@ -41,7 +49,9 @@ std::vector<FeedOffer> SomeOffers() {
   return {{Filled<CoreKey>(6), Filled<CoreKey>(7), 1}};
 }
 
-std::vector<FeedAck> SomeAcks() { return {{Filled<CoreKey>(8), 253}}; }
+std::vector<FeedAck> SomeAcks() {
+  return {{Filled<CoreKey>(8), 253}};
+}
 
 TEST(FeedMessages, EveryMessageHasTheBytesThatWereFrozen) {
   EXPECT_EQ(ToHex(EncodeFeedOpen(AnOpen())), Vector("open"));

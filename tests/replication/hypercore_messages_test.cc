@@ -150,7 +150,9 @@ TEST(HypercoreMessages, Attack19_NumbersBeyondTheSafeRangeAreRefused) {
 }
 
 TEST(HypercoreMessages, Attack23_ListsOfNodesAreBoundedBeforeAnythingIsAllocated) {
-  Bytes body = *FromHex("01010000" "00");
+  Bytes body = *FromHex(
+      "01010000"
+      "00");
   Writer(&body).Uint(1'000'000);
   body.resize(body.size() + 34);
   EXPECT_FALSE(DecodeData(body).ok());

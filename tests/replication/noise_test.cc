@@ -9,7 +9,9 @@
 namespace weft {
 namespace {
 
-KeyPair PairOf(const nlohmann::json& seed) { return KeyPairFromSeed(Key<Seed>(seed)); }
+KeyPair PairOf(const nlohmann::json& seed) {
+  return KeyPairFromSeed(Key<Seed>(seed));
+}
 
 // Frames in the vectors carry their three bytes of length.
 Bytes Body(const nlohmann::json& frame) {
@@ -114,9 +116,9 @@ TEST(Noise, Attack04_AReplayedInitiatorFailsAtItsLastMessage) {
 
 TEST(Noise, Attack05_PointsOfSmallOrderAndOffTheCurveFailTheHandshake) {
   std::vector<Bytes> points(4, Bytes(32, 0));
-  points[1][0] = 1;                                           // the identity
-  points[2] = Bytes(32, 0xff);                                // not canonical
-  points[3] = *FromHex(                                       // of order 8
+  points[1][0] = 1;             // the identity
+  points[2] = Bytes(32, 0xff);  // not canonical
+  points[3] = *FromHex(         // of order 8
       "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05");
   for (const Bytes& point : points) {
     NoiseHandshake bob(false, Pair(3), Pair(4));

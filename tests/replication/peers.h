@@ -3,14 +3,14 @@
 
 #pragma once
 
+#include <gtest/gtest.h>
+
+#include <asio/co_spawn.hpp>
+#include <asio/io_context.hpp>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
-
-#include <asio/co_spawn.hpp>
-#include <asio/io_context.hpp>
-#include <gtest/gtest.h>
 
 #include "absl/strings/str_format.h"
 #include "engine/check.h"

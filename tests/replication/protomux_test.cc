@@ -21,7 +21,8 @@ class Recorder : public ChannelHandler {
     log_->push_back("open " + Text(handshake));
     return absl::OkStatus();
   }
-  absl::Status OnMessage(MuxChannel& channel, std::uint64_t type, ByteView body) override {
+  absl::Status OnMessage(MuxChannel& channel, std::uint64_t type,
+                         ByteView body) override {
     if (type != 0) return absl::OkStatus();
     log_->push_back("message " + Text(body));
     if (Text(body) == "bye") channel.Close();
@@ -55,7 +56,8 @@ struct Fixture {
   Protomux mux{true, Hash64{}};
   std::vector<std::string> log;
 
-  MuxChannel* Open(std::string_view protocol, ByteView id = {}, ByteView handshake = {}) {
+  MuxChannel* Open(std::string_view protocol, ByteView id = {},
+                   ByteView handshake = {}) {
     return *mux.Open(protocol, id, handshake, std::make_shared<Recorder>(&log));
   }
   absl::Status Receive(std::string_view hex) { return mux.Receive(*FromHex(hex)); }

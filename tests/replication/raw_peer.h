@@ -3,12 +3,11 @@
 
 #pragma once
 
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <memory>
 #include <utility>
 #include <vector>
-
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 
 #include "replication/hypercore_messages.h"
 #include "replication/protomux.h"
@@ -37,8 +36,8 @@ class RawPeer : public ChannelHandler, public std::enable_shared_from_this<RawPe
         capability.value_or(Capability(mux->handshake_hash(), true, key));
     Bytes body;
     Encode(handshake, &body);
-    MuxChannel* channel = *mux->Open(kHypercoreProtocol, DiscoveryKeyOf(key).view(), body,
-                                     shared_from_this());
+    MuxChannel* channel = *mux->Open(kHypercoreProtocol, DiscoveryKeyOf(key).view(),
+                                     body, shared_from_this());
     Flush();
     return channel;
   }
@@ -112,14 +111,13 @@ class RawPeer : public ChannelHandler, public std::enable_shared_from_this<RawPe
       const absl::StatusOr<Bytes> bytes = co_await self->wire->Read();
       if (!bytes.ok() || bytes->empty()) break;
       Bytes out;
-      const auto status = self->stream.Receive(*bytes, &out, [&self](ByteView frame) {
-        return self->mux->Receive(frame);
-      });
+      const auto status = self->stream.Receive(
+          *bytes, &out, [&self](ByteView frame) { return self->mux->Receive(frame); });
       self->Write(std::move(out));
       if (!status.ok()) break;
       if (self->mux == nullptr && self->stream.established()) {
-        self->mux = std::make_unique<Protomux>(
-            true, self->stream.handshake().handshake_hash());
+        self->mux =
+            std::make_unique<Protomux>(true, self->stream.handshake().handshake_hash());
       }
     }
     self->hung_up = true;

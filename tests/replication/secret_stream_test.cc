@@ -16,9 +16,10 @@ TEST(StreamCipher, FramesAreThoseOfTheVectors) {
     const Hash32 key = Key<Hash32>(entry["tx"]);
     StreamCipher push(key, header);
     StreamCipher pull(key, header);
-    EXPECT_EQ(ToHex(StreamId(Key<Hash64>(entry["handshakeHash"]), entry["isInitiator"])
-                        .view()),
-              entry["streamId"]);
+    EXPECT_EQ(
+        ToHex(
+            StreamId(Key<Hash64>(entry["handshakeHash"]), entry["isInitiator"]).view()),
+        entry["streamId"]);
     for (const auto& frame : entry["frames"]) {
       if (!frame.contains("plaintext")) continue;
       const Bytes plaintext = Hex(frame["plaintext"]);
@@ -144,7 +145,8 @@ TEST(SecretStream, ARecordedSessionDecryptsWithItsKeysFromBothSides) {
   const auto session = LoadVectors("raw-session.json");
   for (const bool as_initiator : {true, false}) {
     ScriptedRandom random;
-    random.Push(Hex(session[as_initiator ? "ephemeralInitiator" : "ephemeralResponder"]));
+    random.Push(
+        Hex(session[as_initiator ? "ephemeralInitiator" : "ephemeralResponder"]));
     const auto& seed =
         session[as_initiator ? "initiatorStaticSeed" : "responderStaticSeed"];
     SecretStream stream(as_initiator, KeyPairFromSeed(Key<Seed>(seed)), &random);

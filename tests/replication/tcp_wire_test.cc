@@ -2,10 +2,11 @@
 
 #include "replication/tcp_wire.h"
 
+#include <gtest/gtest.h>
+
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
-#include <gtest/gtest.h>
 
 namespace weft {
 namespace {

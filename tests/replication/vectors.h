@@ -2,12 +2,12 @@
 
 #pragma once
 
+#include <gtest/gtest.h>
+
 #include <deque>
 #include <fstream>
-#include <string>
-
-#include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <string>
 
 #include "engine/check.h"
 #include "engine/crypto.h"
@@ -20,7 +20,9 @@ inline nlohmann::json LoadVectors(const std::string& name) {
   return nlohmann::json::parse(file);
 }
 
-inline Bytes Hex(const nlohmann::json& text) { return *FromHex(text.get<std::string>()); }
+inline Bytes Hex(const nlohmann::json& text) {
+  return *FromHex(text.get<std::string>());
+}
 
 template <class T>
 T Key(const nlohmann::json& text) {
