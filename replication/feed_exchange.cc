@@ -146,6 +146,8 @@ absl::Status FeedExchange::OnHeads(ByteView body) {
       // Beyond the limit nothing more is believed, and nothing more is fetched.
       if (remote_heads_.size() >= kFeedsPerPeerMax) continue;
       remote_heads_.emplace(head.core, head.settled);
+      // What comes beside the list of all has begun to grow from nothing.
+      first_remote_heads_.emplace(head.core, heads.complete ? head.settled : 0);
     } else {
       known->second = head.settled;
     }

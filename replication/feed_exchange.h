@@ -70,6 +70,10 @@ class FeedExchange final : public ChannelHandler,
   bool refused() const { return refused_; }
   const std::optional<FeedDigest>& remote_digest() const { return remote_digest_; }
   const std::map<CoreKey, std::uint64_t>& remote_heads() const { return remote_heads_; }
+  // What the peer had of each log when it first told of it.
+  const std::map<CoreKey, std::uint64_t>& first_remote_heads() const {
+    return first_remote_heads_;
+  }
   // Blocks of each log that the peer says are on its disk.
   const std::map<CoreKey, std::uint64_t>& remote_durable() const {
     return remote_durable_;
@@ -105,6 +109,7 @@ class FeedExchange final : public ChannelHandler,
   std::optional<FeedDigest> local_digest_;  // as last told
   std::optional<FeedDigest> remote_digest_;
   std::map<CoreKey, std::uint64_t> remote_heads_;    // at most kFeedsPerPeerMax
+  std::map<CoreKey, std::uint64_t> first_remote_heads_;  // the same keys
   std::map<CoreKey, std::uint64_t> remote_durable_;  // a subset of our own logs
 };
 

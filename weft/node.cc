@@ -311,9 +311,9 @@ bool Node::IsLevel(const Session& session) const {
 Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, Nanos timeout,
                                             ProgressCallback progress) {
   const Nanos deadline = host_.clock->Steady() + timeout;
+  const SyncMeter meter(bases_);
   WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Session> session,
                            co_await swarm_->Dial(address));
-  SyncMeter meter(bases_);
   absl::Status status = absl::DeadlineExceededError(
       absl::StrFormat("%s: not level after %d ms; what came is kept", address,
                       timeout / std::chrono::milliseconds(1)));

@@ -29,17 +29,15 @@ SyncMeter::Count SyncMeter::Received(const Exchanges& exchanges) const {
   return count;
 }
 
-SyncMeter::Count SyncMeter::Sent(const Exchanges& exchanges) {
+SyncMeter::Count SyncMeter::Sent(const Exchanges& exchanges) const {
   Count count;
   for (const auto& [base, exchange] : exchanges) {
-    for (const auto& [core, settled] : exchange->remote_heads()) {
-      peer_before_.try_emplace({base, core}, settled);
-    }
     // A peer that has not said what it has may be level already.
     if (exchange->remote_heads().empty() && exchange->remote_durable().empty()) continue;
     for (const FeedHead& head : base->HeldLengths()) {
-      const auto known = peer_before_.find({base, head.core});
-      const std::uint64_t before = known == peer_before_.end() ? 0 : known->second;
+      const auto known = exchange->first_remote_heads().find(head.core);
+      const std::uint64_t before =
+          known == exchange->first_remote_heads().end() ? 0 : known->second;
       const auto acked = exchange->remote_durable().find(head.core);
       const std::uint64_t there =
           acked == exchange->remote_durable().end() ? 0 : acked->second;
@@ -55,13 +53,13 @@ SyncMeter::Count SyncMeter::Sent(const Exchanges& exchanges) {
   return count;
 }
 
-Progress SyncMeter::Measure(const Exchanges& exchanges) {
+Progress SyncMeter::Measure(const Exchanges& exchanges) const {
   const Count received = Received(exchanges);
   const Count sent = Sent(exchanges);
   return {received.done + sent.done, received.total + sent.total};
 }
 
-SyncResult SyncMeter::Result(const Exchanges& exchanges) {
+SyncResult SyncMeter::Result(const Exchanges& exchanges) const {
   SyncResult result;
   result.blocks_received = Received(exchanges).done;
   result.blocks_sent = Sent(exchanges).done;

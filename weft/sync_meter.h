@@ -21,8 +21,8 @@ class SyncMeter {
   explicit SyncMeter(const std::vector<std::unique_ptr<BaseNode>>& bases);
 
   // What has moved since, and all that both sides know has to move.
-  Progress Measure(const Exchanges& exchanges);
-  SyncResult Result(const Exchanges& exchanges);
+  Progress Measure(const Exchanges& exchanges) const;
+  SyncResult Result(const Exchanges& exchanges) const;
 
  private:
   using LogId = std::pair<const BaseNode*, CoreKey>;
@@ -31,11 +31,9 @@ class SyncMeter {
     std::uint64_t total = 0;
   };
   Count Received(const Exchanges& exchanges) const;
-  Count Sent(const Exchanges& exchanges);
+  Count Sent(const Exchanges& exchanges) const;
 
   std::map<LogId, std::uint64_t> held_before_;
-  // What the peer had of a log when it was first heard of it.
-  std::map<LogId, std::uint64_t> peer_before_;
 };
 
 }  // namespace weft

@@ -75,6 +75,21 @@ TEST_F(Sharing, AJoinerSyncsAndSeesTheSameRoot) {
   EXPECT_EQ(bob->base.name(), "club");
 }
 
+TEST_F(Sharing, ASyncSaysHowManyBlocksCameAndWent) {
+  auto bob = JoinAsWriter("bob");
+  ASSERT_TRUE(ada_->base.Put("k", "v").ok());
+  const SyncResult first = Sync(*bob);
+  EXPECT_EQ(first.blocks_received, 2U);  // the grant and the put
+  EXPECT_EQ(first.blocks_sent, 0U);
+  ASSERT_TRUE(bob->base.Put("from", "bob").ok());
+  ASSERT_TRUE(bob->base.Put("from", "bob again").ok());
+  const SyncResult second = Sync(*bob);
+  EXPECT_EQ(second.blocks_received, 0U);
+  EXPECT_EQ(second.blocks_sent, 2U);
+  const SyncResult third = Sync(*bob);
+  EXPECT_EQ(third.blocks_received + third.blocks_sent, 0U);
+}
+
 TEST_F(Sharing, AReaderCannotWriteAndAWriterCan) {
   auto bob = Join("bob");
   Sync(*bob);
