@@ -113,7 +113,7 @@ void CheckHistory(std::uint64_t seed, const HistoryOptions& options, Tally* tall
 
 TEST(IndexerProperty, I1_I2_HonestHistoriesGiveTheModelsViewInEveryOrder) {
   Tally tally;
-  for (std::uint64_t seed = 1; seed <= 120; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 60; ++seed) {
     CheckHistory(seed, {.people = 2 + seed % 4, .steps = 40}, &tally);
     if (HasFatalFailure()) return;
   }
@@ -126,7 +126,7 @@ TEST(IndexerProperty, I1_I2_HonestHistoriesGiveTheModelsViewInEveryOrder) {
 
 TEST(IndexerProperty, I1_I2_I5_HistoriesWithCheatsGiveTheModelsViewInEveryOrder) {
   Tally tally;
-  for (std::uint64_t seed = 1001; seed <= 1240; ++seed) {
+  for (std::uint64_t seed = 1001; seed <= 1140; ++seed) {
     CheckHistory(seed, {.people = 3 + seed % 3, .steps = 50, .cheats = true}, &tally);
     if (HasFatalFailure()) return;
   }

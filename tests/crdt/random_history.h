@@ -126,7 +126,12 @@ class RandomHistory {
     for (std::size_t i = 0; i < count; ++i) mutations.push_back(RandomMutation());
     auto commit = replica.Commit(mutations);
     // Nothing to delete, out of scope, or a log that was spoilt by a cheat.
-    if (commit.ok()) ops_.insert(ops_.end(), commit->ops.begin(), commit->ops.end());
+    if (!commit.ok()) return;
+    ops_.insert(ops_.end(), commit->ops.begin(), commit->ops.end());
+    // Whoever writes has seen all that he could read, so nothing stands beside it.
+    if (mutations.back().kind == Mutation::Kind::kPut) {
+      WEFT_CHECK(replica.Read(mutations.back().key).value->live_count == 1);
+    }
   }
 
   const std::string& Keep(std::string text) {
