@@ -158,7 +158,9 @@ int Serve(Store store, const Invocation& call, const std::string& listen,
   return kDone;
 }
 
-void AddShareCommands(CommandLine& line) {
+namespace {
+
+void AddBaseCommands(CommandLine& line) {
   auto init_name = std::make_shared<std::string>("main");
   CLI::App* init =
       line.Add({.name = "init",
@@ -188,7 +190,9 @@ void AddShareCommands(CommandLine& line) {
   grant->add_option("--role", grant_options->role, "writer (default) or reader");
   grant->add_option("--scope", grant_options->scope, "only keys with this prefix");
   line.Add({"members", "", "lists who may do what"}, Members);
+}
 
+void AddMeetingCommands(CommandLine& line) {
   struct ServeOptions {
     std::string listen;
     std::vector<std::string> connect;
@@ -231,6 +235,13 @@ void AddShareCommands(CommandLine& line) {
   sync->add_option("--connect", sync_options->connect, "host:port")->required();
   sync->add_option("--timeout", sync_options->timeout_seconds, "seconds; default: 30")
       ->check(CLI::PositiveNumber);
+}
+
+}  // namespace
+
+void AddShareCommands(CommandLine& line) {
+  AddBaseCommands(line);
+  AddMeetingCommands(line);
 }
 
 }  // namespace weft::cli

@@ -1,3 +1,5 @@
+// Bytes, their texts, and what comparing them means.
+
 #include "engine/bytes.h"
 
 #include <gtest/gtest.h>

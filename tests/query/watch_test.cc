@@ -1,3 +1,5 @@
+// Watches: what is told, to whom, and when it ends.
+
 #include "query/watch.h"
 
 #include <gmock/gmock.h>

@@ -1,3 +1,5 @@
+// The plain values that the API hands out.
+
 #include "weft/types.h"
 
 #include <gtest/gtest.h>
