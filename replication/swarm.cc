@@ -96,6 +96,8 @@ Task<void> Swarm::AcceptLoop(std::shared_ptr<State> state,
 
 Task<absl::Status> Swarm::RunSession(std::shared_ptr<State> state,
                                      std::shared_ptr<Session> session, bool incoming) {
+  // Spawned just before the swarm stopped, whose observer may be gone by now.
+  if (state->stopped) co_return absl::CancelledError("the swarm has stopped");
   state->connections.push_back({session, incoming});
   absl::Status status = co_await Session::Run(session);
   std::erase_if(state->connections, [&session](const Connection& connection) {

@@ -1,7 +1,6 @@
 #include "weft/node.h"
 
 #include <algorithm>
-
 #include <asio/experimental/awaitable_operators.hpp>
 
 #include "absl/strings/str_format.h"
@@ -14,7 +13,9 @@ using asio::experimental::awaitable_operators::operator||;
 
 constexpr Nanos kJoinTimeout = std::chrono::seconds(10);
 
-std::string ShortId(ByteView key) { return ToZBase32(key).substr(0, 8); }
+std::string ShortId(ByteView key) {
+  return ToZBase32(key).substr(0, 8);
+}
 
 }  // namespace
 
@@ -45,7 +46,10 @@ Node::~Node() {
   on_event_ = nullptr;
   for (auto& [session, exchanges] : exchanges_) {
     for (auto& [base, exchange] : exchanges) exchange->Stop();
-    session->Abandon();
+  }
+  if (swarm_) {
+    // Those too that are still shaking hands.
+    for (const auto& connection : swarm_->connections()) connection.session->Abandon();
   }
   swarm_.reset();
   changed_->Notify();
@@ -63,16 +67,10 @@ BaseNode* Node::AddBase(std::unique_ptr<BaseNode> base) {
     Announce(*added, grown);
   };
   hooks.wants_changed = [this, added] {
-    for (auto& [session, exchanges] : exchanges_) {
-      const auto exchange = exchanges.find(added);
-      if (exchange != exchanges.end()) exchange->second->WantsChanged();
-    }
+    for (const auto& exchange : ExchangesOf(*added)) exchange->WantsChanged();
   };
   hooks.genesis_known = [this, added] {
-    for (auto& [session, exchanges] : exchanges_) {
-      const auto exchange = exchanges.find(added);
-      if (exchange != exchanges.end()) exchange->second->GenesisKnown();
-    }
+    for (const auto& exchange : ExchangesOf(*added)) exchange->GenesisKnown();
     changed_->Notify();
   };
   hooks.event = [this, added](const std::string& what) {
@@ -138,7 +136,8 @@ absl::StatusOr<BaseNode*> Node::FindBase(const std::string& name) {
   for (const auto& base : bases_) {
     if (base->name() == name) return base.get();
   }
-  return absl::NotFoundError(absl::StrFormat("base %s: the store has none of it", name));
+  return absl::NotFoundError(
+      absl::StrFormat("base %s: the store has none of it", name));
 }
 
 Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
@@ -154,7 +153,8 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
   WEFT_CO_RETURN_IF_ERROR(CheckNewName(name));
   if (link.invite_secret) {
     co_return absl::InvalidArgumentError(
-        "link: it is an invite, which this program cannot redeem; ask for a plain link");
+        "link: it is an invite, which this program cannot redeem; ask for a plain "
+        "link");
   }
   BaseRecord record;
   record.number = NextBaseNumber();
@@ -178,9 +178,8 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
                            BaseNode::Open(&host_, cores_.get(), record));
   BaseNode* const base = AddBase(std::move(opened));
   if (!named) {
-    base->set_adopt_name([this](const std::string& adopted) {
-      return CheckNewName(adopted).ok();
-    });
+    base->set_adopt_name(
+        [this](const std::string& adopted) { return CheckNewName(adopted).ok(); });
   }
   absl::Status last;
   for (const std::string& address : addresses) {
@@ -237,7 +236,9 @@ bool Node::IsLogOfABase(const CoreKey& key) const {
   });
 }
 
-bool Node::AllowFork(const Hypercore& core) { return !IsLogOfABase(core.key()); }
+bool Node::AllowFork(const Hypercore& core) {
+  return !IsLogOfABase(core.key());
+}
 
 void Node::StartExchange(Session& session, BaseNode& base) {
   exchanges_[&session][&base] = FeedExchange::Start(
@@ -255,19 +256,24 @@ void Node::OnCoreClosed(Session& session, Hypercore& core, bool refused) {
   changed_->Notify();
 }
 
-void Node::OnUpgraded(Session&, Hypercore&, std::uint64_t) { changed_->Notify(); }
+void Node::OnUpgraded(Session&, Hypercore&, std::uint64_t) {
+  changed_->Notify();
+}
 
-void Node::OnLevel(Session&, Hypercore&) { changed_->Notify(); }
+void Node::OnLevel(Session&, Hypercore&) {
+  changed_->Notify();
+}
 
 void Node::OnForkRefused(Session& session, Hypercore& core, std::uint64_t fork) {
-  Event(absl::StrFormat("%s: core %s has fork %d, refused: a writer's log is never "
-                        "rewritten",
-                        session.peer(), ShortId(core.key().view()), fork));
+  Event(
+      absl::StrFormat("%s: core %s has fork %d, refused: a writer's log is never "
+                      "rewritten",
+                      session.peer(), ShortId(core.key().view()), fork));
 }
 
 void Node::OnFault(Session& session, Hypercore& core, const absl::Status& why) {
-  Event(absl::StrFormat("%s: core %s: %s", session.peer(),
-                        ShortId(core.key().view()), std::string(why.message())));
+  Event(absl::StrFormat("%s: core %s: %s", session.peer(), ShortId(core.key().view()),
+                        std::string(why.message())));
 }
 
 void Node::OnClosed(Session& session, const absl::Status& why) {
@@ -278,16 +284,25 @@ void Node::OnClosed(Session& session, const absl::Status& why) {
   changed_->Notify();
 }
 
+std::vector<std::shared_ptr<FeedExchange>> Node::ExchangesOf(BaseNode& base) const {
+  std::vector<std::shared_ptr<FeedExchange>> found;
+  for (const Swarm::Connection& connection : swarm_->connections()) {
+    const auto exchanges = exchanges_.find(connection.session.get());
+    if (exchanges == exchanges_.end()) continue;
+    const auto exchange = exchanges->second.find(&base);
+    if (exchange != exchanges->second.end()) found.push_back(exchange->second);
+  }
+  return found;
+}
+
 void Node::Announce(BaseNode& base, std::span<const FeedHead> grown) {
   const std::optional<FeedDigest> digest = base.Digest();
   std::vector<FeedAck> acks;
   for (const FeedHead& head : grown) acks.push_back({head.core, head.settled});
-  for (auto& [session, exchanges] : exchanges_) {
-    const auto found = exchanges.find(&base);
-    if (found == exchanges.end()) continue;
-    found->second->TellHeads(grown);
-    found->second->TellDurable(acks);
-    if (digest) found->second->TellDigest(*digest);
+  for (const auto& exchange : ExchangesOf(base)) {
+    exchange->TellHeads(grown);
+    exchange->TellDurable(acks);
+    if (digest) exchange->TellDigest(*digest);
   }
   changed_->Notify();
 }
@@ -364,7 +379,8 @@ Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
   }
   const std::shared_ptr<Signal> changed = changed_;
   const auto held_there = [&] {
-    return request.blocks ? std::min(request.blocks->to, core->length()) : core->length();
+    return request.blocks ? std::min(request.blocks->to, core->length())
+                          : core->length();
   };
   absl::Status status;
   bool arrived = false;
@@ -388,9 +404,9 @@ Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
     }
     if (!arrived && request.timeout > Nanos(0) &&
         host_.clock->Steady() - started >= request.timeout) {
-      status = absl::DeadlineExceededError(absl::StrFormat(
-          "%s: not all blocks came in %d ms; what came is kept", address,
-          request.timeout / std::chrono::milliseconds(1)));
+      status = absl::DeadlineExceededError(
+          absl::StrFormat("%s: not all blocks came in %d ms; what came is kept",
+                          address, request.timeout / std::chrono::milliseconds(1)));
       break;
     }
     co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));

@@ -92,6 +92,9 @@ class Node final : private CoreProvider, private SessionObserver {
   std::uint64_t NextBaseNumber() const;
   absl::Status CheckNewName(const std::string& name) const;
   void StartExchange(Session& session, BaseNode& base);
+  // Oldest connection first: the order in which peers are told is no accident of
+  // addresses, so that a simulation repeats itself.
+  std::vector<std::shared_ptr<FeedExchange>> ExchangesOf(BaseNode& base) const;
   // The base settled: what it has, and that it is durable, is told to all peers.
   void Announce(BaseNode& base, std::span<const FeedHead> grown);
   void Event(const std::string& line);
