@@ -32,6 +32,7 @@ absl::Status Indexer::State::Drain(IndexResult* result) {
     writers[writer].queued = false;
     WEFT_RETURN_IF_ERROR(Advance(writer, result));
   }
+  logs->Rest();
   WEFT_RETURN_IF_ERROR(graph->status());
   CollectChanges(result);
   return absl::OkStatus();

@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "engine/crypto.h"
 #include "engine/hypercore.h"
 #include "engine/status.h"
@@ -27,9 +28,12 @@ class LogSource {
   virtual absl::StatusOr<std::vector<Bytes>> Read(const CoreKey& log,
                                                   std::uint64_t from,
                                                   std::uint64_t to) = 0;
+  // The indexer has done what there was to do: what was opened may be let go of.
+  virtual void Rest() {}
 };
 
 // Reads hypercores. `open` gives the core of a key, or null if it is not in the store.
+// Opening a core verifies its signature, so handles are kept until the indexer rests.
 class CoreLogs final : public LogSource {
  public:
   using Opener = std::function<std::shared_ptr<Hypercore>(const CoreKey&)>;
@@ -38,9 +42,13 @@ class CoreLogs final : public LogSource {
   absl::StatusOr<LogInfo> Info(const CoreKey& log) override;
   absl::StatusOr<std::vector<Bytes>> Read(const CoreKey& log, std::uint64_t from,
                                           std::uint64_t to) override;
+  void Rest() override { cores_.clear(); }
 
  private:
+  std::shared_ptr<Hypercore> CoreOf(const CoreKey& log);
+
   Opener open_;
+  absl::flat_hash_map<CoreKey, std::shared_ptr<Hypercore>> cores_;
 };
 
 }  // namespace weft
