@@ -13,6 +13,11 @@ function(weft_library name)
   target_compile_features(weft_${name} PUBLIC cxx_std_20)
   target_compile_options(weft_${name} PRIVATE ${WEFT_WARNINGS})
   target_link_libraries(weft_${name} PUBLIC ${ARG_PUBLIC} PRIVATE ${ARG_PRIVATE})
+  if(ARG_HEADERS)
+    install(TARGETS weft_${name} EXPORT weftTargets FILE_SET HEADERS)
+  else()
+    install(TARGETS weft_${name} EXPORT weftTargets)
+  endif()
 endfunction()
 
 # One test binary per folder; every TEST in it is one line of CTest's summary.
