@@ -140,6 +140,33 @@ absl::StatusOr<BaseNode*> Node::FindBase(const std::string& name) {
       absl::StrFormat("base %s: the store has none of it", name));
 }
 
+Task<absl::Status> Node::FetchGenesis(BaseNode* base,
+                                      std::vector<std::string> addresses) {
+  absl::Status last;
+  for (const std::string& address : addresses) {
+    absl::StatusOr<std::shared_ptr<Session>> session = co_await swarm_->Dial(address);
+    if (!session.ok()) {
+      last = session.status();
+      continue;
+    }
+    const Nanos deadline = host_.clock->Steady() + kJoinTimeout;
+    const std::shared_ptr<Signal> changed = changed_;
+    while (!base->genesis_known() && host_.clock->Steady() < deadline &&
+           !(*session)->closed()) {
+      const auto exchange = exchanges_[session->get()].find(base);
+      if (exchange != exchanges_[session->get()].end() && exchange->second->refused()) {
+        break;
+      }
+      co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
+    }
+    (*session)->Close();
+    if (base->genesis_known()) co_return absl::OkStatus();
+    last = absl::UnavailableError(
+        absl::StrFormat("%s: the peer does not have the base of the link", address));
+  }
+  co_return last;
+}
+
 Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
                                            std::string connect) {
   for (const auto& base : bases_) {
@@ -181,28 +208,7 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
     base->set_adopt_name(
         [this](const std::string& adopted) { return CheckNewName(adopted).ok(); });
   }
-  absl::Status last;
-  for (const std::string& address : addresses) {
-    absl::StatusOr<std::shared_ptr<Session>> session = co_await swarm_->Dial(address);
-    if (!session.ok()) {
-      last = session.status();
-      continue;
-    }
-    const Nanos deadline = host_.clock->Steady() + kJoinTimeout;
-    const std::shared_ptr<Signal> changed = changed_;
-    while (!base->genesis_known() && host_.clock->Steady() < deadline &&
-           !(*session)->closed()) {
-      const auto exchange = exchanges_[session->get()].find(base);
-      if (exchange != exchanges_[session->get()].end() && exchange->second->refused()) {
-        break;
-      }
-      co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
-    }
-    (*session)->Close();
-    if (base->genesis_known()) break;
-    last = absl::UnavailableError(
-        absl::StrFormat("%s: the peer does not have the base of the link", address));
-  }
+  const absl::Status fetched = co_await FetchGenesis(base, std::move(addresses));
   const bool must_meet = !link.salt || !connect.empty();
   if (!base->genesis_known() && must_meet) {
     for (auto& [other, exchanges] : exchanges_) {
@@ -211,7 +217,7 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
     }
     std::erase_if(bases_, [base](const auto& held) { return held.get() == base; });
     if (link.salt) cores_->Purge(record.identity).IgnoreError();
-    co_return last;
+    co_return fetched;
   }
   WEFT_CO_RETURN_IF_ERROR(base->Save());
   co_return base;

@@ -71,6 +71,9 @@ class Node final : private CoreProvider, private SessionObserver {
   void OnEvent(EventCallback callback) { on_event_ = std::move(callback); }
 
  private:
+  // Asks one address after the other until the base knows its genesis. Otherwise the
+  // reason of the last.
+  Task<absl::Status> FetchGenesis(BaseNode* base, std::vector<std::string> addresses);
   using Exchanges = std::map<BaseNode*, std::shared_ptr<FeedExchange>>;
 
   explicit Node(const NodeHost& host);
