@@ -1,10 +1,10 @@
 // Point gets and ordered scans on the merged view, beside bare RocksDB holding as many
 // keys of the same size in the same run.
 
+#include <benchmark/benchmark.h>
+
 #include <memory>
 #include <random>
-
-#include <benchmark/benchmark.h>
 
 #include "absl/strings/str_format.h"
 #include "bench/limits.h"
@@ -16,7 +16,9 @@ namespace {
 
 constexpr std::size_t kKeys = 100'000;
 
-std::string KeyOf(std::size_t i) { return absl::StrFormat("table/%08d", i); }
+std::string KeyOf(std::size_t i) {
+  return absl::StrFormat("table/%08d", i);
+}
 
 // A base and a plain database with the same keys and values of 100 bytes.
 struct Fixture {

@@ -5,12 +5,11 @@
 
 #pragma once
 
+#include <asio/any_io_executor.hpp>
+#include <asio/awaitable.hpp>
 #include <functional>
 #include <memory>
 #include <string>
-
-#include <asio/any_io_executor.hpp>
-#include <asio/awaitable.hpp>
 
 #include "engine/bytes.h"
 #include "engine/host.h"

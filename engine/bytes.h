@@ -30,8 +30,12 @@ inline std::string_view AsText(ByteView bytes) {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 
-inline Bytes ToBytes(ByteView view) { return {view.begin(), view.end()}; }
-inline Bytes ToBytes(std::string_view text) { return ToBytes(AsBytes(text)); }
+inline Bytes ToBytes(ByteView view) {
+  return {view.begin(), view.end()};
+}
+inline Bytes ToBytes(std::string_view text) {
+  return ToBytes(AsBytes(text));
+}
 
 inline void Append(Bytes& out, ByteView view) {
   out.insert(out.end(), view.begin(), view.end());

@@ -78,7 +78,9 @@ bool IsSoundPoint(const std::uint8_t* encoded) {
 
 }  // namespace
 
-Hash32 Blake2b256(ByteView message) { return Blake2b256({message}); }
+Hash32 Blake2b256(ByteView message) {
+  return Blake2b256({message});
+}
 
 Hash32 Blake2b256(std::initializer_list<ByteView> parts) {
   Hasher hasher(32);
@@ -174,6 +176,8 @@ void FillFromSystem(std::span<std::uint8_t> out) {
   randombytes_buf(out.data(), out.size());
 }
 
-void Wipe(std::span<std::uint8_t> secret) { sodium_memzero(secret.data(), secret.size()); }
+void Wipe(std::span<std::uint8_t> secret) {
+  sodium_memzero(secret.data(), secret.size());
+}
 
 }  // namespace weft

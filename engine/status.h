@@ -20,8 +20,8 @@
   WEFT_TRY_IMPL_(return, WEFT_CAT(or_, __LINE__), decl, expr)
 #define WEFT_CO_ASSIGN_OR_RETURN(decl, expr) \
   WEFT_TRY_IMPL_(co_return, WEFT_CAT(or_, __LINE__), decl, expr)
-#define WEFT_CHECK_OK_IMPL_(leave, expr)                           \
-  do {                                                             \
+#define WEFT_CHECK_OK_IMPL_(leave, expr)                             \
+  do {                                                               \
     if (absl::Status status_ = (expr); !status_.ok()) leave status_; \
   } while (false)
 #define WEFT_RETURN_IF_ERROR(expr) WEFT_CHECK_OK_IMPL_(return, expr)

@@ -108,9 +108,9 @@ class FeedExchange final : public ChannelHandler,
   bool told_all_heads_ = false;
   std::optional<FeedDigest> local_digest_;  // as last told
   std::optional<FeedDigest> remote_digest_;
-  std::map<CoreKey, std::uint64_t> remote_heads_;    // at most kFeedsPerPeerMax
+  std::map<CoreKey, std::uint64_t> remote_heads_;        // at most kFeedsPerPeerMax
   std::map<CoreKey, std::uint64_t> first_remote_heads_;  // the same keys
-  std::map<CoreKey, std::uint64_t> remote_durable_;  // a subset of our own logs
+  std::map<CoreKey, std::uint64_t> remote_durable_;      // a subset of our own logs
 };
 
 }  // namespace weft

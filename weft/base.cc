@@ -44,9 +44,13 @@ Entries::Entries(std::shared_ptr<Source> source) : source_(std::move(source)) {
   Advance();
 }
 
-void Entries::Advance() { current_ = source_->Next(); }
+void Entries::Advance() {
+  current_ = source_->Next();
+}
 
-absl::Status Entries::status() const { return source_->status(); }
+absl::Status Entries::status() const {
+  return source_->status();
+}
 
 // --- Base ---
 
@@ -54,7 +58,9 @@ std::string Base::name() const {
   return impl_->store->Run([&] { return impl_->node->name(); });
 }
 
-std::string Base::id() const { return ToZBase32(impl_->node->base_id().view()); }
+std::string Base::id() const {
+  return ToZBase32(impl_->node->base_id().view());
+}
 
 std::string Base::link() const {
   return impl_->store->Run([&] { return ToText(impl_->node->MakeLink()); });
@@ -66,8 +72,8 @@ std::string Base::identity() const {
 }
 
 absl::StatusOr<Committed> Base::Commit(const Batch& batch) {
-  return impl_->store->CommitDurably(
-      impl_->node, [&] { return impl_->node->CommitLogged(batch); });
+  return impl_->store->CommitDurably(impl_->node,
+                                     [&] { return impl_->node->CommitLogged(batch); });
 }
 
 absl::StatusOr<OpName> Base::Put(std::string_view key, const Datum& value) {
@@ -79,8 +85,8 @@ absl::StatusOr<OpName> Base::Put(std::string_view key, const Datum& value) {
 absl::StatusOr<OpName> Base::Delete(std::string_view key) {
   Batch batch;
   batch.Delete(key);
-  return FirstOp(impl_->store->CommitDurably(
-      impl_->node, [&]() -> absl::StatusOr<Committed> {
+  return FirstOp(
+      impl_->store->CommitDurably(impl_->node, [&]() -> absl::StatusOr<Committed> {
         WEFT_RETURN_IF_ERROR(Get(key).status());
         return impl_->node->CommitLogged(batch);
       }));
@@ -103,8 +109,8 @@ absl::StatusOr<OpName> Base::Unset(std::string_view table_key,
 absl::StatusOr<OpName> Base::Erase(std::string_view table_key) {
   Batch batch;
   batch.Erase(table_key);
-  return FirstOp(impl_->store->CommitDurably(
-      impl_->node, [&]() -> absl::StatusOr<Committed> {
+  return FirstOp(
+      impl_->store->CommitDurably(impl_->node, [&]() -> absl::StatusOr<Committed> {
         WEFT_ASSIGN_OR_RETURN(const Entry entry, Get(table_key));
         if (!entry.is_record) {
           return absl::NotFoundError(
@@ -164,9 +170,8 @@ absl::StatusOr<OpName> Base::Grant(std::string_view identity, Role role,
   }
   const GrantRole granted =
       role == Role::kWriter ? GrantRole::kWriter : GrantRole::kReader;
-  return FirstOp(impl_->store->CommitDurably(impl_->node, [&] {
-    return impl_->node->GrantLogged(key, granted, scope);
-  }));
+  return FirstOp(impl_->store->CommitDurably(
+      impl_->node, [&] { return impl_->node->GrantLogged(key, granted, scope); }));
 }
 
 std::vector<Member> Base::Members() const {

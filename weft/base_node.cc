@@ -16,7 +16,9 @@ namespace {
 // What arrives in quick succession is synced and told together.
 constexpr Nanos kSettleDelay = std::chrono::milliseconds(2);
 
-bool IsZero(const CoreKey& key) { return key == CoreKey{}; }
+bool IsZero(const CoreKey& key) {
+  return key == CoreKey{};
+}
 
 Hash32 FeedLeaf(const CoreKey& key, std::uint64_t settled) {
   static constexpr std::array<std::uint8_t, 1> kLeaf = {3};
@@ -53,9 +55,8 @@ absl::Status BaseNode::Activate() {
   });
   IndexerOptions options;
   options.base_number = record_.number;
-  WEFT_ASSIGN_OR_RETURN(indexer_,
-                        Indexer::Open(host_->storage, log_source_.get(), host_->clock,
-                                      genesis, options));
+  WEFT_ASSIGN_OR_RETURN(indexer_, Indexer::Open(host_->storage, log_source_.get(),
+                                                host_->clock, genesis, options));
   WEFT_RETURN_IF_ERROR(OpenWantedLogs());
   WEFT_ASSIGN_OR_RETURN(const IndexResult result, indexer_->IndexAll());
   WEFT_RETURN_IF_ERROR(ActOn(result));
@@ -70,7 +71,9 @@ void BaseNode::SetWatch(Watch watch) {
   if (indexer_) indexer_->SetChangeFilter(watch_.filter);
 }
 
-absl::Status BaseNode::Save() { return SaveBase(host_->storage, record_); }
+absl::Status BaseNode::Save() {
+  return SaveBase(host_->storage, record_);
+}
 
 Link BaseNode::MakeLink() const {
   Link link;
@@ -321,7 +324,8 @@ absl::Status BaseNode::Verify() {
 
 std::vector<FeedHead> BaseNode::HeldLengths() const {
   std::vector<FeedHead> held;
-  for (const auto& [key, log] : logs_) held.push_back({key, log.core->contiguous_length()});
+  for (const auto& [key, log] : logs_)
+    held.push_back({key, log.core->contiguous_length()});
   return held;
 }
 

@@ -23,18 +23,22 @@ Register ToRegister(const ViewRegister& view) {
 
 }  // namespace
 
-std::string IdText(const CoreKey& key) { return ToZBase32(key.view()); }
+std::string IdText(const CoreKey& key) {
+  return ToZBase32(key.view());
+}
 
 absl::StatusOr<CoreKey> ParseId(std::string_view what, std::string_view text) {
   const std::optional<Bytes> bytes = FromZBase32(text);
   std::optional<CoreKey> key;
   if (bytes) key = CoreKey::From(*bytes);
   if (key) return *key;
-  return absl::InvalidArgumentError(absl::StrFormat(
-      "%s %s: it must be 52 characters of z-base-32", what, text));
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s %s: it must be 52 characters of z-base-32", what, text));
 }
 
-OpName ToOpName(const OpId& id) { return {IdText(id.writer), id.position, id.op_index}; }
+OpName ToOpName(const OpId& id) {
+  return {IdText(id.writer), id.position, id.op_index};
+}
 
 std::optional<OpId> ToOpId(const OpName& name) {
   const absl::StatusOr<CoreKey> writer = ParseId("writer", name.writer);

@@ -34,11 +34,14 @@ CoreStatus StatusOf(const Hypercore& core) {
 }  // namespace
 
 absl::StatusOr<Store> Store::Open(std::string_view path, const StoreOptions& options) {
-  WEFT_ASSIGN_OR_RETURN(std::shared_ptr<StoreImpl> impl, StoreImpl::Open(path, options));
+  WEFT_ASSIGN_OR_RETURN(std::shared_ptr<StoreImpl> impl,
+                        StoreImpl::Open(path, options));
   return Store(std::move(impl));
 }
 
-std::string Store::path() const { return impl_->path(); }
+std::string Store::path() const {
+  return impl_->path();
+}
 
 absl::StatusOr<Base> Store::CreateBase(const BaseOptions& options) {
   return impl_->Run([&]() -> absl::StatusOr<Base> {
@@ -81,8 +84,8 @@ absl::StatusOr<std::string> Store::Listen(std::string_view address) {
 
 absl::Status Store::Connect(std::string_view address) {
   if (!IsAddress(address)) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("%s: not an address, which is host:port", std::string(address)));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s: not an address, which is host:port", std::string(address)));
   }
   return impl_->Run([&] {
     impl_->node().swarm().Keep(std::string(address));
@@ -94,8 +97,8 @@ absl::StatusOr<SyncResult> Store::Sync(std::string_view address,
                                        std::chrono::milliseconds timeout,
                                        ProgressCallback progress) {
   if (!IsAddress(address)) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("%s: not an address, which is host:port", std::string(address)));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s: not an address, which is host:port", std::string(address)));
   }
   return impl_->RunTask(
       impl_->node().Sync(std::string(address), timeout, std::move(progress)));
@@ -190,8 +193,8 @@ absl::StatusOr<CoreStatus> Store::CloneCore(std::string_view key,
                                             const CloneOptions& options) {
   WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
   if (!IsAddress(address)) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("%s: not an address, which is host:port", std::string(address)));
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s: not an address, which is host:port", std::string(address)));
   }
   Node::CloneRequest request;
   request.key = parsed;

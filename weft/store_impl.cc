@@ -38,10 +38,11 @@ StoreImpl::~StoreImpl() {
 }
 
 void StoreImpl::WatchBase(BaseNode* base) {
-  base->SetWatch({[this, base](std::string_view key) { return watches_.Watched(base, key); },
-                  [this, base](const std::vector<ViewChange>& changes) {
-                    watches_.Tell(base, changes);
-                  }});
+  base->SetWatch(
+      {[this, base](std::string_view key) { return watches_.Watched(base, key); },
+       [this, base](const std::vector<ViewChange>& changes) {
+         watches_.Tell(base, changes);
+       }});
 }
 
 WatchHub& StoreImpl::watches() {

@@ -3,6 +3,10 @@
 
 #pragma once
 
+#include <asio/co_spawn.hpp>
+#include <asio/executor_work_guard.hpp>
+#include <asio/io_context.hpp>
+#include <asio/post.hpp>
 #include <deque>
 #include <future>
 #include <memory>
@@ -10,18 +14,13 @@
 #include <string>
 #include <thread>
 
-#include <asio/co_spawn.hpp>
-#include <asio/executor_work_guard.hpp>
-#include <asio/io_context.hpp>
-#include <asio/post.hpp>
-
 #include "absl/base/thread_annotations.h"
 #include "absl/synchronization/mutex.h"
 #include "engine/real_async_clock.h"
 #include "engine/real_host.h"
 #include "engine/rocks_storage.h"
-#include "replication/tcp_wire.h"
 #include "query/watch.h"
+#include "replication/tcp_wire.h"
 #include "weft/node.h"
 #include "weft/store.h"
 

@@ -33,7 +33,8 @@ SyncMeter::Count SyncMeter::Sent(const Exchanges& exchanges) const {
   Count count;
   for (const auto& [base, exchange] : exchanges) {
     // A peer that has not said what it has may be level already.
-    if (exchange->remote_heads().empty() && exchange->remote_durable().empty()) continue;
+    if (exchange->remote_heads().empty() && exchange->remote_durable().empty())
+      continue;
     for (const FeedHead& head : base->HeldLengths()) {
       const auto known = exchange->first_remote_heads().find(head.core);
       const std::uint64_t before =

@@ -53,7 +53,9 @@ Range Prefix(std::string_view prefix) {
   return {keys.from, keys.to, false, UINT64_MAX};
 }
 
-Range All() { return {}; }
+Range All() {
+  return {};
+}
 
 void Batch::Put(std::string_view key, const Datum& value) {
   changes_.push_back({Change::Kind::kPut, std::string(key), value, {}});

@@ -35,8 +35,8 @@ struct OpName {
 struct Sibling {
   Datum value;
   OpName op;
-  std::string author;          // identity
-  std::uint64_t time_ms = 0;   // author's clock, Unix epoch
+  std::string author;         // identity
+  std::uint64_t time_ms = 0;  // author's clock, Unix epoch
 };
 
 // One cell of a record, or the whole of a plain key: the winner first.
@@ -76,8 +76,8 @@ class Batch {
     enum class Kind : std::uint8_t { kPut, kDelete, kSet, kUnset, kErase };
     Kind kind;
     std::string key;
-    Datum value;                                        // kPut
-    std::vector<std::pair<std::string, Datum>> cells;   // kSet; names alone for kUnset
+    Datum value;                                       // kPut
+    std::vector<std::pair<std::string, Datum>> cells;  // kSet; names alone for kUnset
   };
 
   void Put(std::string_view key, const Datum& value);
@@ -119,10 +119,10 @@ std::optional<Role> ParseRole(std::string_view name);
 struct Member {
   std::string identity;
   Role role = Role::kReader;
-  std::string scope;          // key prefix; empty: everything
-  std::string granted_by;     // identity; empty for a founder
+  std::string scope;       // key prefix; empty: everything
+  std::string granted_by;  // identity; empty for a founder
   std::optional<OpName> grant;
-  std::uint64_t length = 0;   // blocks of its log that count
+  std::uint64_t length = 0;  // blocks of its log that count
   bool is_self = false;
 };
 
@@ -159,12 +159,12 @@ struct Change {
 struct BaseStatus {
   std::string name;
   std::string base_id;
-  std::string identity;            // ours
-  std::optional<Role> role;        // absent: not a member yet
-  std::uint64_t writers = 0;       // logs that count
-  std::uint64_t blocks = 0;        // settled, over all writers
-  std::uint64_t keys = 0;          // readable
-  std::uint64_t conflicts = 0;     // keys with conflicts
+  std::string identity;              // ours
+  std::optional<Role> role;          // absent: not a member yet
+  std::uint64_t writers = 0;         // logs that count
+  std::uint64_t blocks = 0;          // settled, over all writers
+  std::uint64_t keys = 0;            // readable
+  std::uint64_t conflicts = 0;       // keys with conflicts
   std::vector<std::string> waiting;  // "writer X waits for Y:length"
   std::vector<std::string> parked;   // "writer X from position n: reason"
   std::uint64_t clock_suspect = 0;   // ops stamped more than 5 minutes ahead
@@ -183,7 +183,7 @@ struct RootInfo {
 };
 
 struct Progress {
-  std::uint64_t done = 0;   // blocks
+  std::uint64_t done = 0;  // blocks
   std::uint64_t total = 0;
 };
 
@@ -200,7 +200,7 @@ struct CoreStatus {
   std::uint64_t length = 0;
   std::uint64_t fork = 0;
   std::uint64_t byte_length = 0;
-  std::uint64_t have = 0;     // blocks held
+  std::uint64_t have = 0;  // blocks held
   bool writable = false;
 };
 

@@ -1,8 +1,8 @@
 // The plain values that the API hands out.
 
-#include "weft/types.h"
-
 #include <gtest/gtest.h>
+
+#include "weft/types.h"
 
 namespace weft {
 namespace {

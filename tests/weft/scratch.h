@@ -11,7 +11,8 @@ namespace weft {
 class Scratch {
  public:
   Scratch() {
-    std::string path = (std::filesystem::temp_directory_path() / "weft-XXXXXX").string();
+    std::string path =
+        (std::filesystem::temp_directory_path() / "weft-XXXXXX").string();
     path_ = mkdtemp(path.data());
   }
   ~Scratch() {

@@ -1,10 +1,10 @@
 // Several stores over loopback TCP: what one writes the others read.
 
-#include <condition_variable>
-#include <mutex>
-
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <condition_variable>
+#include <mutex>
 
 #include "tests/weft/scratch.h"
 #include "weft/store.h"
@@ -144,14 +144,13 @@ TEST_F(Sharing, AConnectionThatStaysCarriesEveryWriteToAWatcher) {
   std::mutex mutex;
   std::condition_variable heard;
   std::string last;
-  const auto watching =
-      bob->base.Watch(All(), [&](const std::vector<Change>& changes) {
-        const std::lock_guard lock(mutex);
-        for (const Change& change : changes) {
-          if (change.after) last = change.after->value->winner.value.ToText();
-        }
-        heard.notify_all();
-      });
+  const auto watching = bob->base.Watch(All(), [&](const std::vector<Change>& changes) {
+    const std::lock_guard lock(mutex);
+    for (const Change& change : changes) {
+      if (change.after) last = change.after->value->winner.value.ToText();
+    }
+    heard.notify_all();
+  });
   ASSERT_TRUE(bob->store.Connect(address_).ok());
   for (const char* value : {"1", "2", "3"}) {
     ASSERT_TRUE(ada_->base.Put("k", value).ok());
@@ -164,8 +163,8 @@ TEST_F(Sharing, BatchesOfManyBlocksArriveWhole) {
   auto bob = Join("bob");
   Batch batch;
   for (int i = 0; i < 20000; ++i) {
-    batch.Set("rows/" + std::to_string(i), {{"n", Datum::Integer(i)},
-                                           {"text", Datum::Of(std::string(100, 'x'))}});
+    batch.Set("rows/" + std::to_string(i),
+              {{"n", Datum::Integer(i)}, {"text", Datum::Of(std::string(100, 'x'))}});
   }
   ASSERT_TRUE(ada_->base.Commit(batch).ok());
   std::uint64_t last = 0;

@@ -2,13 +2,13 @@
 
 #include "weft/store.h"
 
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
 #include <condition_variable>
 #include <fstream>
 #include <mutex>
 #include <thread>
-
-#include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
 #include "tests/weft/scratch.h"
 
@@ -60,8 +60,8 @@ TEST(Store, EveryTypeOfValueComesBackAsItWasPut) {
   Store store = OpenStore(scratch / "ada");
   Base notes = MakeBase(store);
   const std::vector<Datum> values = {
-      Datum::Null(),       Datum::Bool(true),  Datum::Integer(-5),
-      Datum::Real(0.25),   Datum::Of("text"),  Datum::Bytes(std::string("\0\xff", 2)),
+      Datum::Null(),     Datum::Bool(true), Datum::Integer(-5),
+      Datum::Real(0.25), Datum::Of("text"), Datum::Bytes(std::string("\0\xff", 2)),
   };
   for (std::size_t i = 0; i < values.size(); ++i) {
     const std::string key = "k" + std::to_string(i);
@@ -179,7 +179,8 @@ TEST(Store, ASecondOpenerIsToldThatTheStoreIsInUse) {
 
 TEST(Store, OpeningWithoutCreatingFindsNothingAndMakesNothing) {
   Scratch scratch;
-  EXPECT_TRUE(absl::IsNotFound(Store::Open(scratch / "no", {.create = false}).status()));
+  EXPECT_TRUE(
+      absl::IsNotFound(Store::Open(scratch / "no", {.create = false}).status()));
   EXPECT_FALSE(std::filesystem::exists(scratch / "no"));
 }
 
