@@ -22,6 +22,7 @@ namespace weft {
 struct Indexer::State {
   // A block that was read and is not delivered yet: it waits for a dep.
   struct Pending {
+    Pending() {}  // written out: clang 14 does not find the implicit one in here
     DecodedBlock block;
     Bytes bytes;  // dropped while waiting if large, and read again
     std::size_t deps_met = 0;

@@ -22,8 +22,10 @@ absl::Status Unavailable(const std::string& whom, const asio::error_code& error)
 
 std::string Text(const tcp::endpoint& endpoint) {
   const std::string host = endpoint.address().to_string();
-  return absl::StrFormat(endpoint.address().is_v6() ? "[%s]:%d" : "%s:%d", host,
-                         endpoint.port());
+  if (endpoint.address().is_v6()) {
+    return absl::StrFormat("[%s]:%d", host, endpoint.port());
+  }
+  return absl::StrFormat("%s:%d", host, endpoint.port());
 }
 
 class TcpWire final : public Wire {
