@@ -25,10 +25,11 @@ int Root(const Invocation& call) {
   return kDone;
 }
 
-Json StatusJson(const BaseStatus& status) {
+Json StatusJson(const BaseStatus& status, const std::string& link) {
   Json object = Json::object();
   PutText(object, "name", status.name);
   object["base"] = status.base_id;
+  object["link"] = link;
   object["identity"] = status.identity;
   object["role"] = status.role ? Json(std::string(RoleName(*status.role))) : Json();
   object["writers"] = status.writers;
@@ -41,11 +42,11 @@ Json StatusJson(const BaseStatus& status) {
   return object;
 }
 
-void PrintStatus(const BaseStatus& status) {
+void PrintStatus(const BaseStatus& status, const std::string& link) {
   std::cout << absl::StrFormat(
-      "base %s\n  id        %s\n  identity  %s, %s\n"
+      "base %s\n  id        %s\n  link      %s\n  identity  %s, %s\n"
       "  %d keys, %d of them with conflicts; %d blocks of %d writers\n",
-      status.name, status.base_id, status.identity,
+      status.name, status.base_id, link, status.identity,
       status.role ? RoleName(*status.role) : "no member yet", status.keys,
       status.conflicts, status.blocks, status.writers);
   for (const std::string& line : status.waiting) std::cout << "  " << line << '\n';
@@ -71,9 +72,9 @@ int Status(const Invocation& call) {
     if (!base.ok()) return Fail(base.status());
     const BaseStatus status = base->Status();
     if (call.json) {
-      bases.push_back(StatusJson(status));
+      bases.push_back(StatusJson(status, base->link()));
     } else {
-      PrintStatus(status);
+      PrintStatus(status, base->link());
     }
   }
   const std::size_t cores = store->Cores().size();

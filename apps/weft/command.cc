@@ -4,6 +4,8 @@
 #include <filesystem>
 #include <iostream>
 
+#include "absl/strings/str_format.h"
+#include "engine/bytes.h"
 #include "engine/text.h"
 
 namespace weft::cli {
@@ -43,10 +45,31 @@ const char* StoreOfEnvironment() {
 
 }  // namespace
 
+std::string Printable(std::string_view bytes) {
+  const bool text = weft::IsUtf8(AsBytes(bytes));
+  std::string out;
+  for (const char character : bytes) {
+    const auto byte = static_cast<unsigned char>(character);
+    if (character == '\\') {
+      out += "\\\\";
+    } else if (character == '\n') {
+      out += "\\n";
+    } else if (character == '\t') {
+      out += "\\t";
+    } else if (byte < 0x20 || byte == 0x7f || (byte >= 0x80 && !text)) {
+      out += absl::StrFormat("\\x%02x", byte);
+    } else {
+      out += character;
+    }
+  }
+  return out;
+}
+
 int Fail(Exit code, std::string_view message) {
   std::string line(message);
   for (char& character : line) {
-    if (character == '\n' || character == '\r') character = ' ';
+    // A key or a file's name may hold what a terminal would obey.
+    if (static_cast<unsigned char>(character) < 0x20) character = ' ';
   }
   std::cout.flush();
   std::cerr << "weft: " << line << '\n';
@@ -57,6 +80,10 @@ int Fail(const absl::Status& status, std::string_view what) {
   std::string message(ToStd(status.message()));
   if (!what.empty()) message = std::string(what) + ": " + message;
   return Fail(CodeOf(status.code()), message);
+}
+
+int FailOfPeer(const absl::Status& status) {
+  return Fail(kWorld, ToStd(status.message()));
 }
 
 struct CommandLine::Command {
@@ -181,7 +208,25 @@ CLI::App* CommandLine::AddTo(CLI::App* group, const CommandSpec& spec, Run run) 
   return app;
 }
 
+// CLI11 says of a name that it does not know only that one is needed.
+std::optional<std::string> CommandLine::UnknownName(int argc, const char* const* argv) {
+  const CLI::App* app = &app_;
+  for (int i = 1; i < argc; ++i) {
+    const std::string word = argv[i];
+    if (app->get_subcommands([](const CLI::App*) { return true; }).empty()) break;
+    if (word.starts_with('-')) continue;
+    const auto named = app->get_subcommands(
+        [&word](const CLI::App* candidate) { return candidate->get_name() == word; });
+    if (named.empty()) return word;
+    app = named.front();
+  }
+  return std::nullopt;
+}
+
 int CommandLine::Main(int argc, const char* const* argv) {
+  if (const auto name = UnknownName(argc, argv)) {
+    return Fail(kUsage, "'" + *name + "' is no command (weft --help)");
+  }
   try {
     app_.parse(argc, argv);
   } catch (const CLI::CallForVersion& version) {

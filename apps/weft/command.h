@@ -21,11 +21,18 @@ namespace weft::cli {
 
 enum Exit : int { kDone = 0, kNotSo = 1, kUsage = 2, kWorld = 3 };
 
+// For a person's terminal: what is no UTF-8 and what a terminal would obey (line ends,
+// tabs, other control characters) is escaped, and so is the backslash.
+std::string Printable(std::string_view bytes);
+
 // One line on stderr, whatever the message holds; gives back `code`.
 int Fail(Exit code, std::string_view message);
 // The code of a status that came from doing what was asked; `what` names the thing if
 // the message alone does not.
 int Fail(const absl::Status& status, std::string_view what = "");
+
+// The same for what a peer did or said: it is of the world, whatever its code.
+int FailOfPeer(const absl::Status& status);
 
 // What a command is given.
 struct Invocation {
@@ -66,6 +73,9 @@ class CommandLine {
 
  private:
   struct Command;
+
+  // The first word that should name a command and does not.
+  std::optional<std::string> UnknownName(int argc, const char* const* argv);
 
   CLI::App app_;
   std::vector<std::unique_ptr<Command>> commands_;

@@ -9,6 +9,8 @@
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
 #include "apps/weft/signals.h"
+#include "crdt/link.h"
+#include "engine/bytes.h"
 #include "engine/text.h"
 
 namespace weft::cli {
@@ -154,11 +156,24 @@ bool ParseBlocks(const std::string& text, Store::CloneOptions& options) {
   return true;
 }
 
+// 32 bytes in hex or z-base-32.
+bool IsKey(const std::string& text) {
+  const std::optional<Bytes> key =
+      text.size() == 64 ? FromHex(text) : FromZBase32(text);
+  return key && key->size() == 32;
+}
+
 int Clone(const Invocation& call, const CloneArguments& arguments) {
   Store::CloneOptions options;
   if (!arguments.blocks.empty() && !ParseBlocks(arguments.blocks, options)) {
     return Fail(kUsage,
                 "--blocks " + arguments.blocks + ": is not A..B with A below B");
+  }
+  if (!IsAddress(arguments.connect)) {
+    return Fail(kUsage, "--connect " + arguments.connect + ": is not host:port");
+  }
+  if (!IsKey(call.arguments[0])) {
+    return Fail(kUsage, "'" + call.arguments[0] + "' is no key of a core");
   }
   options.timeout = std::chrono::milliseconds(
       static_cast<std::int64_t>(arguments.timeout_seconds * 1000));
@@ -188,7 +203,7 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
   if (core.ok() || core.status().code() == absl::StatusCode::kDeadlineExceeded) {
     made.Keep();
   }
-  if (!core.ok()) return Fail(core.status());
+  if (!core.ok()) return FailOfPeer(core.status());
   if (call.json) {
     PrintJson(CoreJson(*core));
   } else {

@@ -26,10 +26,17 @@ bool CsvReader::OnlyBlankLinesLeft() const {
   return text_.find_first_not_of("\r\n", at_) == std::string_view::npos;
 }
 
+absl::Status CsvReader::CheckLength() const {
+  if (at_ - row_at_ <= kRowBytesMax) return absl::OkStatus();
+  return At(row_line_, "the row is longer than 1 MiB");
+}
+
 absl::StatusOr<bool> CsvReader::Next(CsvRow& row) {
   row.fields.clear();
   row.line = line_;
   if (OnlyBlankLinesLeft()) return false;
+  row_at_ = at_;
+  row_line_ = line_;
   for (;;) {
     WEFT_RETURN_IF_ERROR(Field(row.fields.emplace_back()));
     if (at_ == text_.size()) return true;
@@ -59,6 +66,7 @@ absl::Status CsvReader::Plain(std::string& field) {
       return At(line_, "a carriage return without a line feed");
     }
     ++at_;
+    WEFT_RETURN_IF_ERROR(CheckLength());
   }
   field = text_.substr(start, at_ - start);
   return absl::OkStatus();
@@ -68,6 +76,7 @@ absl::Status CsvReader::Quoted(std::string& field) {
   const std::uint64_t opened = line_;
   ++at_;
   while (at_ < text_.size()) {
+    WEFT_RETURN_IF_ERROR(CheckLength());
     const char character = text_[at_++];
     if (character == '\n') ++line_;
     if (character != '"') {

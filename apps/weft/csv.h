@@ -17,6 +17,9 @@
 
 namespace weft::cli {
 
+// No row that can be written is this long; a longer one is not kept in memory.
+inline constexpr std::size_t kRowBytesMax = 1024 * 1024;
+
 struct CsvDialect {
   char delimiter = ',';
   bool quotes = true;
@@ -35,19 +38,24 @@ class CsvReader {
 
   // False at the end of the text, where blank lines count for nothing.
   // INVALID_ARGUMENT  "line N: .." a quote out of place or never closed, a carriage
-  //                   return without a line feed
+  //                   return without a line feed, a row over kRowBytesMax
   absl::StatusOr<bool> Next(CsvRow& row);
+  // Where in the text the next row begins.
+  std::size_t offset() const { return at_; }
 
  private:
   absl::Status Field(std::string& field);
   absl::Status Quoted(std::string& field);
   absl::Status Plain(std::string& field);
+  absl::Status CheckLength() const;
   bool AtEol() const;
   bool OnlyBlankLinesLeft() const;
 
   std::string_view text_;
   CsvDialect dialect_;
   std::size_t at_ = 0;
+  std::size_t row_at_ = 0;  // where the row begins
+  std::uint64_t row_line_ = 1;
   std::uint64_t line_ = 1;
 };
 

@@ -1,27 +1,27 @@
 // import: a file becomes rows of a table.
 //
-// The whole file is checked first. Rows that read already as the file has them are
-// left alone, so an import that was stopped is finished by running it again. Up to
-// 65 536 rows are one commit: all of them or none.
+// Two passes over the file, neither of which keeps it in memory. The first checks all
+// of it; the second commits. Up to 65 536 rows are one commit: all of them or none. A
+// larger file goes in commits of that size. Cells that read already as the file has
+// them are left alone, so an import that was stopped is finished by running it again.
 
-#include <filesystem>
-#include <fstream>
 #include <iostream>
-#include <iterator>
 
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
+#include "apps/weft/input_file.h"
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
 #include "apps/weft/table_file.h"
 #include "crdt/limits.h"
+#include "engine/status.h"
 #include "engine/text.h"
 
 namespace weft::cli {
 namespace {
 
-// Of the values, leaving room for keys, columns and the blocks around them.
-constexpr std::size_t kCommitBytesMax = 40 * 1024 * 1024;
+// Of rows by BatchBytesOf, which says rather too much: a batch holds 64 MiB.
+constexpr std::uint64_t kCommitBytesMax = 60 * 1024 * 1024;
 
 struct ImportOptions {
   std::string key;
@@ -29,68 +29,43 @@ struct ImportOptions {
   bool list_ops = false;
 };
 
-std::optional<std::string> ReadAll(const std::string& path) {
-  if (path == "-") return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  std::error_code error;
-  if (std::filesystem::is_directory(path, error)) return std::nullopt;
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) return std::nullopt;
-  std::string text(std::istreambuf_iterator<char>(stream), {});
-  if (stream.bad()) return std::nullopt;
-  return text;
-}
+using Cells = std::vector<std::pair<std::string, Datum>>;
 
-std::size_t BytesOf(const TableRow& row) {
-  std::size_t bytes = row.key.size();
-  for (const auto& [column, value] : row.cells) bytes += value.as_string().size() + 16;
-  return bytes;
-}
-
-// True if a reader sees every cell of the row already. A file has no word for a cell
-// that is not there, so an empty text is equal to none.
-bool Reads(const Base& base, const std::string& key, const TableRow& row) {
+// The cells of the row that a reader does not see as the file has them. A file has no
+// word for a cell that is not there, so in a row that is there an empty text is none.
+absl::StatusOr<Cells> Missing(const Base& base, const std::string& key, TableRow& row) {
   const auto entry = base.Get(key);
-  if (!entry.ok() || !entry->is_record) return false;
-  for (const auto& [column, value] : row.cells) {
+  if (!entry.ok() && !absl::IsNotFound(entry.status())) return entry.status();
+  if (!entry.ok() || !entry->is_record) return std::move(row.cells);
+  Cells missing;
+  for (auto& [column, value] : row.cells) {
     const auto cell = entry->cells.find(column);
-    if (cell == entry->cells.end()) {
-      if (value == Datum::Of("")) continue;
-      return false;
-    }
-    if (cell->second.winner.value != value) return false;
+    const bool reads = cell == entry->cells.end() ? value == Datum::Of("")
+                                                  : cell->second.winner.value == value;
+    if (!reads) missing.emplace_back(std::move(column), std::move(value));
   }
-  return true;
+  return missing;
 }
 
+// The second pass.
 class Importer {
  public:
-  Importer(Base base, std::string table) : base_(std::move(base)), table_(table) {}
+  Importer(Base base, std::string table, bool list_ops)
+      : base_(std::move(base)), table_(std::move(table)), list_ops_(list_ops) {}
 
-  absl::Status Run(Table&& table) {
-    std::vector<TableRow> missing;
-    for (TableRow& row : table.rows) {
-      if (Reads(base_, KeyOf(row), row)) {
-        ++unchanged_;
-      } else {
-        missing.push_back(std::move(row));
-      }
-    }
+  absl::Status Run(TableReader& reader, std::uint64_t rows) {
     ProgressBar bar("import " + table_);
-    std::size_t bytes = 0;
-    for (TableRow& row : missing) {
-      const std::size_t more = BytesOf(row);
-      if (batch_.size() == Limits().batch_ops || bytes + more > kCommitBytesMax) {
-        if (const absl::Status status = Commit(); !status.ok()) return status;
-        bar.Show(written_, missing.size());
-        bytes = 0;
-      }
-      bytes += more;
-      batch_.Set(KeyOf(row), std::move(row.cells));
+    TableRow row;
+    for (std::uint64_t done = 0;; ++done) {
+      WEFT_ASSIGN_OR_RETURN(const bool more, reader.Next(row));
+      if (!more) break;
+      bar.Show(done, rows);
+      WEFT_RETURN_IF_ERROR(Add(row));
     }
     return batch_.empty() ? absl::OkStatus() : Commit();
   }
 
-  void Report(bool json, bool list_ops) const {
+  void Report(bool json) const {
     if (!json) {
       std::cout << absl::StrFormat("%d rows written to %s, %d were there already\n",
                                    written_, table_, unchanged_);
@@ -101,33 +76,59 @@ class Importer {
                 {"written", written_},
                 {"unchanged", unchanged_},
                 {"commits", commits_}};
-    if (list_ops) object["ops"] = ops_;
+    if (list_ops_) object["ops"] = ops_;
     PrintJson(object);
   }
 
   std::uint64_t written() const { return written_; }
 
  private:
-  std::string KeyOf(const TableRow& row) const { return table_ + "/" + row.key; }
+  absl::Status Add(TableRow& row) {
+    const std::string key = table_ + "/" + row.key;
+    const std::uint64_t more = BatchBytesOf(row);
+    WEFT_ASSIGN_OR_RETURN(Cells missing, Missing(base_, key, row));
+    if (missing.empty()) {
+      ++unchanged_;
+      return absl::OkStatus();
+    }
+    if (batch_.size() == Limits().batch_ops || bytes_ + more > kCommitBytesMax) {
+      WEFT_RETURN_IF_ERROR(Commit());
+    }
+    bytes_ += more;
+    batch_.Set(key, std::move(missing));
+    return absl::OkStatus();
+  }
 
   absl::Status Commit() {
-    const auto committed = base_.Commit(batch_);
-    if (!committed.ok()) return committed.status();
+    WEFT_ASSIGN_OR_RETURN(const Committed committed, base_.Commit(batch_));
     written_ += batch_.size();
     ++commits_;
-    for (const OpName& op : committed->ops) ops_.push_back(op.ToText());
+    bytes_ = 0;
+    if (list_ops_) {
+      for (const OpName& op : committed.ops) ops_.push_back(op.ToText());
+    }
     batch_ = Batch();
     return absl::OkStatus();
   }
 
   Base base_;
   std::string table_;
+  const bool list_ops_;
   Batch batch_;
+  std::uint64_t bytes_ = 0;  // in the batch
   std::uint64_t written_ = 0;
   std::uint64_t unchanged_ = 0;
   std::uint64_t commits_ = 0;
   std::vector<std::string> ops_;
 };
+
+// The first pass.
+absl::StatusOr<TableCheck> Check(std::string_view text, TableFormat format,
+                                 const std::string& table, const std::string& key) {
+  ProgressBar bar("check " + table);
+  return CheckTable(text, format, table, key, std::size_t{1} << 21,
+                    [&](std::size_t offset) { bar.Show(offset, text.size()); });
+}
 
 int Import(const Invocation& call, const ImportOptions& options) {
   const std::string& table_name = call.arguments[0];
@@ -141,23 +142,25 @@ int Import(const Invocation& call, const ImportOptions& options) {
   if (!format) {
     return Fail(kUsage, "--format " + options.format + ": is not csv, tsv or ndjson");
   }
-  const auto text = ReadAll(path);
-  if (!text) return Fail(kWorld, path + ": cannot be read");
-  auto table = ReadTable(*text, *format, table_name, options.key);
-  if (!table.ok()) {
-    return Fail(kWorld, path + ": " + std::string(ToStd(table.status().message())));
+  const auto file = InputFile::Open(path);
+  if (!file.ok()) return Fail(file.status());
+  const auto checked = Check(file->text(), *format, table_name, options.key);
+  if (!checked.ok()) {
+    return Fail(kWorld, path + ": " + std::string(ToStd(checked.status().message())));
   }
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
-  Importer importer(*std::move(base), table_name);
-  if (const absl::Status status = importer.Run(*std::move(table)); !status.ok()) {
+  auto reader = TableReader::Open(file->text(), *format, table_name, options.key);
+  if (!reader.ok()) return Fail(reader.status());
+  Importer importer(*std::move(base), table_name, options.list_ops);
+  if (const absl::Status status = importer.Run(**reader, checked->rows); !status.ok()) {
     return Fail(status, importer.written() == 0
                             ? "import"
                             : absl::StrFormat("import: %d rows are written; then",
                                               importer.written()));
   }
-  importer.Report(call.json, options.list_ops);
+  importer.Report(call.json);
   return kDone;
 }
 

@@ -108,6 +108,37 @@ Json EntryJson(const Entry& entry) {
   return object;
 }
 
+Json EntryDetailsJson(const Entry& entry) {
+  Json object = EntryJson(entry);
+  object.erase("cell_conflicts");
+  object["conflicts"] = Json::array();
+  bool deleted = entry.deleted_concurrently;
+  if (entry.value) {
+    const Sibling& winner = entry.value->winner;
+    object["op"] = winner.op.ToText();
+    object["author"] = winner.author;
+    object["time_ms"] = winner.time_ms;
+    object["conflicts"] = SiblingsJson(entry.value->conflicts);
+    deleted |= entry.value->deleted_concurrently;
+  }
+  if (entry.is_record) object["writes"] = Json::array();
+  for (const auto& [column, cell] : entry.cells) {
+    const auto with_column = [&column = column](const Sibling& sibling) {
+      Json json = Json::object();
+      PutText(json, "column", column);
+      json.update(SiblingJson(sibling));
+      return json;
+    };
+    object["writes"].push_back(with_column(cell.winner));
+    for (const Sibling& loser : cell.conflicts) {
+      object["conflicts"].push_back(with_column(loser));
+    }
+    deleted |= cell.deleted_concurrently;
+  }
+  object["deleted_concurrently"] = deleted;
+  return object;
+}
+
 void PrintJson(const Json& object) {
   std::cout << object.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
 }

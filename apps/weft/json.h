@@ -27,6 +27,9 @@ void PutText(Json& object, const std::string& name, std::string_view bytes);
 void PutValue(Json& object, const Datum& value);
 Json CellJson(const Datum& value);
 Json EntryJson(const Entry& entry);
+// The same and who wrote it: op, author, time_ms of a value, "writes" of the cells; all
+// conflicts in one list, those of cells with their column.
+Json EntryDetailsJson(const Entry& entry);
 Json SiblingJson(const Sibling& sibling);
 
 // One line on stdout, which is flushed: somebody may be waiting for it.

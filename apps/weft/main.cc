@@ -1,8 +1,12 @@
 // The program `weft`: the public API of Weft from a shell.
 
+#include <csignal>
+
 #include "apps/weft/commands.h"
 
 int main(int argc, char** argv) {
+  // A file that may not grow is an error to report, like a disk that is full.
+  std::signal(SIGXFSZ, SIG_IGN);
   weft::cli::CommandLine line;
   weft::cli::AddShareCommands(line);
   weft::cli::AddWriteCommands(line);

@@ -51,12 +51,14 @@ std::string TimeText(std::uint64_t time_ms) {
 // One line a plain value, one line a row.
 void PrintEntry(const Entry& entry) {
   if (entry.value) {
-    std::cout << entry.key << '\t' << entry.value->winner.value.ToText() << '\n';
+    std::cout << Printable(entry.key) << '\t'
+              << Printable(entry.value->winner.value.ToText()) << '\n';
   }
   if (!entry.is_record) return;
-  std::cout << entry.key;
+  std::cout << Printable(entry.key);
   for (const auto& [column, cell] : entry.cells) {
-    std::cout << '\t' << column << '=' << cell.winner.value.ToText();
+    std::cout << '\t' << Printable(column) << '='
+              << Printable(cell.winner.value.ToText());
   }
   std::cout << '\n';
 }
@@ -68,12 +70,18 @@ int Get(const Invocation& call) {
   const auto entry = base->Get(call.arguments[0]);
   if (!entry.ok()) return Fail(entry.status());
   if (call.json) {
-    PrintJson(EntryJson(*entry));
+    PrintJson(EntryDetailsJson(*entry));
     return kDone;
   }
-  if (entry->value) std::cout << entry->value->winner.value.ToText() << '\n';
+  if (entry->value) {
+    // As it is: bytes go to a file or to another program, so nothing is added.
+    const Datum& value = entry->value->winner.value;
+    std::cout << value.ToText();
+    if (value.type() != Datum::Type::kBytes) std::cout << '\n';
+  }
   for (const auto& [column, cell] : entry->cells) {
-    std::cout << column << '=' << cell.winner.value.ToText() << '\n';
+    std::cout << Printable(column) << '=' << Printable(cell.winner.value.ToText())
+              << '\n';
   }
   return kDone;
 }

@@ -7,6 +7,7 @@
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
 #include "apps/weft/signals.h"
+#include "crdt/link.h"
 #include "engine/text.h"
 
 namespace weft::cli {
@@ -57,17 +58,21 @@ struct GrantOptions {
 };
 
 int Grant(const Invocation& call, const GrantOptions& options) {
-  const auto role = ParseRole(options.role);
-  if (!role) {
-    return Fail(kUsage, "--role " + options.role + ": is neither writer nor reader");
-  }
+  const std::string name =
+      call.arguments.size() == 2 ? call.arguments[1] : options.role;
+  const auto role = ParseRole(name);
+  if (!role) return Fail(kUsage, "role " + name + ": is neither writer nor reader");
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
   const auto grant = base->Grant(call.arguments[0], *role, options.scope);
   if (!grant.ok()) return Fail(grant.status());
   if (call.json) {
-    PrintJson(Json{{"grant", grant->ToText()}});
+    Json object{{"grant", grant->ToText()},
+                {"identity", call.arguments[0]},
+                {"role", std::string(RoleName(*role))}};
+    PutText(object, "scope", options.scope);
+    PrintJson(object);
   } else {
     std::cout << grant->ToText() << '\n';
   }
@@ -81,10 +86,11 @@ int Members(const Invocation& call) {
   Json list = Json::array();
   for (const Member& member : base->Members()) {
     if (!call.json) {
-      std::cout << absl::StrFormat("%s  %-8s  %d blocks%s%s\n", member.identity,
-                                   RoleName(member.role), member.length,
-                                   member.scope.empty() ? "" : "  in " + member.scope,
-                                   member.is_self ? "  (this store)" : "");
+      std::cout << absl::StrFormat(
+          "%s  %-8s  %d blocks%s%s%s\n", member.identity, RoleName(member.role),
+          member.length, member.scope.empty() ? "" : "  in " + member.scope,
+          member.granted_by.empty() ? "" : "  granted by " + member.granted_by,
+          member.is_self ? "  (this store)" : "");
       continue;
     }
     Json object{{"identity", member.identity},
@@ -101,6 +107,9 @@ int Members(const Invocation& call) {
 }
 
 int Sync(const Invocation& call, const std::string& address, double timeout_seconds) {
+  if (!IsAddress(address)) {
+    return Fail(kUsage, "--connect " + address + ": is not host:port");
+  }
   int code = kDone;
   auto store = OpenStore(call.store, code);
   if (!store) return code;
@@ -112,11 +121,7 @@ int Sync(const Invocation& call, const std::string& address, double timeout_seco
         std::chrono::milliseconds(static_cast<std::int64_t>(timeout_seconds * 1000)),
         [&](const Progress& progress) { bar.Show(progress.done, progress.total); });
   }
-  // That the peer has none of our bases is no answer but a wrong peer.
-  if (result.status().code() == absl::StatusCode::kNotFound) {
-    return Fail(kWorld, ToStd(result.status().message()));
-  }
-  if (!result.ok()) return Fail(result.status());
+  if (!result.ok()) return FailOfPeer(result.status());
   if (call.json) {
     PrintJson(Json{{"level", result->level},
                    {"blocks_received", result->blocks_received},
@@ -185,7 +190,8 @@ void AddBaseCommands(CommandLine& line) {
 
   auto grant_options = std::make_shared<GrantOptions>();
   CLI::App* grant = line.Add(
-      {"grant", "IDENTITY", "lets an identity write (or be listed as a reader)", 1, 1},
+      {"grant", "IDENTITY [ROLE]", "lets an identity write (or be listed as a reader)",
+       1, 2},
       [grant_options](const Invocation& call) { return Grant(call, *grant_options); });
   grant->add_option("--role", grant_options->role, "writer (default) or reader");
   grant->add_option("--scope", grant_options->scope, "only keys with this prefix");

@@ -1,13 +1,16 @@
 #include "apps/weft/table_file.h"
 
 #include <algorithm>
+#include <array>
+#include <cstring>
 #include <set>
-#include <unordered_map>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
 #include "apps/weft/csv.h"
 #include "apps/weft/json.h"
 #include "crdt/limits.h"
+#include "engine/crypto.h"
 #include "engine/status.h"
 #include "engine/text.h"
 
@@ -39,9 +42,12 @@ class RowChecker {
     for (const auto& [column, value] : row.cells) {
       WEFT_RETURN_IF_ERROR(CheckCell(row.line, column, value));
     }
-    const auto [first, is_new] = lines_.emplace(row.key, row.line);
-    if (is_new) return absl::OkStatus();
-    return At(row.line, "the key '%s' is on line %d already", row.key, first->second);
+    if (BatchBytesOf(row) > kRowBytesMax) {
+      return At(row.line,
+                "the row has %d bytes with what it takes in a block; at most %d",
+                BatchBytesOf(row), kRowBytesMax);
+    }
+    return absl::OkStatus();
   }
 
  private:
@@ -61,7 +67,6 @@ class RowChecker {
 
   std::string_view table_;
   Limits limits_;
-  std::unordered_map<std::string, std::uint64_t> lines_;
 };
 
 absl::Status CheckUtf8(std::string_view text) {
@@ -93,69 +98,139 @@ absl::StatusOr<std::size_t> CheckHeader(const CsvRow& header, std::string_view k
   return static_cast<std::size_t>(found - header.fields.begin());
 }
 
-absl::StatusOr<Table> ReadSeparated(std::string_view text, CsvDialect dialect,
-                                    std::string_view name, std::string_view key) {
-  CsvReader reader(text, dialect);
-  CsvRow header;
-  WEFT_ASSIGN_OR_RETURN(const bool has_header, reader.Next(header));
-  if (!has_header) return At(1, "there is no header");
-  WEFT_ASSIGN_OR_RETURN(const std::size_t key_place, CheckHeader(header, key));
-  Table table{.key_column = header.fields[key_place], .rows = {}};
-  RowChecker checker(name);
-  CsvRow row;
-  for (;;) {
-    WEFT_ASSIGN_OR_RETURN(const bool more, reader.Next(row));
-    if (!more) return table;
-    if (row.fields.size() != header.fields.size()) {
-      return At(row.line, "%d fields where the header has %d", row.fields.size(),
-                header.fields.size());
-    }
-    TableRow& made = table.rows.emplace_back();
-    made.line = row.line;
-    made.key = row.fields[key_place];
-    for (std::size_t i = 0; i < row.fields.size(); ++i) {
-      made.cells.emplace_back(header.fields[i], Datum::Of(row.fields[i]));
-    }
-    WEFT_RETURN_IF_ERROR(checker.Check(made));
-  }
-}
+class SeparatedReader final : public TableReader {
+ public:
+  SeparatedReader(std::string_view text, CsvDialect dialect, std::string_view name)
+      : reader_(text, dialect), checker_(name) {}
 
-absl::Status ReadObject(std::string_view line, Table& table, TableRow& row) {
-  auto object = ParseObject(line);
-  if (!object.ok()) return At(row.line, "%s", ToStd(object.status().message()));
-  if (object->empty()) return At(row.line, "an empty object");
-  if (table.key_column.empty()) table.key_column = object->begin().key();
-  const auto key = object->find(table.key_column);
-  if (key == object->end()) {
-    return At(row.line, "there is no member '%s' to be the key", table.key_column);
+  absl::Status ReadHeader(std::string_view key) {
+    WEFT_ASSIGN_OR_RETURN(const bool has_header, reader_.Next(header_));
+    if (!has_header) return At(1, "there is no header");
+    WEFT_ASSIGN_OR_RETURN(key_place_, CheckHeader(header_, key));
+    return absl::OkStatus();
   }
-  for (const auto& [column, value] : object->items()) {
-    auto datum = DatumOf(value);
-    if (!datum.ok()) {
-      return At(row.line, "'%s': %s", column, ToStd(datum.status().message()));
-    }
-    if (column == table.key_column) row.key = datum->ToText();
-    row.cells.emplace_back(column, *std::move(datum));
-  }
-  return absl::OkStatus();
-}
 
-absl::StatusOr<Table> ReadObjects(std::string_view text, std::string_view name,
-                                  std::string_view key) {
-  Table table{.key_column = std::string(key), .rows = {}};
-  RowChecker checker(name);
-  for (std::uint64_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    const std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    TableRow& row = table.rows.emplace_back();
-    row.line = number;
-    WEFT_RETURN_IF_ERROR(ReadObject(line, table, row));
-    WEFT_RETURN_IF_ERROR(checker.Check(row));
+  absl::StatusOr<bool> Next(TableRow& row) override {
+    WEFT_ASSIGN_OR_RETURN(const bool more, reader_.Next(fields_));
+    if (!more) return false;
+    if (fields_.fields.size() != header_.fields.size()) {
+      return At(fields_.line, "%d fields where the header has %d",
+                fields_.fields.size(), header_.fields.size());
+    }
+    row.line = fields_.line;
+    row.key = fields_.fields[key_place_];
+    row.cells.clear();
+    for (std::size_t i = 0; i < fields_.fields.size(); ++i) {
+      row.cells.emplace_back(header_.fields[i], Datum::Of(fields_.fields[i]));
+    }
+    WEFT_RETURN_IF_ERROR(checker_.Check(row));
+    return true;
   }
-  return table;
-}
+
+  std::size_t offset() const override { return reader_.offset(); }
+
+ private:
+  CsvReader reader_;
+  RowChecker checker_;
+  CsvRow header_;
+  CsvRow fields_;
+  std::size_t key_place_ = 0;
+};
+
+class ObjectReader final : public TableReader {
+ public:
+  ObjectReader(std::string_view text, std::string_view name, std::string_view key)
+      : text_(text), checker_(name), key_column_(key) {}
+
+  absl::StatusOr<bool> Next(TableRow& row) override {
+    while (at_ < text_.size()) {
+      const std::size_t end = std::min(text_.find('\n', at_), text_.size());
+      std::string_view line = text_.substr(at_, end - at_);
+      if (at_ == 0 && line.starts_with("\xef\xbb\xbf")) line.remove_prefix(3);
+      at_ = std::min(end + 1, text_.size());
+      ++line_;
+      if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
+      row.line = line_;
+      row.cells.clear();
+      WEFT_RETURN_IF_ERROR(ReadObject(line, row));
+      WEFT_RETURN_IF_ERROR(checker_.Check(row));
+      return true;
+    }
+    return false;
+  }
+
+  std::size_t offset() const override { return at_; }
+
+ private:
+  absl::Status ReadObject(std::string_view line, TableRow& row) {
+    // The escapes of JSON can make a line six times as long as what it says.
+    if (line.size() > 6 * kRowBytesMax) return At(row.line, "the line is too long");
+    auto object = ParseObject(line);
+    if (!object.ok()) return At(row.line, "%s", ToStd(object.status().message()));
+    if (object->empty()) return At(row.line, "an empty object");
+    if (key_column_.empty()) key_column_ = object->begin().key();
+    const auto key = object->find(key_column_);
+    if (key == object->end()) {
+      return At(row.line, "there is no member '%s' to be the key", key_column_);
+    }
+    for (const auto& [column, value] : object->items()) {
+      auto datum = DatumOf(value);
+      if (!datum.ok()) {
+        return At(row.line, "'%s': %s", column, ToStd(datum.status().message()));
+      }
+      if (column == key_column_) row.key = datum->ToText();
+      row.cells.emplace_back(column, *std::move(datum));
+    }
+    return absl::OkStatus();
+  }
+
+  std::string_view text_;
+  RowChecker checker_;
+  std::string key_column_;
+  std::size_t at_ = 0;
+  std::uint64_t line_ = 0;
+};
+
+// Finds keys that are there twice in memory that does not grow: it remembers the keys
+// of one share of all hashes, and halves the share whenever that gets too large.
+// Further passes look at the other shares.
+class DuplicateFinder {
+ public:
+  explicit DuplicateFinder(std::size_t keys_at_once) : keys_at_once_(keys_at_once) {}
+
+  // The line the key was on before, if it was seen in this pass.
+  std::optional<std::uint64_t> See(std::string_view key, std::uint64_t line) {
+    const Hash32 hash = Blake2b256(AsBytes(key));
+    KeyHash shorter;
+    std::memcpy(shorter.data(), hash.data(), sizeof(shorter));
+    if (shorter[0] % shares_ != share_) return std::nullopt;
+    const auto [found, is_new] = lines_.try_emplace(shorter, line);
+    if (!is_new) return found->second;
+    // Only in the first pass, whose share is 0, so that none is ever left out.
+    while (lines_.size() > keys_at_once_ && share_ == 0) Halve();
+    return std::nullopt;
+  }
+
+  // False when every share has been looked at.
+  bool NextShare() {
+    lines_.clear();
+    return ++share_ < shares_;
+  }
+
+ private:
+  using KeyHash = std::array<std::uint64_t, 2>;
+
+  void Halve() {
+    shares_ *= 2;
+    absl::erase_if(lines_,
+                   [this](const auto& seen) { return seen.first[0] % shares_ != 0; });
+  }
+
+  const std::size_t keys_at_once_;
+  std::uint64_t shares_ = 1;
+  std::uint64_t share_ = 0;
+  absl::flat_hash_map<KeyHash, std::uint64_t> lines_;
+};
 
 }  // namespace
 
@@ -174,15 +249,51 @@ TableFormat FormatOfPath(std::string_view path) {
   return TableFormat::kCsv;
 }
 
-absl::StatusOr<Table> ReadTable(std::string_view text, TableFormat format,
-                                std::string_view name, std::string_view key_column) {
+absl::StatusOr<std::unique_ptr<TableReader>> TableReader::Open(
+    std::string_view text, TableFormat format, std::string_view name,
+    std::string_view key_column) {
+  if (format == TableFormat::kNdjson) {
+    return std::make_unique<ObjectReader>(text, name, key_column);
+  }
+  const CsvDialect dialect = format == TableFormat::kTsv ? kTabs : CsvDialect{};
+  auto reader = std::make_unique<SeparatedReader>(text, dialect, name);
+  WEFT_RETURN_IF_ERROR(reader->ReadHeader(key_column));
+  return reader;
+}
+
+std::uint64_t BatchBytesOf(const TableRow& row) {
+  std::uint64_t bytes = row.key.size() + 64;
+  for (const auto& [column, value] : row.cells) {
+    bytes += value.as_string().size() + 24;
+  }
+  return bytes;
+}
+
+absl::StatusOr<TableCheck> CheckTable(
+    std::string_view text, TableFormat format, std::string_view name,
+    std::string_view key_column, std::size_t keys_at_once,
+    const std::function<void(std::size_t)>& progress) {
   WEFT_RETURN_IF_ERROR(CheckUtf8(text));
-  absl::StatusOr<Table> table =
-      format == TableFormat::kNdjson ? ReadObjects(text, name, key_column)
-      : format == TableFormat::kTsv  ? ReadSeparated(text, kTabs, name, key_column)
-                                     : ReadSeparated(text, {}, name, key_column);
-  if (table.ok() && table->rows.empty()) return At(1, "there are no rows");
-  return table;
+  DuplicateFinder duplicates(keys_at_once);
+  TableCheck check;
+  TableRow row;
+  do {
+    check = {};
+    WEFT_ASSIGN_OR_RETURN(const auto reader,
+                          TableReader::Open(text, format, name, key_column));
+    for (;;) {
+      WEFT_ASSIGN_OR_RETURN(const bool more, reader->Next(row));
+      if (!more) break;
+      if (const auto line = duplicates.See(row.key, row.line)) {
+        return At(row.line, "the key '%s' is on line %d already", row.key, *line);
+      }
+      ++check.rows;
+      check.bytes += BatchBytesOf(row);
+      if (progress) progress(reader->offset());
+    }
+  } while (duplicates.NextShare());
+  if (check.rows == 0) return At(1, "there are no rows");
+  return check;
 }
 
 }  // namespace weft::cli

@@ -11,9 +11,13 @@ import csv
 import io
 import json
 import os
+import resource
+import signal
+import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
@@ -30,13 +34,18 @@ class CliTest(unittest.TestCase):
     def path(self, name):
         return os.path.join(self.folder.name, name)
 
-    def run_weft(self, *arguments, stdin=b"", environment=None):
+    def run_weft(self, *arguments, stdin=b"", environment=None, file_bytes_max=None):
         if isinstance(stdin, str):
             stdin = stdin.encode()
+
+        def limit():
+            if file_bytes_max is not None:
+                resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes_max,) * 2)
+
         return subprocess.run(
             [PROGRAM, *arguments], input=stdin, capture_output=True, timeout=120,
             cwd=self.folder.name, env={**self.environment, **(environment or {})},
-            check=False)
+            preexec_fn=limit, check=False)
 
     def weft(self, *arguments, stdin=b""):
         """Has to end with 0; gives its JSON object."""
@@ -47,9 +56,9 @@ class CliTest(unittest.TestCase):
         self.assertEqual(ran.stderr, b"")
         return json.loads(ran.stdout)
 
-    def fails(self, code, words, *arguments, stdin=b""):
+    def fails(self, code, words, *arguments, stdin=b"", file_bytes_max=None):
         """Has to end with `code`, nothing on stdout and one line on stderr."""
-        ran = self.run_weft(*arguments, stdin=stdin)
+        ran = self.run_weft(*arguments, stdin=stdin, file_bytes_max=file_bytes_max)
         error = ran.stderr.decode()
         self.assertEqual(ran.returncode, code, (arguments, error))
         self.assertEqual(error.count("\n"), 1, error)
@@ -92,8 +101,13 @@ class Values(CliTest):
         store = self.store()
         op = self.weft("put", store, "todo/1", "milk")["op"]
         self.assertRegex(op, r"^[a-z0-9]{52}:\d+\.\d+$")
-        self.assertEqual(self.weft("get", store, "todo/1"),
-                         {"key": "todo/1", "value": "milk"})
+        author = self.weft("members", store)["members"][0]["identity"]
+        got = self.weft("get", store, "todo/1")
+        self.assertGreater(got.pop("time_ms"), 0)
+        self.assertEqual(got, {"key": "todo/1", "value": "milk", "op": op,
+                               "author": author, "conflicts": [],
+                               "deleted_concurrently": False})
+        self.assertEqual(self.lines("scan", store), [{"key": "todo/1", "value": "milk"}])
         ran = self.run_weft("get", store, "todo/1")
         self.assertEqual(ran.stdout, b"milk\n")
 
@@ -119,10 +133,13 @@ class Values(CliTest):
 
     def test_a_record_is_set_by_cells_and_erased_whole(self):
         store = self.store()
-        self.weft("set", store, "people/ada", "city=London", "born=1815")
+        op = self.weft("set", store, "people/ada", "city=London", "born=1815")["op"]
         self.weft("unset", store, "people/ada", "born")
-        self.assertEqual(self.weft("get", store, "people/ada"),
-                         {"key": "people/ada", "cells": {"city": "London"}})
+        got = self.weft("get", store, "people/ada")
+        self.assertEqual((got["key"], got["cells"]), ("people/ada", {"city": "London"}))
+        self.assertEqual([(w["column"], w["op"]) for w in got["writes"]], [("city", op)])
+        self.assertEqual(self.lines("scan", store),
+                         [{"key": "people/ada", "cells": {"city": "London"}}])
         self.weft("erase", store, "people/ada")
         self.fails(1, "people/ada", "get", store, "people/ada")
 
@@ -246,6 +263,45 @@ class Faults(CliTest):
         self.assertIn(ran.returncode, (0, 3))
         self.assertTrue(os.path.exists(self.path("docs/letter.txt")))
 
+    def test_a_command_that_is_none_is_named(self):
+        self.fails(2, "frobnicate", "frobnicate")
+        self.fails(2, "frobnicate", "core", "frobnicate")
+
+    def test_a_store_of_a_newer_format_is_refused_and_left_alone(self):
+        store = self.store()
+        self.weft("put", store, "k", "v")
+        path = Path(store) / "FORMAT"
+        format_now = path.read_text()
+        path.write_text("weft store\nformat 999\nminimum reader 999\n")
+        before = sorted(str(file) for file in Path(store).rglob("*"))
+        self.fails(3, [store, "999"], "get", store, "k")
+        self.fails(3, [store, "999"], "init", store, "--name", "x")
+        self.assertEqual(sorted(str(file) for file in Path(store).rglob("*")), before)
+        path.write_text(format_now)
+        self.assertEqual(self.weft("get", store, "k")["value"], "v")
+
+    def test_a_full_disk_is_one_line_and_what_was_there_stays(self):
+        store = self.store()
+        self.weft("put", store, "before", "stays")
+        root = self.weft("root", store)
+        big = self.write("big", os.urandom(200_000))
+        self.fails(3, "", "put", store, "big", "--file", big, file_bytes_max=100_000)
+        rows = self.write("t.csv", "id,n\n" + "".join(
+            f"{i},{os.urandom(20).hex()}\n" for i in range(5000)))
+        self.fails(3, "", "import", store, "t", rows, file_bytes_max=100_000)
+        self.assertEqual(self.weft("root", store), root)
+        self.weft("verify", store)
+        self.weft("put", store, "big", "--file", big)
+
+    def test_stdout_that_cannot_be_written_is_an_error(self):
+        store = self.store()
+        self.weft("put", store, "k", "v")
+        with open("/dev/full", "wb") as full:
+            ran = subprocess.run([PROGRAM, "get", store, "k"], stdout=full,
+                                 stderr=subprocess.PIPE, check=False)
+        self.assertEqual(ran.returncode, 3)
+        self.assertIn(b"stdout", ran.stderr)
+
     def test_an_identity_that_is_none_is_refused(self):
         self.fails(2, "", "grant", self.store(), "nobody")
 
@@ -292,6 +348,70 @@ class Batches(CliTest):
         for dot in dots:
             self.assertRegex(dot, r"^[a-z0-9]{52}:\d+$")
         self.assertEqual(len(self.lines("scan", store)), 2)
+
+
+class Crashes(CliTest):
+    # Every op that was acknowledged is there after the process was killed.
+    def test_no_acknowledged_op_is_lost_when_the_process_is_killed(self):
+        store = self.store()
+        for number in range(5):
+            process = subprocess.Popen(
+                [PROGRAM, "batch", store, "--each", "--ack"], stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, env=self.environment)
+
+            def feed(pipe=process.stdin.fileno(), number=number):
+                try:
+                    for i in range(100_000):
+                        os.write(pipe, json.dumps(
+                            {"op": "put", "key": f"{number}/{i:06}", "value": i}
+                        ).encode() + b"\n")
+                except OSError:
+                    pass  # the process is gone, which is what the test is about
+
+            feeder = threading.Thread(target=feed)
+            feeder.start()
+            acked = b"".join(process.stdout.readline() for _ in range(40 + 60 * number))
+            process.kill()
+            acked += process.stdout.read()
+            process.wait()
+            feeder.join()
+            process.stdin.close()
+            process.stdout.close()
+            # Without what stands behind the last end of line: that ack was cut short.
+            dots = acked.decode().split("\n")[:-1]
+            fates = self.weft("fate", store, "-", stdin="".join(
+                dot + ".0\n" for dot in dots))["fates"]
+            self.assertEqual([fate["fate"] for fate in fates], ["winner"] * len(dots))
+            there = self.lines("scan", store, "--prefix", f"{number}/")
+            self.assertEqual([e["value"] for e in there], list(range(len(there))))
+            self.assertGreaterEqual(len(there), len(dots))
+            self.weft("verify", store)
+
+    # Whole batches stand, and importing again writes what is missing.
+    def test_an_import_that_is_killed_is_finished_by_running_it_again(self):
+        store = self.store()
+        rows = 3 * 65536 + 1
+        path = self.write("big.csv", "id,n\n" + "".join(f"r{i},{i}\n" for i in range(rows)))
+        process = subprocess.Popen(
+            [PROGRAM, "import", store, "t", path], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env=self.environment)
+        # The store's log grows with the first commit.
+        while process.poll() is None and self.disk_bytes(store) < 1_000_000:
+            pass
+        process.kill()
+        process.wait()
+        there = len(self.lines("scan", store, "--prefix", "t/"))
+        self.assertIn(there, [0, 65536, 2 * 65536, 3 * 65536, rows])
+        again = self.weft("import", store, "t", path)
+        self.assertEqual((again["written"], again["unchanged"]), (rows - there, there))
+        self.assertEqual(self.weft("import", store, "t", path)["written"], 0)
+
+    def disk_bytes(self, store):
+        total = 0
+        for file in Path(store).rglob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                total += file.stat().st_size
+        return total
 
 
 class Tables(CliTest):
@@ -344,6 +464,31 @@ class Tables(CliTest):
         self.assertEqual(self.lines("scan", store), [])
         self.fails(1, "t", "export", store, "t")
 
+    def test_a_fault_at_the_end_of_a_large_file_is_found_before_anything_is_written(self):
+        store = self.store()
+        path = self.write("big.csv", "id,n\n" + "".join(
+            f"r{i},{i}\n" for i in range(65536 + 10)) + "r5,5\n")
+        self.fails(3, ["line 65548", "'r5'", "line 7"], "import", store, "t", path)
+        self.assertEqual(self.lines("scan", store), [])
+
+    def test_only_the_cells_that_differ_are_written(self):
+        store = self.store()
+        path = self.write("t.csv", "id,a,b\n1,x,y\n2,x,y\n")
+        before = self.weft("import", store, "t", path, "--ops")["ops"]
+        self.weft("set", store, "t/1", "a=changed")
+        self.assertEqual(self.weft("import", store, "t", path)["written"], 1)
+        writes = {w["column"]: w for w in self.weft("get", store, "t/1")["writes"]}
+        self.assertEqual(writes["a"]["value"], "x")
+        self.assertEqual(writes["b"]["op"], before[0])
+
+    def test_a_table_may_come_from_a_pipe(self):
+        store = self.store()
+        self.weft("import", store, "t", "-", stdin="id,n\r\n1,x\r\n")
+        self.weft("import", store, "t", "-", "--format", "ndjson",
+                  stdin='{"id":"2","n":{"base64":"/w=="}}\n')
+        self.assertEqual([e["cells"]["n"] for e in self.lines("scan", store)],
+                         ["x", {"base64": "/w=="}])
+
     def test_a_table_beyond_one_commit_is_written_in_whole_batches(self):
         store = self.store()
         rows = 65536 + 10
@@ -356,7 +501,108 @@ class Tables(CliTest):
         self.assertEqual((again["written"], again["unchanged"]), (1, rows - 1))
 
 
+class Stranger:
+    """Something that listens and is no Weft: it says `greeting` to whoever comes."""
+
+    def __init__(self, test, greeting):
+        self.socket = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.socket.getsockname()[1]
+        self.greeting = greeting
+        self.guests = []
+        self.thread = threading.Thread(target=self.welcome)
+        self.thread.start()
+        test.addCleanup(self.close)
+
+    def welcome(self):
+        with contextlib.suppress(OSError):  # it was closed: nobody comes any more
+            while True:
+                guest, _ = self.socket.accept()
+                self.guests.append(guest)
+                guest.sendall(self.greeting)
+                if self.greeting:
+                    guest.close()
+
+    def close(self):
+        self.socket.shutdown(socket.SHUT_RDWR)
+        self.thread.join()
+        self.socket.close()
+        for guest in self.guests:
+            guest.close()
+
+
 class Peers(CliTest):
+    def pair(self):
+        """Ada founds, Bob joins offline and may write; both are level."""
+        ada, bob = self.path("ada"), self.path("bob")
+        joined = self.weft("join", bob, self.weft("init", ada)["link"])
+        granted = self.weft("grant", ada, joined["identity"], "writer")
+        self.assertEqual(granted["role"], "writer")
+        with self.serving(ada) as address:
+            self.weft("sync", bob, "--connect", address)
+        return ada, bob
+
+    def test_a_peer_that_speaks_something_else_is_an_error_of_the_world(self):
+        store = self.store()
+        root = self.weft("root", store)
+        for greeting in [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 5000,
+                         b"\x20\x00\x00" + b"\x00" * 32]:
+            stranger = Stranger(self, greeting)
+            self.fails(3, stranger.address, "sync", store, "--connect",
+                       stranger.address, "--timeout", "20")
+            self.fails(3, stranger.address, "core", "clone", "1" * 64, self.path("c"),
+                       "--connect", stranger.address, "--timeout", "20")
+            self.assertFalse(os.path.exists(self.path("c")))
+        self.assertEqual(self.weft("root", store), root)
+
+    def test_a_peer_that_says_nothing_is_given_up(self):
+        stranger = Stranger(self, b"")
+        self.fails(3, stranger.address, "sync", self.store(), "--connect",
+                   stranger.address, "--timeout", "1")
+
+    def test_guests_that_speak_something_else_do_not_disturb_the_others(self):
+        ada, bob = self.pair()
+        self.weft("put", ada, "k", "v")
+        with self.serving(ada) as address:
+            host, port = address.rsplit(":", 1)
+            for words in [b"GET / HTTP/1.1\r\n\r\n", b"\x00" * 1000, b""]:
+                with socket.create_connection((host, int(port))) as guest:
+                    guest.sendall(words)
+            self.weft("sync", bob, "--connect", address)
+        self.assertEqual(self.weft("root", ada), self.weft("root", bob))
+
+    # Ada and Bob both stay; Cleo only ever meets Ada, and gets from her what Bob had.
+    def test_what_one_serving_peer_gets_from_another_it_gives_to_a_third(self):
+        ada, bob = self.pair()
+        cleo = self.path("cleo")
+        self.weft("join", cleo, self.weft("status", ada)["bases"][0]["link"])
+        self.weft("put", bob, "b", "from Bob")
+        with self.serving(ada) as address:
+            with subprocess.Popen([PROGRAM, "serve", bob, "--connect", address],
+                                  stdout=subprocess.DEVNULL, env=self.environment) as stays:
+                code = 1
+                while code == 1:  # until it came: CTest's timeout ends our patience
+                    self.weft("sync", cleo, "--connect", address)
+                    code = self.run_weft("get", cleo, "b").returncode
+                stays.send_signal(signal.SIGINT)
+            self.assertEqual((code, stays.returncode), (0, 0))
+        self.assertEqual(self.weft("get", cleo, "b")["value"], "from Bob")
+
+    def test_get_says_who_wrote_each_cell_and_what_stands_beside(self):
+        ada, bob = self.pair()
+        self.weft("set", ada, "t/1", "name=draft", "x=1")
+        self.weft("set", bob, "t/1", "name=sketch", "y=2")
+        with self.serving(ada) as address:
+            self.weft("sync", bob, "--connect", address)
+        got = self.weft("get", ada, "t/1")
+        self.assertEqual(got, self.weft("get", bob, "t/1"))
+        self.assertEqual((got["cells"]["x"], got["cells"]["y"]), ("1", "2"))
+        writes = {w["column"]: w for w in got["writes"]}
+        values = {writes["name"]["value"], got["conflicts"][0]["value"]}
+        self.assertEqual(values, {"draft", "sketch"})
+        self.assertNotEqual(writes["x"]["author"], writes["y"]["author"])
+        self.assertEqual(got["conflicts"][0]["column"], "name")
+        self.assertIs(got["deleted_concurrently"], False)
+
     def test_two_processes_meet_over_tcp_and_show_the_same(self):
         ada, bob = self.path("ada"), self.path("bob")
         link = self.weft("init", ada)["link"]
@@ -420,6 +666,8 @@ class Cores(CliTest):
         self.fails(1, "", "core", "info", store, "0" * 64)
         self.fails(1, "", "core", "get", store, key, "0")
         self.fails(2, "index", "core", "get", store, key, "x")
+        self.fails(2, "no key", "core", "clone", "no key", self.path("c"), "--connect",
+                   "127.0.0.1:1")
         self.fails(2, "A..B", "core", "clone", key, self.path("c"), "--connect",
                    "127.0.0.1:1", "--blocks", "5..2")
         self.assertFalse(os.path.exists(self.path("c")))
@@ -436,6 +684,18 @@ class Cores(CliTest):
             part = self.weft("core", "clone", key, self.path("part"), "--connect",
                              address, "--blocks", "10..20")
             self.assertEqual((part["length"], part["have"]), (100, 10))
+            live = subprocess.Popen(
+                [PROGRAM, "core", "clone", key, self.path("live"), "--connect", address,
+                 "--live", "--json"], stdout=subprocess.PIPE, env=self.environment)
+            while json.loads(live.stdout.readline()) != {"have": 100, "length": 100}:
+                pass
+            live.terminate()
+            last = json.loads(live.communicate()[0].splitlines()[-1])
+            self.assertEqual((live.returncode, last["have"]), (0, 100))
+            # Many times: a connection that ends while the store closes must not hurt.
+            for _ in range(40):
+                self.fails(3, address, "core", "clone", "1" * 64, self.path("none"),
+                           "--connect", address)
         self.assertEqual(
             self.run_weft("core", "get", self.path("part"), key, "15").stdout,
             b"block 15")

@@ -32,7 +32,21 @@ std::string FaultOf(const absl::StatusOr<Rows>& rows) {
 
 std::string FaultOfTable(std::string_view text, std::string_view key = "",
                          TableFormat format = TableFormat::kCsv) {
-  return std::string(ReadTable(text, format, "t", key).status().message());
+  return std::string(CheckTable(text, format, "t", key).status().message());
+}
+
+std::vector<TableRow> RowsOf(std::string_view text, TableFormat format,
+                             std::string_view key = "") {
+  std::vector<TableRow> rows;
+  auto reader = TableReader::Open(text, format, "t", key);
+  EXPECT_TRUE(reader.ok()) << reader.status();
+  for (TableRow row; reader.ok();) {
+    const absl::StatusOr<bool> more = (*reader)->Next(row);
+    EXPECT_TRUE(more.ok()) << more.status();
+    if (!more.ok() || !*more) break;
+    rows.push_back(row);
+  }
+  return rows;
 }
 
 TEST(Csv, ARowIsFieldsBetweenCommas) {
@@ -77,13 +91,12 @@ TEST(Csv, AFieldIsReadBackAsItWasWritten) {
 }
 
 TEST(TableFile, ARowIsKeyedByItsFirstColumnOrByTheOneNamed) {
-  const auto first = ReadTable("id,name\n7,Ada\n", TableFormat::kCsv, "t", "");
-  ASSERT_TRUE(first.ok()) << first.status();
-  EXPECT_EQ(first->rows[0].key, "7");
-  EXPECT_THAT(first->rows[0].cells, ElementsAre(std::pair("id", Datum::Of("7")),
-                                                std::pair("name", Datum::Of("Ada"))));
-  EXPECT_EQ(ReadTable("id,name\n7,Ada\n", TableFormat::kCsv, "t", "name")->rows[0].key,
-            "Ada");
+  const std::vector<TableRow> first = RowsOf("id,name\n7,Ada\n", TableFormat::kCsv);
+  ASSERT_EQ(first.size(), 1u);
+  EXPECT_EQ(first[0].key, "7");
+  EXPECT_THAT(first[0].cells, ElementsAre(std::pair("id", Datum::Of("7")),
+                                          std::pair("name", Datum::Of("Ada"))));
+  EXPECT_EQ(RowsOf("id,name\n7,Ada\n", TableFormat::kCsv, "name")[0].key, "Ada");
 }
 
 TEST(TableFile, EveryFaultOfAFileIsOneLineWithItsPlace) {
@@ -112,16 +125,16 @@ TEST(TableFile, ARowOverSeveralLinesIsNamedByItsFirst) {
 }
 
 TEST(TableFile, NdjsonKeepsTypesAndMayLackColumns) {
-  const auto table =
-      ReadTable("{\"id\":1,\"open\":true,\"x\":0.5}\n{\"id\":2,\"note\":null}\n",
-                TableFormat::kNdjson, "t", "");
-  ASSERT_TRUE(table.ok()) << table.status();
-  EXPECT_EQ(table->rows[0].key, "1");
-  EXPECT_THAT(table->rows[0].cells, ElementsAre(std::pair("id", Datum::Integer(1)),
-                                                std::pair("open", Datum::Bool(true)),
-                                                std::pair("x", Datum::Real(0.5))));
-  EXPECT_THAT(table->rows[1].cells, ElementsAre(std::pair("id", Datum::Integer(2)),
-                                                std::pair("note", Datum::Null())));
+  const std::vector<TableRow> rows =
+      RowsOf("{\"id\":1,\"open\":true,\"x\":0.5}\n{\"id\":2,\"note\":null}\n",
+             TableFormat::kNdjson);
+  ASSERT_EQ(rows.size(), 2u);
+  EXPECT_EQ(rows[0].key, "1");
+  EXPECT_THAT(rows[0].cells, ElementsAre(std::pair("id", Datum::Integer(1)),
+                                         std::pair("open", Datum::Bool(true)),
+                                         std::pair("x", Datum::Real(0.5))));
+  EXPECT_THAT(rows[1].cells, ElementsAre(std::pair("id", Datum::Integer(2)),
+                                         std::pair("note", Datum::Null())));
 }
 
 TEST(TableFile, NdjsonFaultsNameTheirLine) {
@@ -137,6 +150,33 @@ TEST(TableFile, NdjsonFaultsNameTheirLine) {
   EXPECT_EQ(fault("{\"a\":9223372036854775808}\n"),
             "line 1: 'a': 9223372036854775808 is above the largest integer, "
             "9223372036854775807");
+}
+
+TEST(TableFile, ARowThatNoBlockCanHoldIsAFaultAndIsNotKept) {
+  EXPECT_EQ(FaultOfTable("a\n\"" + std::string(2 * kRowBytesMax, 'x')),
+            "line 2: the row is longer than 1 MiB");
+  std::string row = "{\"id\":1";
+  for (int i = 0; i < 5; ++i) {
+    row += ",\"c" + std::to_string(i) + "\":\"" + std::string(250'000, 'x') + "\"";
+  }
+  EXPECT_THAT(FaultOfTable(row + "}\n", "", TableFormat::kNdjson),
+              HasSubstr("line 1: the row has 1250"));
+}
+
+// Memory for 64 keys and 3 000 of them: many passes, and the one that is there twice is
+// found wherever its hash falls.
+TEST(TableFile, KeysThatAreThereTwiceAreFoundInMemoryThatDoesNotGrow) {
+  std::string text = "id\n";
+  for (int i = 0; i < 3000; ++i) text += std::to_string(i) + "\n";
+  const auto check = CheckTable(text, TableFormat::kCsv, "t", "", 64);
+  ASSERT_TRUE(check.ok()) << check.status();
+  EXPECT_EQ(check->rows, 3000u);
+  for (const int twice : {0, 17, 1500, 2999}) {
+    const std::string more = text + std::to_string(twice) + "\n";
+    EXPECT_EQ(CheckTable(more, TableFormat::kCsv, "t", "", 64).status().message(),
+              "line 3002: the key '" + std::to_string(twice) + "' is on line " +
+                  std::to_string(twice + 2) + " already");
+  }
 }
 
 }  // namespace
