@@ -66,6 +66,10 @@ void Workload::Misfortune() {
     const std::uint64_t n = 1 + random_.Below(10);
     const bool breaks = !options_.fat_batches && random_.Chance(0.5);
     world_->FailDisk(victim, n, breaks ? DiskFault::kBroken : DiskFault::kFull);
+  } else if (kind < 17 && kind >= 13) {
+    world_->FlushView(victim, /*settled=*/kind == 13);
+  } else if (kind == 17 && may_fall) {
+    world_->Stop(victim);
   } else if (kind < 13 && options_.clock_steps) {
     world_->StepClock(victim, Upto(random_, minutes(20)) - minutes(10));
   }

@@ -410,6 +410,29 @@ void World::Crash(std::size_t number) {
   Note(absl::StrFormat("%s crashes", peer.name));
 }
 
+void World::Stop(std::size_t number) {
+  Peer& peer = *peers_[number];
+  FlushView(number, /*settled=*/true);
+  // The disk may have failed, or the process died, in the flush.
+  if (!peer.life || peer.life->dying || peer.disk_fault) return Crash(number);
+  peer.life->node.reset();
+  peer.life->storage.Kill();
+  buried_.push_back(std::move(peer.life));
+  peer.disk->Crash(SimStorage::Loss::kNothing);
+  Note(absl::StrFormat("%s stops", peer.name));
+}
+
+void World::FlushView(std::size_t number, bool settled) {
+  Peer& peer = *peers_[number];
+  const absl::Status flushed =
+      settled ? peer.life->node->Flush() : base(number)->Flush();
+  if (!flushed.ok() && !peer.disk_fault && !peer.life->dying) {
+    Problem(absl::StrFormat("%s cannot flush: %s", peer.name, flushed.ToString()));
+  }
+  Note(absl::StrFormat("%s writes back its view%s", peer.name,
+                       settled ? "" : ", not settled"));
+}
+
 void World::CrashInWrite(std::size_t number, std::uint64_t n, bool taken) {
   Life* const life = peers_[number]->life.get();
   Note(absl::StrFormat("%s will crash in write %d (%s)", NameOf(number), n,

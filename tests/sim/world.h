@@ -113,6 +113,10 @@ class World {
 
   // --- faults ---
   void Crash(std::size_t peer);
+  // Closes the store in order: nothing is lost, and peers hear of it.
+  void Stop(std::size_t peer);
+  // Writes back the view; unless `settled`, a crash may still lose it.
+  void FlushView(std::size_t peer, bool settled);
   // Dies in its n-th write to the disk from now.
   void CrashInWrite(std::size_t peer, std::uint64_t n, bool taken);
   void Restart(std::size_t peer);
