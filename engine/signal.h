@@ -10,7 +10,7 @@
 #include <asio/error.hpp>
 #include <asio/post.hpp>
 #include <asio/use_awaitable.hpp>
-#include <deque>
+#include <map>
 #include <memory>
 #include <optional>
 #include <utility>
@@ -55,19 +55,36 @@ inline Task<void> Suspend(absl::AnyInvocable<void(Waker)> park) {
 class Signal {
  public:
   // Returns after the next Notify.
-  Task<void> Wait() {
-    // Not a coroutine: g++ 12 would destroy the closure twice in a co_await.
-    return Suspend(
-        [waiting = waiting_](Waker waker) { waiting->push_back(std::move(waker)); });
-  }
+  Task<void> Wait() { return WaitIn(waiting_); }
+
   void Notify() {
-    std::deque<Waker> woken;
-    woken.swap(*waiting_);
-    for (Waker& waker : woken) waker();
+    auto woken = std::exchange(waiting_->wakers, {});
+    for (auto& [id, waker] : woken) waker();
   }
 
  private:
-  std::shared_ptr<std::deque<Waker>> waiting_ = std::make_shared<std::deque<Waker>>();
+  struct Waiting {
+    std::uint64_t next = 0;
+    std::map<std::uint64_t, Waker> wakers;  // in order of arrival
+  };
+  // Who was cancelled leaves nothing behind.
+  struct Leave {
+    std::shared_ptr<Waiting> waiting;
+    std::uint64_t id;
+    ~Leave() { waiting->wakers.erase(id); }
+  };
+
+  static Task<void> WaitIn(std::shared_ptr<Waiting> waiting) {
+    const Leave leave{waiting, waiting->next++};
+    // Both named, because g++ 12 destroys a temporary of a co_await twice.
+    absl::AnyInvocable<void(Waker)> park = [waiting, id = leave.id](Waker waker) {
+      waiting->wakers.emplace(id, std::move(waker));
+    };
+    Task<void> suspended = Suspend(std::move(park));
+    co_await std::move(suspended);
+  }
+
+  std::shared_ptr<Waiting> waiting_ = std::make_shared<Waiting>();
 };
 
 }  // namespace weft

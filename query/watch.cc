@@ -18,7 +18,6 @@ std::shared_ptr<void> WatchHub::Add(const void* source, const KeyRange& range,
 
 void WatchHub::Remove(const std::shared_ptr<Watcher>& watcher) {
   std::unique_lock lock(mutex_);
-  watcher->removed = true;
   std::erase(watchers_, watcher);
   if (std::this_thread::get_id() == runner_) return;
   idle_.wait(lock, [&] { return running_ != watcher; });
@@ -63,8 +62,13 @@ void WatchHub::Run() {
     lock.unlock();
     running_->callback(changes);
     lock.lock();
-    running_.reset();
+    std::shared_ptr<Watcher> done = std::move(running_);
     idle_.notify_all();
+    // It may be the last to hold the callback, whose captures may call us.
+    lock.unlock();
+    done.reset();
+    changes.clear();
+    lock.lock();
   }
 }
 

@@ -49,7 +49,6 @@ class WatchHub {
     KeyRange range;
     Callback callback;
     std::map<std::string, ViewChange> pending;
-    bool removed = false;
   };
 
   void Remove(const std::shared_ptr<Watcher>& watcher);

@@ -41,6 +41,10 @@ void FeedExchange::Open() {
   const Bytes handshake = EncodeFeedOpen(open);
   told_all_heads_ = false;
   refused_ = false;
+  peer_has_genesis_ = false;
+  told_all_ = false;
+  local_digest_.reset();
+  remote_digest_.reset();
   absl::StatusOr<MuxChannel*> channel =
       session_->mux().Open(kFeedProtocol, id.view(), handshake, shared_from_this());
   // OnOpen may have run inside the call, and closed the channel again.
@@ -146,13 +150,14 @@ absl::Status FeedExchange::OnHeads(ByteView body) {
       // Beyond the limit nothing more is believed, and nothing more is fetched.
       if (remote_heads_.size() >= kFeedsPerPeerMax) continue;
       remote_heads_.emplace(head.core, head.settled);
-      // What comes beside the list of all has begun to grow from nothing.
-      first_remote_heads_.emplace(head.core, heads.complete ? head.settled : 0);
+      // What comes after the list of all has begun to grow from nothing.
+      first_remote_heads_.emplace(head.core, told_all_ ? 0 : head.settled);
     } else {
       known->second = head.settled;
     }
     Fetch(head.core, head.settled);
   }
+  told_all_ = told_all_ || heads.complete;
   return absl::OkStatus();
 }
 

@@ -22,6 +22,8 @@ constexpr Nanos kSilenceMax = std::chrono::seconds(60);  // L8
 constexpr std::size_t kWriteBytes = 256 * 1024;
 constexpr std::size_t kOutputHigh = 1024 * 1024;
 constexpr std::size_t kOutputLow = 512 * 1024;
+// Bulk data stops at kOutputHigh; only answers to a peer that does not read get here.
+constexpr std::size_t kOutputMax = 64 * 1024 * 1024;
 constexpr std::size_t kInFlightMax = 4096;
 // Requests that a channel which waited for room may hope for.
 constexpr std::size_t kStarvedShare = 16;
@@ -90,6 +92,9 @@ Task<absl::Status> Session::ReadLoop() {
     bytes_received_ += bytes->size();
     last_read_ = options_.clock->Steady();
     WEFT_CO_RETURN_IF_ERROR(stream_.Receive(*bytes, &out_, on_message));
+    if (out_.size() + (mux_ ? mux_->queued_bytes() : 0) > kOutputMax) {
+      co_return absl::ResourceExhaustedError("the peer sends and does not read");
+    }
     if (!closed_ && mux_ == nullptr && stream_.established()) {
       WEFT_CO_RETURN_IF_ERROR(OnReady());
     }

@@ -15,6 +15,10 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
+using asio::experimental::awaitable_operators::operator||;
+
+// What a dial may take before the address counts as dead for now.
+constexpr Nanos kDialLimit = seconds(10);
 constexpr Nanos kBackOffMin = milliseconds(100);
 constexpr Nanos kBackOffMax = seconds(30);
 // A connection that lasted this long starts the back-off anew.
@@ -111,7 +115,7 @@ Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address) {
   Nanos back_off = kBackOffMin;
   while (!state->stopped) {
     absl::StatusOr<std::unique_ptr<Wire>> wire =
-        co_await state->options.network->Dial(address);
+        co_await DialWithin(state, address, kDialLimit);
     if (state->stopped) co_return;
     const Nanos started = state->options.clock->Steady();
     if (wire.ok()) {
@@ -126,20 +130,33 @@ Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address) {
         back_off / 2 +
         Nanos(static_cast<std::int64_t>(state->options.random->U64() % (jitter + 1)));
     back_off = std::min(back_off * 2, kBackOffMax);
-    using asio::experimental::awaitable_operators::operator||;
-    // Ends early only if the swarm stops; a mere change sleeps on.
-    const Nanos until = state->options.clock->Steady() + pause;
-    while (!state->stopped && state->options.clock->Steady() < until) {
-      co_await (state->options.clock->Sleep(until - state->options.clock->Steady()) ||
-                state->changed.Wait());
-    }
+    co_await Pause(state, pause);
   }
 }
 
-Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address) {
+// Sleeps, but no longer than the swarm lives.
+Task<void> Swarm::Pause(std::shared_ptr<State> state, Nanos duration) {
+  const Nanos until = state->options.clock->Steady() + duration;
+  while (!state->stopped && state->options.clock->Steady() < until) {
+    co_await (state->options.clock->Sleep(until - state->options.clock->Steady()) ||
+              state->changed.Wait());
+  }
+}
+
+Task<absl::StatusOr<std::unique_ptr<Wire>>> Swarm::DialWithin(
+    std::shared_ptr<State> state, std::string address, Nanos limit) {
+  auto dialled =
+      co_await (state->options.network->Dial(address) || Pause(state, limit));
+  if (dialled.index() == 0) co_return std::move(std::get<0>(dialled));
+  co_return absl::UnavailableError(absl::StrFormat("%s: nobody answers", address));
+}
+
+Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
+                                                           Nanos limit) {
   const std::shared_ptr<State> state = state_;
-  WEFT_CO_ASSIGN_OR_RETURN(std::unique_ptr<Wire> wire,
-                           co_await state->options.network->Dial(address));
+  WEFT_CO_ASSIGN_OR_RETURN(
+      std::unique_ptr<Wire> wire,
+      co_await DialWithin(state, address, std::min(limit, kDialLimit)));
   const std::shared_ptr<Session> session =
       state->NewSession(std::move(wire), /*incoming=*/false);
   auto ended = std::make_shared<std::optional<absl::Status>>();
@@ -154,7 +171,11 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address) 
   if (!ended->has_value() && !state->stopped) co_return session;
   if (ended->has_value() && !(*ended)->ok()) {
     const std::string said((*ended)->message());
-    co_return absl::Status((*ended)->code(), absl::StrFormat("%s: %s", address, said));
+    // Whatever the peer did wrong, the caller asked rightly.
+    const absl::StatusCode code = absl::IsInvalidArgument(**ended)
+                                      ? absl::StatusCode::kUnavailable
+                                      : (*ended)->code();
+    co_return absl::Status(code, absl::StrFormat("%s: %s", address, said));
   }
   co_return absl::UnavailableError(absl::StrFormat("%s: the peer hung up", address));
 }

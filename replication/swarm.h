@@ -42,10 +42,10 @@ class Swarm {
   void Keep(const std::string& address);
 
   // One connection, ready for channels when this returns. It is dropped by Close.
-  // UNAVAILABLE        nobody answers there
-  // INVALID_ARGUMENT   not an address, or the peer speaks something else
+  // UNAVAILABLE        nobody answers there within `limit`, or it speaks something else
+  // INVALID_ARGUMENT   not an address
   // DEADLINE_EXCEEDED  the handshake did not end in time
-  Task<absl::StatusOr<std::shared_ptr<Session>>> Dial(std::string address);
+  Task<absl::StatusOr<std::shared_ptr<Session>>> Dial(std::string address, Nanos limit);
 
   void Shutdown();
 
@@ -62,6 +62,9 @@ class Swarm {
   static Task<void> AcceptLoop(std::shared_ptr<State> state,
                                std::shared_ptr<Listener> listener);
   static Task<void> KeepLoop(std::shared_ptr<State> state, std::string address);
+  static Task<void> Pause(std::shared_ptr<State> state, Nanos duration);
+  static Task<absl::StatusOr<std::unique_ptr<Wire>>> DialWithin(
+      std::shared_ptr<State> state, std::string address, Nanos limit);
   static Task<absl::Status> RunSession(std::shared_ptr<State> state,
                                        std::shared_ptr<Session> session, bool incoming);
 

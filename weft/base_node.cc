@@ -127,7 +127,7 @@ void BaseNode::PostStep() {
 void BaseNode::Step() {
   step_posted_ = false;
   if (!indexer_ || !failed_.ok()) return;
-  if (const absl::Status status = IndexTouched(); !status.ok()) Fail(status);
+  CatchUp().IgnoreError();  // the base says that it stopped
 }
 
 absl::Status BaseNode::IndexTouched() {
@@ -141,6 +141,13 @@ absl::Status BaseNode::IndexTouched() {
     }
   }
   return absl::OkStatus();
+}
+
+// An indexer that failed once must not be used again.
+absl::Status BaseNode::CatchUp() {
+  const absl::Status status = IndexTouched();
+  if (!status.ok()) Fail(status);
+  return status;
 }
 
 absl::Status BaseNode::ActOn(const IndexResult& result) {
@@ -198,7 +205,7 @@ std::uint64_t BaseNode::WallMs() const {
   return static_cast<std::uint64_t>(host_->clock->Now() / std::chrono::milliseconds(1));
 }
 
-absl::Status BaseNode::CheckWritable() const {
+absl::Status BaseNode::CheckUsable() const {
   if (!failed_.ok()) return failed_;
   if (indexer_) return absl::OkStatus();
   return absl::FailedPreconditionError(absl::StrFormat(
@@ -206,8 +213,8 @@ absl::Status BaseNode::CheckWritable() const {
 }
 
 absl::StatusOr<Committed> BaseNode::CommitLogged(const Batch& batch) {
-  WEFT_RETURN_IF_ERROR(CheckWritable());
-  WEFT_RETURN_IF_ERROR(IndexTouched());
+  WEFT_RETURN_IF_ERROR(CheckUsable());
+  WEFT_RETURN_IF_ERROR(CatchUp());
   std::vector<Value> values;
   const std::vector<Mutation> mutations = ToMutations(batch, values);
   WEFT_ASSIGN_OR_RETURN(const PreparedCommit prepared,
@@ -217,8 +224,8 @@ absl::StatusOr<Committed> BaseNode::CommitLogged(const Batch& batch) {
 
 absl::StatusOr<Committed> BaseNode::GrantLogged(const CoreKey& identity, GrantRole role,
                                                 std::string_view scope) {
-  WEFT_RETURN_IF_ERROR(CheckWritable());
-  WEFT_RETURN_IF_ERROR(IndexTouched());
+  WEFT_RETURN_IF_ERROR(CheckUsable());
+  WEFT_RETURN_IF_ERROR(CatchUp());
   GrantOp grant;
   grant.identity = identity;
   grant.role = role;
@@ -236,10 +243,7 @@ absl::StatusOr<Committed> BaseNode::AppendAndIndex(const PreparedCommit& prepare
   WEFT_CHECK(first == prepared.first_position);
   Touch(record_.identity);
   // The log has it: whatever fails from here on, a restart will index it.
-  if (const absl::Status status = IndexTouched(); !status.ok()) {
-    Fail(status);
-    return status;
-  }
+  WEFT_RETURN_IF_ERROR(CatchUp());
   Committed committed;
   committed.writer = IdText(record_.identity);
   committed.first_position = first;
@@ -249,6 +253,10 @@ absl::StatusOr<Committed> BaseNode::AppendAndIndex(const PreparedCommit& prepare
 
 void BaseNode::Synced() {
   if (indexer_) PostSettle();
+}
+
+void BaseNode::NotSynced(const absl::Status& why) {
+  if (failed_.ok()) Fail(why);
 }
 
 // --- reading ---
@@ -273,7 +281,7 @@ std::vector<Member> BaseNode::Members() const {
 }
 
 absl::StatusOr<RootInfo> BaseNode::Root() {
-  WEFT_RETURN_IF_ERROR(CheckWritable());
+  WEFT_RETURN_IF_ERROR(CheckUsable());
   WEFT_ASSIGN_OR_RETURN(const Hash32 root, indexer_->Root());
   return RootInfo{ToHex(indexer_->CurrentDigest().view()), ToHex(root.view())};
 }
@@ -318,7 +326,7 @@ BaseStatus BaseNode::Status() {
 }
 
 absl::Status BaseNode::Verify() {
-  WEFT_RETURN_IF_ERROR(CheckWritable());
+  WEFT_RETURN_IF_ERROR(CheckUsable());
   return indexer_->Verify();
 }
 
@@ -352,14 +360,18 @@ absl::Status BaseNode::TakeGenesis(ByteView genesis) {
   }
   record_.genesis = ToBytes(genesis);
   WEFT_RETURN_IF_ERROR(Save());
-  WEFT_RETURN_IF_ERROR(Activate());
+  if (const absl::Status status = Activate(); !status.ok()) {
+    Fail(status);
+    return status;
+  }
   if (hooks_.genesis_known) hooks_.genesis_known();
   return absl::OkStatus();
 }
 
 std::vector<FeedHead> BaseNode::Heads() const {
   std::vector<FeedHead> heads;
-  if (!indexer_) return heads;
+  // After a failure nothing more is promised to anybody.
+  if (!indexer_ || !failed_.ok()) return heads;
   const VersionVector settled = indexer_->Settled();
   for (const auto& [key, length] : settled.lengths()) {
     heads.push_back({key, length});
@@ -368,7 +380,7 @@ std::vector<FeedHead> BaseNode::Heads() const {
 }
 
 std::optional<FeedDigest> BaseNode::Digest() const {
-  if (!indexer_) return std::nullopt;
+  if (!indexer_ || !failed_.ok()) return std::nullopt;
   const std::vector<FeedHead> heads = Heads();  // in key order
   std::vector<TrieItem> items;
   items.reserve(heads.size());

@@ -70,6 +70,12 @@ class BaseNode final : public FeedSource {
   absl::StatusOr<Committed> GrantLogged(const CoreKey& identity, GrantRole role,
                                         std::string_view scope);
   void Synced();
+  // The cores could not be synced: nothing is told, or built upon, any more.
+  void NotSynced(const absl::Status& why);
+
+  // While its join may still fail nobody outside the node gets to see the base.
+  bool joining() const { return joining_; }
+  void set_joining(bool joining) { joining_ = joining; }
 
   // Null before the genesis is known. Any thread may ask, for the reads that any
   // thread may do.
@@ -116,10 +122,11 @@ class BaseNode final : public FeedSource {
   void PostStep();
   void Step();
   absl::Status IndexTouched();
+  absl::Status CatchUp();
   absl::Status ActOn(const IndexResult& result);
   void PostSettle();
   void Settle();
-  absl::Status CheckWritable() const;
+  absl::Status CheckUsable() const;
   absl::StatusOr<Committed> AppendAndIndex(const PreparedCommit& prepared);
   std::uint64_t WallMs() const;
   void Fail(const absl::Status& why);
@@ -131,12 +138,13 @@ class BaseNode final : public FeedSource {
   Hooks hooks_;
   Watch watch_;
   std::shared_ptr<Hypercore> own_;
-  std::unique_ptr<LogSource> log_source_;
-  std::unique_ptr<Indexer> indexer_;
+  absl::flat_hash_map<CoreKey, Log> logs_;
+  std::unique_ptr<LogSource> log_source_;  // reads logs_
+  std::unique_ptr<Indexer> indexer_;       // reads log_source_
   std::atomic<const Indexer*> reader_ = nullptr;
   // After an error of the disk nothing is indexed or written any more.
   absl::Status failed_;
-  absl::flat_hash_map<CoreKey, Log> logs_;
+  bool joining_ = false;
   std::vector<CoreKey> touched_;  // grew since they were last indexed, in that order
   std::map<CoreKey, std::uint64_t> told_;  // settled lengths, as peers know them
   bool step_posted_ = false;

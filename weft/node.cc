@@ -42,6 +42,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
 }
 
 Node::~Node() {
+  alive_.reset();
   // The sessions end without calling us: what they would tell is of no use any more.
   on_event_ = nullptr;
   for (auto& [session, exchanges] : exchanges_) {
@@ -87,9 +88,13 @@ std::uint64_t Node::NextBaseNumber() const {
 }
 
 absl::Status Node::CheckNewName(const std::string& name) const {
-  if (name.empty() || name.size() > kBaseNameBytesMax || !IsUtf8(AsBytes(name))) {
+  const bool control = std::any_of(name.begin(), name.end(), [](char c) {
+    return (c >= 0 && c < ' ') || c == 0x7f;
+  });
+  if (name.empty() || name.size() > kBaseNameBytesMax || control ||
+      !IsUtf8(AsBytes(name))) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "base name: it must be UTF-8 of 1 to %d bytes", kBaseNameBytesMax));
+        "base name: it must be UTF-8 of 1 to %d bytes without control characters", kBaseNameBytesMax));
   }
   for (const auto& base : bases_) {
     if (base->name() == name) {
@@ -124,17 +129,20 @@ absl::StatusOr<BaseNode*> Node::CreateBase(const std::string& name) {
 
 absl::StatusOr<BaseNode*> Node::FindBase(const std::string& name) {
   if (name.empty()) {
-    if (bases_.size() == 1) return bases_.front().get();
-    if (bases_.empty()) return absl::NotFoundError("the store has no base");
+    std::vector<BaseNode*> joined;
     std::string names;
     for (const auto& base : bases_) {
+      if (base->joining()) continue;
+      joined.push_back(base.get());
       names += names.empty() ? base->name() : ", " + base->name();
     }
+    if (joined.size() == 1) return joined.front();
+    if (joined.empty()) return absl::NotFoundError("the store has no base");
     return absl::InvalidArgumentError(
         absl::StrFormat("the store has several bases (%s): name one", names));
   }
   for (const auto& base : bases_) {
-    if (base->name() == name) return base.get();
+    if (base->name() == name && !base->joining()) return base.get();
   }
   return absl::NotFoundError(
       absl::StrFormat("base %s: the store has none of it", name));
@@ -142,9 +150,12 @@ absl::StatusOr<BaseNode*> Node::FindBase(const std::string& name) {
 
 Task<absl::Status> Node::FetchGenesis(BaseNode* base,
                                       std::vector<std::string> addresses) {
+  const std::weak_ptr<bool> alive = alive_;
   absl::Status last;
   for (const std::string& address : addresses) {
-    absl::StatusOr<std::shared_ptr<Session>> session = co_await swarm_->Dial(address);
+    absl::StatusOr<std::shared_ptr<Session>> session =
+        co_await swarm_->Dial(address, kJoinTimeout);
+    if (alive.expired()) co_return absl::CancelledError("the store was closed");
     if (!session.ok()) {
       last = session.status();
       continue;
@@ -153,11 +164,11 @@ Task<absl::Status> Node::FetchGenesis(BaseNode* base,
     const std::shared_ptr<Signal> changed = changed_;
     while (!base->genesis_known() && host_.clock->Steady() < deadline &&
            !(*session)->closed()) {
-      const auto exchange = exchanges_[session->get()].find(base);
-      if (exchange != exchanges_[session->get()].end() && exchange->second->refused()) {
-        break;
-      }
+      const Exchanges& exchanges = ExchangesOn(**session);
+      const auto exchange = exchanges.find(base);
+      if (exchange != exchanges.end() && exchange->second->refused()) break;
       co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
+      if (alive.expired()) co_return absl::CancelledError("the store was closed");
     }
     (*session)->Close();
     if (base->genesis_known()) co_return absl::OkStatus();
@@ -175,6 +186,7 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
           absl::StrFormat("base %s: the store follows it already", base->name()));
     }
   }
+  const std::weak_ptr<bool> alive = alive_;
   const bool named = !name.empty();
   if (!named) name = "base-" + ShortId(link.base_id.view());
   WEFT_CO_RETURN_IF_ERROR(CheckNewName(name));
@@ -204,13 +216,16 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
   WEFT_CO_ASSIGN_OR_RETURN(std::unique_ptr<BaseNode> opened,
                            BaseNode::Open(&host_, cores_.get(), record));
   BaseNode* const base = AddBase(std::move(opened));
+  base->set_joining(true);
   if (!named) {
     base->set_adopt_name(
         [this](const std::string& adopted) { return CheckNewName(adopted).ok(); });
   }
   const absl::Status fetched = co_await FetchGenesis(base, std::move(addresses));
+  if (alive.expired()) co_return absl::CancelledError("the store was closed");
   const bool must_meet = !link.salt || !connect.empty();
-  if (!base->genesis_known() && must_meet) {
+  // Once the genesis is stored the base stays, whatever failed afterwards.
+  if (!base->record().genesis && must_meet) {
     for (auto& [other, exchanges] : exchanges_) {
       const auto exchange = exchanges.extract(base);
       if (!exchange.empty()) exchange.mapped()->Stop();
@@ -219,6 +234,7 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
     if (link.salt) cores_->Purge(record.identity).IgnoreError();
     co_return fetched;
   }
+  base->set_joining(false);
   WEFT_CO_RETURN_IF_ERROR(base->Save());
   co_return base;
 }
@@ -314,14 +330,24 @@ void Node::Announce(BaseNode& base, std::span<const FeedHead> grown) {
 }
 
 void Node::Event(const std::string& line) {
-  if (on_event_) on_event_(line);
+  const EventCallback callback = on_event_;  // it may replace itself
+  if (callback) callback(line);
+}
+
+const Node::Exchanges& Node::ExchangesOn(const Session& session) const {
+  static const Exchanges none;
+  const auto found = exchanges_.find(const_cast<Session*>(&session));
+  return found == exchanges_.end() ? none : found->second;
+}
+
+bool Node::IsRefused(const Session& session, const CoreKey& core) const {
+  const auto found = refused_.find(const_cast<Session*>(&session));
+  return found != refused_.end() && found->second.contains(core);
 }
 
 bool Node::IsLevel(const Session& session) const {
-  const auto found = exchanges_.find(const_cast<Session*>(&session));
-  if (found == exchanges_.end()) return false;
   bool any = false;
-  for (const auto& [base, exchange] : found->second) {
+  for (const auto& [base, exchange] : ExchangesOn(session)) {
     if (exchange->refused()) continue;
     if (!exchange->IsLevel() || base->busy()) return false;
     any = true;
@@ -332,9 +358,12 @@ bool Node::IsLevel(const Session& session) const {
 Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, Nanos timeout,
                                             ProgressCallback progress) {
   const Nanos deadline = host_.clock->Steady() + timeout;
+  if (bases_.empty()) co_return absl::NotFoundError("the store has no base");
+  const std::weak_ptr<bool> alive = alive_;
   const SyncMeter meter(bases_);
   WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Session> session,
-                           co_await swarm_->Dial(address));
+                           co_await swarm_->Dial(address, timeout));
+  if (alive.expired()) co_return absl::CancelledError("the store was closed");
   absl::Status status = absl::DeadlineExceededError(
       absl::StrFormat("%s: not level after %d ms; what came is kept", address,
                       timeout / std::chrono::milliseconds(1)));
@@ -345,7 +374,7 @@ Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, Nanos timeout,
           absl::StrFormat("%s: the connection ended before we were level", address));
       break;
     }
-    const Exchanges& exchanges = exchanges_[session.get()];
+    const Exchanges& exchanges = ExchangesOn(*session);
     const bool refused =
         !exchanges.empty() &&
         std::all_of(exchanges.begin(), exchanges.end(),
@@ -363,8 +392,9 @@ Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, Nanos timeout,
     co_await (changed->Wait() ||
               host_.clock->Sleep(std::min<Nanos>(deadline - host_.clock->Steady(),
                                                  std::chrono::milliseconds(100))));
+    if (alive.expired()) co_return absl::CancelledError("the store was closed");
   }
-  SyncResult result = meter.Result(exchanges_[session.get()]);
+  SyncResult result = meter.Result(ExchangesOn(*session));
   result.level = status.ok();
   session->Close();
   if (!status.ok()) co_return status;
@@ -374,9 +404,12 @@ Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, Nanos timeout,
 Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
   WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
                            cores_->OpenRemote(request.key));
+  const std::weak_ptr<bool> alive = alive_;
   const Nanos started = host_.clock->Steady();
+  const Nanos dial_limit = request.timeout > Nanos(0) ? request.timeout : Nanos::max();
   WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Session> session,
-                           co_await swarm_->Dial(address));
+                           co_await swarm_->Dial(address, dial_limit));
+  if (alive.expired()) co_return absl::CancelledError("the store was closed");
   const bool live = static_cast<bool>(request.live_until);
   if (request.blocks) {
     session->Replicate(core, Download::Blocks({*request.blocks}, live));
@@ -390,11 +423,14 @@ Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
   };
   absl::Status status;
   bool arrived = false;
+  std::optional<std::pair<std::uint64_t, std::uint64_t>> shown;
   for (;;) {
     if (request.progress) {
       const std::uint64_t from = request.blocks ? request.blocks->from : 0;
       const std::uint64_t to = std::max(from, held_there());
-      request.progress({core->bitfield().Count(from, to), to - from});
+      const std::pair now{core->bitfield().Count(from, to), to - from};
+      if (shown != now) request.progress({now.first, now.second});
+      shown = now;
     }
     if (session->closed()) {
       status = absl::UnavailableError(
@@ -402,8 +438,15 @@ Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
       break;
     }
     arrived = arrived || session->IsLevel(core->key());
-    if (arrived && (!live || request.live_until())) break;
-    if (!arrived && refused_[session.get()].contains(core->key())) {
+    if (arrived && !live) break;
+    if (live && request.live_until()) {
+      if (!arrived) {
+        status = absl::DeadlineExceededError(absl::StrFormat(
+            "%s: stopped before all blocks came; what came is kept", address));
+      }
+      break;
+    }
+    if (!arrived && IsRefused(*session, core->key())) {
       status = absl::UnavailableError(
           absl::StrFormat("%s: the peer does not have the core", address));
       break;
@@ -416,6 +459,7 @@ Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
       break;
     }
     co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
+    if (alive.expired()) co_return absl::CancelledError("the store was closed");
   }
   session->Close();
   const absl::Status synced = cores_->Sync();

@@ -103,7 +103,13 @@ class Node final : private CoreProvider, private SessionObserver {
   void Event(const std::string& line);
   bool IsLevel(const Session& session) const;
 
+  // What is known of the bases on this session; nothing once it ended.
+  const Exchanges& ExchangesOn(const Session& session) const;
+  bool IsRefused(const Session& session, const CoreKey& core) const;
+
   NodeHost host_;
+  // Tasks hold it weakly and end once the node is gone.
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<Corestore> cores_;
   std::vector<std::unique_ptr<BaseNode>> bases_;  // by number
   std::map<Session*, Exchanges> exchanges_;

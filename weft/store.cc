@@ -73,7 +73,9 @@ absl::StatusOr<Base> Store::OpenBase(std::string_view name) {
 std::vector<std::string> Store::Bases() const {
   return impl_->Run([&] {
     std::vector<std::string> names;
-    for (const auto& base : impl_->node().bases()) names.push_back(base->name());
+    for (const auto& base : impl_->node().bases()) {
+      if (!base->joining()) names.push_back(base->name());
+    }
     return names;
   });
 }

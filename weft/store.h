@@ -74,7 +74,8 @@ class Store {
                                   std::chrono::milliseconds timeout,
                                   ProgressCallback progress = {});
   std::vector<PeerStatus> Peers() const;
-  // Called from the store's thread until the next call of OnEvent.
+  // Called from the store's thread until the next call of OnEvent. It may read; what
+  // writes or waits for peers is refused there with FAILED_PRECONDITION.
   void OnEvent(EventCallback callback);
 
   // --- plain hypercores, ours and others' ---

@@ -6,7 +6,16 @@ namespace weft {
 
 absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
     std::string_view path, const StoreOptions& options) {
-  std::shared_ptr<StoreImpl> store(new StoreImpl(std::string(path)));
+  // The last handle may go on a thread of the store's own, which cannot join itself.
+  const auto destroy = [](StoreImpl* impl) {
+    const std::thread::id here = std::this_thread::get_id();
+    if (here == impl->thread_.get_id() || here == impl->watch_thread_.get_id()) {
+      std::thread([impl] { delete impl; }).detach();
+    } else {
+      delete impl;
+    }
+  };
+  std::shared_ptr<StoreImpl> store(new StoreImpl(std::string(path)), destroy);
   RocksOptions rocks;
   rocks.create = options.create;
   WEFT_ASSIGN_OR_RETURN(store->storage_, RocksStorage::Open(store->path_, rocks));
@@ -29,6 +38,7 @@ StoreImpl::~StoreImpl() {
       node_->Flush().IgnoreError();
       node_.reset();
       work_.reset();
+      io_.stop();  // a dial to a dead address would hold it for minutes
     });
     thread_.join();
   }
@@ -52,6 +62,9 @@ WatchHub& StoreImpl::watches() {
 }
 
 absl::StatusOr<Committed> StoreImpl::CommitDurably(BaseNode* base, Commit commit) {
+  if (std::this_thread::get_id() == thread_.get_id()) {
+    return absl::FailedPreconditionError("a callback of the store cannot write to it");
+  }
   auto pending = std::make_shared<Pending>();
   pending->base = base;
   pending->commit = std::move(commit);
@@ -76,7 +89,11 @@ void StoreImpl::DrainCommits() {
   for (const auto& pending : drained) results.push_back(pending->commit());
   const absl::Status synced = node_->cores().Sync();
   for (std::size_t i = 0; i < drained.size(); ++i) {
-    if (synced.ok()) drained[i]->base->Synced();
+    if (!synced.ok()) {
+      drained[i]->base->NotSynced(synced);
+    } else if (results[i].ok()) {
+      drained[i]->base->Synced();
+    }
     drained[i]->done.set_value(synced.ok() ? std::move(results[i]) : synced);
   }
 }

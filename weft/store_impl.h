@@ -54,9 +54,13 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
     return promise.get_future().get();
   }
 
-  // The same for a task. Not to be called on the strand, which would wait for itself.
+  // The same for a task.
+  // FAILED_PRECONDITION  called on the strand, which would wait for itself
   template <class T>
   T RunTask(Task<T> task) {
+    if (std::this_thread::get_id() == thread_.get_id()) {
+      return T(absl::FailedPreconditionError("a callback of the store cannot wait for it"));
+    }
     std::promise<T> promise;
     asio::co_spawn(io_, std::move(task), [&](std::exception_ptr error, T result) {
       if (error) {

@@ -273,8 +273,10 @@ MadeStore::MadeStore(std::string directory) : directory_(std::move(directory)) {
 }
 
 MadeStore::~MadeStore() {
+  // Without the lock the files are somebody else's, who was faster.
+  const bool ours = store_.has_value();
   store_.reset();
-  if (kept_ || !was_empty_) return;
+  if (kept_ || !was_empty_ || !ours) return;
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(directory_, ignored)) {
     std::filesystem::remove_all(entry.path(), ignored);
