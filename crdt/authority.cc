@@ -54,10 +54,6 @@ std::string RefuseBatch(const CoreKey& writer, const Grant& cited,
   // While there are no later incarnations, an identity's only log has its own key.
   if (cited.identity != writer) return "the cited grant is somebody else's";
   for (const DecodedBlock& block : batch) {
-    const Envelope& envelope = *block.header.envelope;
-    if (!cited.is_genesis() && envelope.cite_named < cited.batch_end) {
-      return "the block does not name the batch of the grant it cites";
-    }
     for (std::size_t i = 0; i < block.payload.operations.size(); ++i) {
       std::string reason = RefuseData(cited, block.payload.operations[i]);
       if (!reason.empty()) return absl::StrFormat("op %d: %s", i, reason);
@@ -146,10 +142,9 @@ const Grant* Authority::Insert(Grant grant) {
                   held.begin(), held.end(), inserted,
                   [](const Grant* a, const Grant* b) { return a->path < b->path; }),
               inserted);
-  auto& positions = positions_[inserted->issuer];
-  positions.insert(
-      std::upper_bound(positions.begin(), positions.end(), inserted->id.position),
-      inserted->id.position);
+  auto& ends = batch_ends_[inserted->issuer];
+  ends.insert(std::upper_bound(ends.begin(), ends.end(), inserted->batch_end),
+              inserted->batch_end);
   return inserted;
 }
 
@@ -158,13 +153,13 @@ const Grant* Authority::Insert(Grant grant) {
 bool Authority::ExceedsMembers(std::size_t made, const PastLength& past) const {
   if (made == 0 || by_id_.size() + made <= limits_.members) return false;
   std::uint64_t count = made;
-  for (const auto& [issuer, positions] : positions_) {
+  for (const auto& [issuer, ends] : batch_ends_) {
     if (issuer == CoreKey{}) {
-      count += positions.size();
+      count += ends.size();
       continue;
     }
-    const auto end = std::lower_bound(positions.begin(), positions.end(), past(issuer));
-    count += static_cast<std::uint64_t>(end - positions.begin());
+    const auto beyond = std::upper_bound(ends.begin(), ends.end(), past(issuer));
+    count += static_cast<std::uint64_t>(beyond - ends.begin());
   }
   return count > limits_.members;
 }
@@ -175,9 +170,14 @@ Verdict Authority::Judge(const CoreKey& writer, std::span<const DecodedBlock> ba
   if (absl::Status status = CheckBatch(batch, limits_); !status.ok()) {
     return {Verdict::Kind::kInvalid, std::string(status.message()), {}};
   }
-  const Grant* cited = Find(batch.front().header.envelope->cite);
-  if (cited == nullptr) {
-    return {Verdict::Kind::kNotAllowed, "cites no effective grant", {}};
+  // A grant that is not named may be here or not yet: one reason for both. What the
+  // first block of a batch names, the others name too.
+  const Envelope& envelope = *batch.front().header.envelope;
+  const Grant* cited = Find(envelope.cite);
+  if (cited == nullptr || envelope.cite_named < cited->batch_end) {
+    return {Verdict::Kind::kNotAllowed,
+            "does not name the batch of an effective grant that it cites",
+            {}};
   }
   std::string reason = RefuseBatch(writer, *cited, batch, limits_);
   if (!reason.empty()) return {Verdict::Kind::kNotAllowed, std::move(reason), {}};

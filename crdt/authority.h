@@ -122,8 +122,9 @@ class Authority {
   absl::flat_hash_map<OpId, std::unique_ptr<Grant>> by_id_;
   absl::btree_map<GrantPath, const Grant*> by_path_;
   absl::flat_hash_map<CoreKey, std::vector<const Grant*>> by_identity_;
-  // Positions of effective grant ops by issuer, ascending: counts what a past holds.
-  absl::flat_hash_map<CoreKey, std::vector<std::uint64_t>> positions_;
+  // Grant::batch_end of the effective grants by issuer, ascending: counts what a past
+  // holds whole.
+  absl::flat_hash_map<CoreKey, std::vector<std::uint64_t>> batch_ends_;
 };
 
 const char* RoleText(GrantRole role);

@@ -34,11 +34,15 @@ void ReadPayload(LogState& log, ByteView bytes, const Limits& limits,
     case BlockKind::kIncarnation:
       if (absl::Status status = DecodeIncarnation(bytes).status(); !status.ok()) {
         Refuse(block, BlockState::kInvalid, std::string(status.message()));
+        return;
       }
+      log.Park(block.header.position);
+      Refuse(block, BlockState::kParked, "a later incarnation");
       return;
     default:  // an ack; other kinds have parked
       if (!bytes.empty()) {
-        Refuse(block, BlockState::kInvalid, "an ack with a payload");
+        log.Park(block.header.position);
+        Refuse(block, BlockState::kParked, "an ack with a payload");
       }
       return;
   }

@@ -48,8 +48,9 @@ void LogState::Park(std::uint64_t position) {
 }
 
 bool LogState::CountAuthOps(std::uint64_t count, const Limits& limits) {
+  if (count > limits.auth_ops_per_writer - auth_ops_) return false;
   auth_ops_ += count;
-  return auth_ops_ <= limits.auth_ops_per_writer;
+  return true;
 }
 
 // Only the grammar: false if the envelope counts for nothing.
@@ -142,7 +143,8 @@ void LogState::Adopt(const Draft& draft) {
 }
 
 // Rule D8: the place of the block in its batch, whatever else is wrong with it.
-void LogState::Number(BlockHeader& header) {
+// A count beyond the limit opens nothing: whoever holds an open batch keeps its blocks.
+void LogState::Number(const Limits& limits, BlockHeader& header) {
   const bool open = batch_next_ > 0;
   bool continues = false;
   bool starts = false;
@@ -150,7 +152,8 @@ void LogState::Number(BlockHeader& header) {
     const Envelope& envelope = *header.envelope;
     continues = open && envelope.batch_index == batch_next_ &&
                 envelope.batch_count == batch_count_;
-    starts = !continues && envelope.batch_index == 0 && envelope.batch_count > 0;
+    starts = !continues && envelope.batch_index == 0 && envelope.batch_count > 0 &&
+             envelope.batch_count <= limits.batch_blocks;
   }
   header.breaks_open_batch = open && !continues;
   header.in_batch = continues || starts;
@@ -238,7 +241,7 @@ BlockHeader LogState::Read(ByteView block, const Limits& limits) {
   } else {
     CheckRules(limits, block.size(), header);
   }
-  if (header.state != BlockState::kParked) Number(header);
+  if (header.state != BlockState::kParked) Number(limits, header);
   if (parsed) Adopt(draft);
   ++position_;
   return header;

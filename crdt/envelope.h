@@ -41,7 +41,7 @@ inline constexpr std::uint8_t kBlockFormat = 1;  // 2 is reserved: encrypted
 enum class BlockKind : std::uint8_t {
   kData = 1,
   kAuth = 2,
-  kAck = 3,          // merges heads, carries no payload
+  kAck = 3,          // merges heads; a payload is reserved and parks
   kIncarnation = 4,  // block 0 of a later incarnation (crdt/identity.h)
   kCheckpoint = 5,   // reserved
 };
@@ -85,7 +85,8 @@ struct BlockHeader {
   // blocks are invalid.
   bool breaks_open_batch = false;
   // The block takes its place in a batch: it opens one or is the next of the open one.
-  // False for an undecodable or misnumbered block, invalid by itself.
+  // False for a block that is undecodable, misnumbered or of a batch beyond the limit:
+  // it is invalid by itself.
   bool in_batch = false;
   bool ends_batch = false;  // the last block of its batch
   std::size_t payload_offset = 0;
@@ -104,7 +105,8 @@ class LogState {
   // The log's ops from `position` on are not evaluated (rule S8). Called by the payload
   // parser; an earlier park stands.
   void Park(std::uint64_t position);
-  // Counts the ops of an auth block. False if the writer exceeds his limit.
+  // Counts the ops of an auth block. False, and nothing counted, if the writer would
+  // exceed his limit.
   bool CountAuthOps(std::uint64_t count, const Limits& limits);
 
   const CoreKey& writer() const { return writer_; }
@@ -131,7 +133,7 @@ class LogState {
   bool Parse(Reader& reader, Draft& draft) const;
   void CheckRules(const Limits& limits, std::size_t block_size,
                   BlockHeader& header) const;
-  void Number(BlockHeader& header);
+  void Number(const Limits& limits, BlockHeader& header);
   absl::Status CheckNext(ByteView block, const Limits& limits) const;
   void Adopt(const Draft& draft);
 

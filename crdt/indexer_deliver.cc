@@ -164,7 +164,9 @@ absl::Status Indexer::State::Deliver(WriterNumber writer, IndexResult* result) {
   const auto taught = graph->AddBlock(writer, pending.edges, state.tree.hash());
   for (const CausalGraph::Edge& edge : taught) {
     WriterState& seen = writers[edge.writer];
-    if (!seen.open.empty() && edge.length > seen.closed) seen.late = true;
+    // Not only while `open` holds blocks: after a restart it is filled when the log is
+    // replayed, and that may be later.
+    if (edge.length > seen.closed) seen.late = true;
   }
   state.open_taught.insert(state.open_taught.end(), taught.begin(), taught.end());
   if (pending.block.header.envelope) {

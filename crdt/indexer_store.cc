@@ -39,8 +39,9 @@ absl::Status Indexer::State::Flush() {
   trie->Flush(&batch);
   const View::Counts counts = view->counts();
   batch.Put(Family::kView, keys::ViewState(base),
-            EncodeViewState({kSemVersion, writers.size(), stored_grants, ops->next(),
-                             counts.keys, counts.conflicts, clock_suspect, seen_ms}));
+            EncodeViewState({kSemVersion, kEvaluator, writers.size(), stored_grants,
+                             ops->next(), counts.keys, counts.conflicts, clock_suspect,
+                             seen_ms}));
   WEFT_RETURN_IF_ERROR(graph->status());
   WEFT_RETURN_IF_ERROR(storage->Commit(batch, Durability::kVolatile));
   view->MarkFlushed(options.cache_keys_max);
@@ -86,7 +87,9 @@ absl::StatusOr<bool> Indexer::State::LoadRows() {
                         storage->Get(Family::kView, keys::ViewState(base), nullptr));
   if (!saved) return false;
   const absl::StatusOr<ViewStateRow> row = DecodeViewState(*saved);
-  if (!row.ok() || row->sem_version != kSemVersion) return false;
+  if (!row.ok() || row->sem_version != kSemVersion || row->evaluator != kEvaluator) {
+    return false;
+  }
 
   view = std::make_unique<View>(storage, base, genesis.limits.siblings_reported, false,
                                 View::Counts{row->keys, row->conflicts});

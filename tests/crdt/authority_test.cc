@@ -94,6 +94,17 @@ TEST_F(AuthorityTest, P1_ABlockHasNoAuthorityUnderAGrantThatItDoesNotName) {
       << "named by an earlier block of the log";
 }
 
+// Whether a grant that is not named has arrived is nothing a reason may tell.
+TEST_F(AuthorityTest, I1_TheReasonIsTheSameWhetherOrNotAnUnnamedGrantIsHere) {
+  const OpId held = FounderGrants(GrantTo(eve_, GrantRole::kReader));
+  const OpId missing = {ada_.id(), held.position + 1, 0};
+  const Verdict here = Write(bob_, held, {}, "k");
+  const Verdict not_yet = Write(bob_, missing, {}, "k");
+  EXPECT_EQ(here.kind, Kind::kNotAllowed);
+  EXPECT_EQ(not_yet.kind, Kind::kNotAllowed);
+  EXPECT_EQ(here.reason, not_yet.reason);
+}
+
 TEST_F(AuthorityTest, D8_NamingAGrantMeansItsWholeBatch) {
   const std::vector<AuthOperation> many(3'000, GrantTo(bob_, GrantRole::kWriter));
   const auto batch = ada_.Commit(GenesisGrantId(0), {}, many);
@@ -221,6 +232,28 @@ TEST_F(AuthorityTest, S7_MembersAreLimitedByWhatTheGranterHadSeen) {
             Kind::kEffective);
   past_ = 2;
   EXPECT_EQ(Grant(fay_, GenesisGrantId(1), {}, GrantTo(dan, GrantRole::kWriter)).kind,
+            Kind::kNotAllowed);
+}
+
+TEST_F(AuthorityTest, S7_ABatchSeenInPartCountsNoMembers) {
+  genesis_.limits.members = 3'002;
+  authority_ = std::make_unique<Authority>(genesis_);
+  const auto batch =
+      ada_.Commit(GenesisGrantId(0), {},
+                  std::vector<AuthOperation>(3'000, GrantTo(bob_, GrantRole::kWriter)));
+  ASSERT_EQ(batch.size(), 2U);
+  ASSERT_EQ(Judge(ada_, batch).kind, Kind::kEffective);
+  const std::size_t others = 3'000 - batch[0].payload.auth_operations.size();
+  const auto own = fay_.Commit(
+      GenesisGrantId(1), {},
+      std::vector<AuthOperation>(others, GrantTo(eve_, GrantRole::kWriter)));
+  ASSERT_EQ(Judge(fay_, own).kind, Kind::kEffective);
+  // With what Ada's first block grants, the base would be full.
+  past_ = 1;
+  EXPECT_EQ(Grant(fay_, GenesisGrantId(1), {}, GrantTo(eve_, GrantRole::kWriter)).kind,
+            Kind::kEffective);
+  past_ = 2;
+  EXPECT_EQ(Grant(fay_, GenesisGrantId(1), {}, GrantTo(eve_, GrantRole::kWriter)).kind,
             Kind::kNotAllowed);
 }
 

@@ -168,6 +168,12 @@ TEST_F(BatchTest, S7_AuthOpsOfOneWriterAreCounted) {
             BlockState::kValid);
   EXPECT_EQ(ada_.Commit(GenesisGrantId(0), {}, two, limits)[0].header.state,
             BlockState::kInvalid);
+  const std::vector<AuthOperation> one(1, GrantTo(bob_, GrantRole::kReader));
+  EXPECT_EQ(ada_.Commit(GenesisGrantId(0), {}, one, limits)[0].header.state,
+            BlockState::kValid)
+      << "an invalid block uses up nothing";
+  EXPECT_EQ(ada_.Commit(GenesisGrantId(0), {}, one, limits)[0].header.state,
+            BlockState::kInvalid);
 }
 
 TEST_F(BatchTest, S8_AnUnknownOpParksTheLogAndTheBatchItStandsIn) {
@@ -188,7 +194,7 @@ TEST_F(BatchTest, S8_AnUnknownOpParksTheLogAndTheBatchItStandsIn) {
   EXPECT_EQ(log.parked(), 0U);
 }
 
-TEST_F(BatchTest, S5_AnAckCarriesNoPayloadAndACertificateItsOwn) {
+TEST_F(BatchTest, S8_AnAckWithAPayloadAndALaterIncarnationParkTheLog) {
   Envelope envelope;
   envelope.kind = BlockKind::kAck;
   envelope.hlc = {1'000, 0};
@@ -198,15 +204,23 @@ TEST_F(BatchTest, S5_AnAckCarriesNoPayloadAndACertificateItsOwn) {
   EXPECT_EQ(DecodeBlock(log, block, {}).header.state, BlockState::kValid);
   block.push_back(0);
   log = ada_.log();
-  EXPECT_EQ(DecodeBlock(log, block, {}).header.state, BlockState::kInvalid);
+  DecodedBlock decoded = DecodeBlock(log, block, {});
+  EXPECT_EQ(decoded.header.state, BlockState::kParked);
+  EXPECT_EQ(decoded.header.reason, "an ack with a payload");
+  EXPECT_FALSE(decoded.header.in_batch);
+  EXPECT_EQ(log.parked(), 0U);
 
   envelope.kind = BlockKind::kIncarnation;
   block = *EncodeEnvelope(ada_.log(), envelope, {});
   log = ada_.log();
-  EXPECT_EQ(DecodeBlock(log, block, {}).header.state, BlockState::kInvalid);
+  EXPECT_EQ(DecodeBlock(log, block, {}).header.state, BlockState::kInvalid)
+      << "no certificate";
   Append(block, Hex(CrdtVectors()["incarnation"]["bytes"]));
   log = ada_.log();
-  EXPECT_EQ(DecodeBlock(log, block, {}).header.state, BlockState::kValid);
+  decoded = DecodeBlock(log, block, {});
+  EXPECT_EQ(decoded.header.state, BlockState::kParked);
+  EXPECT_EQ(decoded.header.reason, "a later incarnation");
+  EXPECT_EQ(log.parked(), 0U);
   envelope.hlc = {2'000, 0};
   EXPECT_FALSE(EncodeEnvelope(log, envelope, {}).ok()) << "only block 0";
 }

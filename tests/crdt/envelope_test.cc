@@ -220,6 +220,25 @@ TEST_F(EnvelopeTest, S7_LoweredLimitsMakeTheBlockInvalidAndItsEnvelopeStillCount
   ExpectInvalid(First(), "10 bytes");
 }
 
+TEST_F(EnvelopeTest, S7_ABatchOfMoreBlocksThanTheLimitOpensNoBatch) {
+  limits_.batch_blocks = 3;
+  Raw raw = First();
+  raw.batch_count = 4;
+  EXPECT_FALSE(Read(raw).in_batch);
+  EXPECT_FALSE(log_.open_batch().has_value());
+  raw = Next(2'000);
+  raw.batch_index = 1;
+  raw.batch_count = 4;
+  const BlockHeader second = Read(raw);
+  EXPECT_EQ(second.state, BlockState::kInvalid);
+  EXPECT_FALSE(second.in_batch);
+  EXPECT_FALSE(second.breaks_open_batch);
+  raw = Next(3'000);
+  raw.batch_count = 3;
+  EXPECT_TRUE(Read(raw).in_batch);
+  EXPECT_EQ(log_.open_batch(), 2U);
+}
+
 TEST_F(EnvelopeTest, S5_UnknownFlagsAreInvalid) {
   Raw raw = First();
   raw.flags = 1;

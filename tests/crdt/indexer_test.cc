@@ -7,6 +7,8 @@
 #include <atomic>
 #include <thread>
 
+#include "crdt/indexer_rows.h"
+#include "engine/key_layout.h"
 #include "tests/crdt/random_history.h"
 
 namespace weft {
@@ -227,6 +229,34 @@ TEST(Indexer, D8_OpsThatTakeEffectAfterOneThatHadSeenThemAreSuperseded) {
   EXPECT_EQ(a.Digest(), c.Digest());
 }
 
+// The same over a restart, where the one who had seen half of it is read first.
+TEST(Indexer, D8_OpsSeenInPartAreSupersededAfterARestartToo) {
+  auto all = People(4).Meet();
+  Replica& a = *all[1];
+  Replica& b = *all[2];
+  Replica& c = *all[3];
+  const OpId cite_a = a.indexer().authority().GrantsOf(a.self())[0]->id;
+  const OpId cite_b = b.indexer().authority().GrantsOf(b.self())[0]->id;
+  const Dep grants = DepOn(a, all[0]->self(), 3);
+  const auto whole = RawPuts(b, b.self(), cite_b, {grants}, {"k", "other"});
+  a.Hold(b.self(), whole, 1);
+  const auto cheat =
+      RawPuts(a, a.self(), cite_a, {grants, DepOn(a, b.self(), 1)}, {"k"});
+
+  c.Hold(b.self(), whole, 1);
+  ASSERT_TRUE(c.indexer().Flush().ok());
+  c.logs().logs[a.self()] = cheat;
+  c.Reopen();
+  EXPECT_EQ(c.Read("k").value->live[0].op, (OpId{a.self(), 0, 0}));
+  c.Hold(b.self(), whole);
+  EXPECT_EQ(c.Read("k").value->live_count, 1U);
+  EXPECT_EQ(c.Fate({b.self(), 0, 0}).kind, OpFateKind::kSuperseded);
+  b.Hold(b.self(), whole);
+  b.Hold(a.self(), cheat);
+  EXPECT_EQ(b.Root(), c.Root());
+  EXPECT_EQ(b.Digest(), c.Digest());
+}
+
 // An honest author who holds half a batch has not read it, and so must not remove it.
 TEST(Indexer, D8_AnAuthorDoesNotBuildOnHalfABatch) {
   auto all = People(3).Meet();
@@ -310,6 +340,28 @@ TEST(Indexer, I3_AViewThatShowsMoreThanTheLogsHoldIsBuiltAnew) {
   b.Reopen();
   EXPECT_EQ(b.Text("k"), "1");
   EXPECT_TRUE(b.indexer().Verify().ok());
+}
+
+TEST(Indexer, S8_AViewOfAnotherEvaluatorIsBuiltAnew) {
+  auto all = People(2).Meet();
+  Replica& a = *all[1];
+  a.Do(Put("k", "A"));
+  ASSERT_TRUE(a.indexer().Flush().ok());
+  const Bytes key = keys::ViewState(IndexerOptions().base_number);
+  const auto saved = a.storage().Get(Family::kView, key, nullptr);
+  ASSERT_TRUE(saved.ok() && saved->has_value());
+  ViewStateRow row = *DecodeViewState(**saved);
+  EXPECT_EQ(row.evaluator, kEvaluator);
+  row.clock_suspect = 7;  // told by a view that is loaded
+  for (const std::uint64_t evaluator : {kEvaluator, kEvaluator + 1}) {
+    row.evaluator = evaluator;
+    StorageBatch batch;
+    batch.Put(Family::kView, key, EncodeViewState(row));
+    ASSERT_TRUE(a.storage().Commit(batch, Durability::kVolatile).ok());
+    a.Reopen();
+    EXPECT_EQ(a.indexer().Status().clock_suspect, evaluator == kEvaluator ? 7U : 0U);
+    EXPECT_EQ(a.Text("k"), "A");
+  }
 }
 
 TEST(Indexer, I5_I6_WritesWithoutAGrantAndInvalidBlocksLeaveTheRootAlone) {

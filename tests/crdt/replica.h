@@ -205,6 +205,7 @@ class Replica {
   const CoreKey& self() const { return self_; }
   Indexer& indexer() { return *indexer_; }
   MemoryLogs& logs() { return logs_; }
+  MemoryStorage& storage() { return storage_; }
   FixedClock& clock() { return clock_; }
 
  private:
