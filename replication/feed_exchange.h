@@ -105,8 +105,8 @@ class FeedExchange final : public ChannelHandler,
   bool open_ = false;
   bool refused_ = false;
   bool peer_has_genesis_ = false;
-  bool told_all_heads_ = false;  // by us
-  bool told_all_ = false;        // by the peer
+  bool told_all_heads_ = false;             // by us
+  bool told_all_ = false;                   // by the peer
   std::optional<FeedDigest> local_digest_;  // as last told
   std::optional<FeedDigest> remote_digest_;
   std::map<CoreKey, std::uint64_t> remote_heads_;        // at most kFeedsPerPeerMax

@@ -4,9 +4,9 @@
 // A handle, cheap to copy; the store stays open while one lives. Thread-safe. Every
 // write is durable and visible to the next read when its call returns. Errors of the
 // caller are INVALID_ARGUMENT, missing rights PERMISSION_DENIED, a full disk
-// RESOURCE_EXHAUSTED; after these nothing of the call was written. After any other error
-// of the disk the base stops: what was asked may or may not be there when it is opened
-// again, and no peer has heard of it.
+// RESOURCE_EXHAUSTED; after these nothing of the call was written. After any other
+// error of the disk the base stops: what was asked may or may not be there when it is
+// opened again, and no peer has heard of it.
 
 #pragma once
 

@@ -94,7 +94,8 @@ absl::Status Node::CheckNewName(const std::string& name) const {
   if (name.empty() || name.size() > kBaseNameBytesMax || control ||
       !IsUtf8(AsBytes(name))) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "base name: it must be UTF-8 of 1 to %d bytes without control characters", kBaseNameBytesMax));
+        "base name: it must be UTF-8 of 1 to %d bytes without control characters",
+        kBaseNameBytesMax));
   }
   for (const auto& base : bases_) {
     if (base->name() == name) {

@@ -59,7 +59,8 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   template <class T>
   T RunTask(Task<T> task) {
     if (std::this_thread::get_id() == thread_.get_id()) {
-      return T(absl::FailedPreconditionError("a callback of the store cannot wait for it"));
+      return T(
+          absl::FailedPreconditionError("a callback of the store cannot wait for it"));
     }
     std::promise<T> promise;
     asio::co_spawn(io_, std::move(task), [&](std::exception_ptr error, T result) {
