@@ -4,6 +4,8 @@
 #include <cstring>
 
 #include "absl/strings/str_format.h"
+#include "crdt/auth_reader.h"
+#include "crdt/column_stream.h"
 #include "crdt/operation_tags.h"
 #include "operation_generated.h"
 
@@ -20,12 +22,6 @@ constexpr std::size_t kAuthVtableBytes = 4 + 2 * 6;
 static_assert(std::endian::native == std::endian::little,
               "columns are read in place, and FlatBuffers are little-endian");
 
-template <class T>
-std::span<const T> Column(const flatbuffers::Vector<T>* vector) {
-  if (vector == nullptr) return {};
-  return {vector->data(), vector->size()};
-}
-
 // A payload that is what `state` says and nothing else.
 Payload Refusal(BlockState state, std::string reason) {
   Payload payload;
@@ -39,38 +35,6 @@ Payload Invalid(std::string reason) {
 Payload Parked(std::string reason) {
   return Refusal(BlockState::kParked, std::move(reason));
 }
-
-// A column that is read from its start and must be used up. A read past the end yields
-// zero and is seen in `exact`.
-template <class T>
-class Stream {
- public:
-  explicit Stream(std::span<const T> column) : column_(column) {}
-
-  T Next() {
-    if (used_ == column_.size()) {
-      short_ = true;
-      return T{};
-    }
-    return column_[used_++];
-  }
-  std::span<const T> Take(std::uint64_t count) {
-    if (count > column_.size() - used_) {
-      short_ = true;
-      return {};
-    }
-    const auto taken = column_.subspan(used_, static_cast<std::size_t>(count));
-    used_ += static_cast<std::size_t>(count);
-    return taken;
-  }
-  bool ok() const { return !short_; }
-  bool exact() const { return !short_ && used_ == column_.size(); }
-
- private:
-  std::span<const T> column_;
-  std::size_t used_ = 0;
-  bool short_ = false;
-};
 
 // Decodes one data payload; a member per column.
 class DataReader {
@@ -254,85 +218,6 @@ class DataReader {
   const Limits& limits_;
   std::vector<ByteView> columns_;
   std::string error_;
-};
-
-// Decodes one auth payload.
-class AuthReader {
- public:
-  AuthReader(const wire::AuthPayload& wire, const Limits& limits)
-      : ops_(Column(wire.ops())),
-        flag_column_(Column(wire.flags())),
-        flags_(flag_column_),
-        keys_(Column(wire.keys())),
-        numbers_(Column(wire.numbers())),
-        sizes_(Column(wire.sizes())),
-        heap_(Column(wire.heap())),
-        limits_(limits) {}
-
-  std::string FindUnknown() const {
-    for (const std::uint8_t type : ops_) {
-      if (type != static_cast<std::uint8_t>(AuthOpType::kGrant)) {
-        return absl::StrFormat("auth op type %d", type);
-      }
-    }
-    // Every op is a grant from here on, so every flag is one of a grant.
-    for (const std::uint8_t flags : flag_column_) {
-      if ((flags & kIndexer) != 0) return "a grant to an indexer";
-    }
-    return {};
-  }
-
-  std::string Read(Payload& payload) {
-    if (ops_.empty()) return "no operations";
-    if (ops_.size() > limits_.batch_ops) {
-      return absl::StrFormat("%d operations, and the limit is %d", ops_.size(),
-                             limits_.batch_ops);
-    }
-    payload.auth_operations.reserve(ops_.size());
-    for (std::size_t i = 0; i < ops_.size(); ++i) {
-      const std::string error = ReadGrant(payload);
-      if (!error.empty()) return absl::StrFormat("op %d: %s", i, error);
-    }
-    const bool exact = flags_.exact() && keys_.exact() && numbers_.exact() &&
-                       sizes_.exact() && heap_.exact();
-    return exact ? "" : "columns longer than the operations use";
-  }
-
- private:
-  std::string ReadGrant(Payload& payload) {
-    GrantOp grant;
-    const std::uint8_t flags = flags_.Next();
-    const ByteView identity = keys_.Take(CoreKey::kSize);
-    const std::uint64_t role = numbers_.Next();
-    const std::uint64_t forks = numbers_.Next();
-    grant.scope = heap_.Take(sizes_.Next());
-    if (!flags_.ok() || !keys_.ok() || !numbers_.ok() || !sizes_.ok() || !heap_.ok()) {
-      return "columns shorter than the operations need";
-    }
-    if ((flags & ~kMayDelegate) != 0) return "unknown flags";
-    if (role > static_cast<std::uint64_t>(GrantRole::kAdmin)) {
-      return absl::StrFormat("role %d cannot be granted", role);
-    }
-    if (forks > UINT32_MAX) return "more forks than can be";
-    if (grant.scope.size() > limits_.key_bytes) {
-      return absl::StrFormat("a scope of %d bytes", grant.scope.size());
-    }
-    grant.identity = *CoreKey::From(identity);
-    grant.role = static_cast<GrantRole>(role);
-    grant.may_delegate = (flags & kMayDelegate) != 0;
-    grant.forks = static_cast<std::uint32_t>(forks);
-    payload.auth_operations.emplace_back(grant);
-    return {};
-  }
-
-  std::span<const std::uint8_t> ops_;
-  std::span<const std::uint8_t> flag_column_;
-  Stream<std::uint8_t> flags_;
-  Stream<std::uint8_t> keys_;
-  Stream<std::uint64_t> numbers_;
-  Stream<std::uint32_t> sizes_;
-  Stream<std::uint8_t> heap_;
-  const Limits& limits_;
 };
 
 // The verifier aligns the length of a vector, which is 4 bytes, and not its elements:

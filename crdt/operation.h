@@ -14,9 +14,9 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <variant>
 #include <vector>
 
+#include "crdt/auth_operation.h"
 #include "crdt/dot.h"
 #include "crdt/envelope.h"
 #include "crdt/limits.h"
@@ -89,46 +89,6 @@ Operation RecordOp(ByteView key, std::span<const CellWrite> cells);
 CellWrite SetCell(ByteView column, ValueView value);
 CellWrite UnsetCell(ByteView column);
 
-// Roles in order of power. The numbers are part of the format; a founder is made by a
-// genesis alone.
-enum class GrantRole : std::uint8_t {
-  kReader = 0,
-  kModerated = 1,
-  kWriter = 2,
-  kModerator = 3,
-  kAdmin = 4,
-  kFounder = 5,
-};
-
-enum class AuthOpType : std::uint8_t {
-  kGrant = 1,
-  kRevoke = 2,  // 2 and above are not built and park
-  kInvite = 3,
-  kRedeem = 4,
-  kAccept = 5,
-  kReject = 6,
-  kHide = 7,
-  kUnhide = 8,
-  kAdmit = 9,
-  kRedact = 10,  // 10 and above have no grammar yet
-  kBan = 11,
-  kUnban = 12,
-  kRotate = 13,
-  kAdopt = 14,
-  kSetPolicy = 15,
-  kCheckpoint = 16,
-};
-
-struct GrantOp {
-  CoreKey identity;
-  GrantRole role = GrantRole::kReader;
-  ByteView scope;  // a key prefix; borrowed as above
-  bool may_delegate = false;
-  std::uint32_t forks = 0;  // how many forked incarnations its author knew (rule F5)
-};
-
-using AuthOperation = std::variant<GrantOp>;
-
 // The decoded payload; owns what its operations borrow, so it moves and never copies.
 struct Payload {
   Payload() = default;
@@ -152,12 +112,10 @@ Payload DecodePayload(BlockKind kind, ByteView bytes, const Limits& limits);
 // within the limits.
 // INVALID_ARGUMENT  names the fact
 absl::Status CheckOperation(const Operation& operation, const Limits& limits);
-absl::Status CheckOperation(const AuthOperation& operation, const Limits& limits);
 
 // A payload takes at most kPayloadBytesFixed and the sum over its operations.
 inline constexpr std::size_t kPayloadBytesFixed = 256;
 std::size_t EncodedSizeMax(const Operation& operation);
-std::size_t EncodedSizeMax(const AuthOperation& operation);
 
 // A block's cells name its columns by 16 bits; a block never holds more cells than
 // this.
@@ -167,6 +125,5 @@ inline constexpr std::size_t kCellsPerBlockMax = 0xffff;
 // Decoding gives them back; the bytes are not
 // canonical.
 Bytes EncodePayload(std::span<const Operation> operations);
-Bytes EncodePayload(std::span<const AuthOperation> operations);
 
 }  // namespace weft

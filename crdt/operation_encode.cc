@@ -223,20 +223,6 @@ absl::Status CheckOperation(const Operation& op, const Limits& limits) {
   }
 }
 
-absl::Status CheckOperation(const AuthOperation& operation, const Limits& limits) {
-  const GrantOp& grant = std::get<GrantOp>(operation);
-  if (grant.role > GrantRole::kAdmin) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "grant: role %d cannot be granted", static_cast<int>(grant.role)));
-  }
-  if (grant.scope.size() > limits.key_bytes) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("grant: a scope of %d bytes, and the limit is %d",
-                        grant.scope.size(), limits.key_bytes));
-  }
-  return absl::OkStatus();
-}
-
 std::size_t EncodedSizeMax(const Operation& op) {
   std::size_t size = 8 + op.key.size() + ValueSizeMax(op.value);
   for (const CellWrite& cell : op.cells) {
@@ -245,37 +231,10 @@ std::size_t EncodedSizeMax(const Operation& op) {
   return size;
 }
 
-std::size_t EncodedSizeMax(const AuthOperation& operation) {
-  return 54 + std::get<GrantOp>(operation).scope.size();
-}
-
 Bytes EncodePayload(std::span<const Operation> operations) {
   DataWriter writer;
   for (const Operation& op : operations) writer.Add(op);
   return writer.Finish();
-}
-
-Bytes EncodePayload(std::span<const AuthOperation> operations) {
-  std::vector<std::uint8_t> ops;
-  std::vector<std::uint8_t> flags;
-  Bytes keys;
-  std::vector<std::uint64_t> numbers;
-  std::vector<std::uint32_t> sizes;
-  Bytes heap;
-  for (const AuthOperation& operation : operations) {
-    const GrantOp& grant = std::get<GrantOp>(operation);
-    ops.push_back(static_cast<std::uint8_t>(AuthOpType::kGrant));
-    flags.push_back(grant.may_delegate ? kMayDelegate : 0);
-    Append(keys, grant.identity.view());
-    numbers.push_back(static_cast<std::uint64_t>(grant.role));
-    numbers.push_back(grant.forks);
-    sizes.push_back(static_cast<std::uint32_t>(grant.scope.size()));
-    Append(heap, grant.scope);
-  }
-  flatbuffers::FlatBufferBuilder builder(1024);
-  builder.Finish(wire::CreateAuthPayloadDirect(builder, &ops, &flags, &keys, &numbers,
-                                               &sizes, &heap));
-  return ToBytes(ByteView(builder.GetBufferPointer(), builder.GetSize()));
 }
 
 }  // namespace weft

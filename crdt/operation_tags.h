@@ -24,8 +24,4 @@ inline constexpr std::uint8_t kUnsetTag = TagOf(Lane::kRegister, OpType::kDel);
 // In value_sizes: the true size is at least this much and stands in words.
 inline constexpr std::uint16_t kSizeInWords = 0xffff;
 
-// Flags of a grant.
-inline constexpr std::uint8_t kMayDelegate = 1;
-inline constexpr std::uint8_t kIndexer = 2;  // reserved: parks
-
 }  // namespace weft
