@@ -4,8 +4,8 @@
 #include <cstring>
 
 #include "absl/strings/str_format.h"
-#include "crdt/auth_reader.h"
-#include "crdt/column_stream.h"
+#include "crdt/auth_operation_reader.h"
+#include "crdt/operation_columns.h"
 #include "crdt/operation_tags.h"
 #include "operation_generated.h"
 

@@ -5,7 +5,7 @@
 
 #include <string>
 
-#include "crdt/column_stream.h"
+#include "crdt/operation_columns.h"
 #include "crdt/operation.h"
 #include "operation_generated.h"
 

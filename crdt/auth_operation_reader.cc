@@ -1,4 +1,4 @@
-#include "crdt/auth_reader.h"
+#include "crdt/auth_operation_reader.h"
 
 #include "absl/strings/str_format.h"
 #include "crdt/auth_tags.h"
