@@ -52,6 +52,19 @@ Bytes BlockCipher::Seal(std::uint64_t block_index, std::uint64_t fork,
   return stored;
 }
 
+std::optional<std::uint64_t> BlockCipher::ForkOf(std::uint64_t block_index,
+                                                 ByteView stored) const {
+  if (stored.size() < kBlockPaddingBytes) return std::nullopt;
+  Nonce nonce{};
+  PutU64(nonce.data(), block_index);
+  std::array<std::uint8_t, kBlockPaddingBytes> padding{};
+  Xor(stored.first(kBlockPaddingBytes), nonce, blinding_key_, padding.data());
+  std::uint64_t fork = 0;
+  for (int i = 7; i >= 0; --i)
+    fork = (fork << 8) | padding[static_cast<std::size_t>(i)];
+  return fork;
+}
+
 std::optional<Bytes> BlockCipher::Open(std::uint64_t block_index,
                                        ByteView stored) const {
   if (stored.size() < kBlockPaddingBytes) return std::nullopt;

@@ -27,6 +27,9 @@ class BlockCipher {
   const Hash32& blinding_key() const { return blinding_key_; }
 
   Bytes Seal(std::uint64_t block_index, std::uint64_t fork, ByteView plaintext) const;
+  // The fork that a stored block was written in; nullopt if it is shorter than the
+  // padding. Under a wrong key: any number.
+  std::optional<std::uint64_t> ForkOf(std::uint64_t block_index, ByteView stored) const;
   // nullopt if it is shorter than the padding.
   std::optional<Bytes> Open(std::uint64_t block_index, ByteView stored) const;
 

@@ -23,6 +23,17 @@ absl::StatusOr<ByteView> VerifiedBlock(const Hypercore::State& state,
   return block;
 }
 
+// The bytes below a node that count where `padding` bytes of every block do not.
+absl::StatusOr<std::uint64_t> SizeWithout(const TreeNode& node, std::uint64_t padding) {
+  const std::uint64_t leaves = flat_tree::Leaves(node.tree_index);
+  if (padding != 0 && leaves > node.size / padding) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("node %d: its blocks are shorter than a padding of %d bytes",
+                        node.tree_index, padding));
+  }
+  return node.size - padding * leaves;
+}
+
 // Levels above a node that are not held, up to the first that is.
 std::uint64_t CountMissing(const Hypercore& core, std::uint64_t tree_index) {
   if (tree_index > flat_tree::kTreeIndexMax) return 0;
@@ -128,36 +139,46 @@ absl::StatusOr<std::vector<Bytes>> Hypercore::GetRange(std::uint64_t from,
   return blocks;
 }
 
-absl::StatusOr<std::pair<std::uint64_t, std::uint64_t>> Hypercore::Seek(
-    std::uint64_t byte_offset) const {
+absl::StatusOr<ByteLocation> Hypercore::Locate(std::uint64_t byte_offset,
+                                               std::uint64_t padding) const {
   WEFT_RETURN_IF_ERROR(state_->CheckUsable());
-  if (byte_offset > byte_length()) {
-    return absl::OutOfRangeError(
-        absl::StrFormat("byte %d is beyond the log's %d", byte_offset, byte_length()));
-  }
   std::uint64_t rest = byte_offset;
   for (const TreeNode& root : roots()) {
-    if (rest >= root.size) {
-      rest -= root.size;
+    WEFT_ASSIGN_OR_RETURN(const std::uint64_t root_size, SizeWithout(root, padding));
+    if (rest >= root_size) {
+      rest -= root_size;
       continue;
     }
     std::uint64_t cur = root.tree_index;
     while ((cur & 1) == 1) {
       const std::uint64_t left = flat_tree::LeftChild(cur);
       WEFT_ASSIGN_OR_RETURN(const auto node, state_->nodes.Find(left));
-      if (!node) {
-        return absl::NotFoundError(absl::StrFormat("node %d is not held", left));
-      }
-      if (rest < node->size) {
+      if (!node) break;
+      WEFT_ASSIGN_OR_RETURN(const std::uint64_t size, SizeWithout(*node, padding));
+      if (rest < size) {
         cur = left;
       } else {
-        rest -= node->size;
+        rest -= size;
         cur = flat_tree::RightChild(cur);
       }
     }
-    return std::pair(cur / 2, rest);
+    return ByteLocation{cur, rest};
   }
-  return std::pair(length(), std::uint64_t{0});
+  if (rest > 0) {
+    return absl::OutOfRangeError(
+        absl::StrFormat("byte %d is %d beyond the log's end", byte_offset, rest));
+  }
+  return ByteLocation{2 * length(), 0};
+}
+
+absl::StatusOr<std::pair<std::uint64_t, std::uint64_t>> Hypercore::Seek(
+    std::uint64_t byte_offset, std::uint64_t padding) const {
+  WEFT_ASSIGN_OR_RETURN(const ByteLocation at, Locate(byte_offset, padding));
+  if (!at.is_block()) {
+    return absl::NotFoundError(
+        absl::StrFormat("node %d is not held", flat_tree::LeftChild(at.tree_index)));
+  }
+  return std::pair(at.block_index(), at.offset);
 }
 
 absl::StatusOr<TreeHash> Hypercore::TreeHashAt(std::uint64_t prefix) const {

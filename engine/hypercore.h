@@ -40,6 +40,16 @@ struct CoreEvent {
   std::uint64_t to = 0;
 };
 
+// Where a byte of a log lies, as far as the nodes that are held tell.
+struct ByteLocation {
+  // The byte lies below this node. A leaf: the block is known.
+  std::uint64_t tree_index = 0;
+  std::uint64_t offset = 0;  // bytes from the node's first
+
+  bool is_block() const { return (tree_index & 1) == 0; }
+  std::uint64_t block_index() const { return tree_index / 2; }
+};
+
 // Not thread-safe: a core lives on one strand, and so does every call to it.
 class Hypercore {
  public:
@@ -78,9 +88,16 @@ class Hypercore {
   // Blocks [from, to), all of which must be held; errors as Get.
   absl::StatusOr<std::vector<Bytes>> GetRange(std::uint64_t from,
                                               std::uint64_t to) const;
-  // The block at a byte offset of the whole log, and the offset within it.
+  // The block at a byte offset of the whole log, and the offset within it; the offset
+  // of the end is that of the block to come. Where `padding` is not 0, that many bytes
+  // of every block do not count (kBlockPaddingBytes of an encrypted core). OUT_OF_RANGE
+  // beyond the end NOT_FOUND         a node that would tell is not held
+  // INVALID_ARGUMENT  a block is shorter than the padding
   absl::StatusOr<std::pair<std::uint64_t, std::uint64_t>> Seek(
-      std::uint64_t byte_offset) const;
+      std::uint64_t byte_offset, std::uint64_t padding = 0) const;
+  // The same where some nodes are missing: how far down the tree the held ones lead.
+  absl::StatusOr<ByteLocation> Locate(std::uint64_t byte_offset,
+                                      std::uint64_t padding = 0) const;
   // The tree hash of the prefix of `length` blocks.
   // NOT_FOUND  a node of it is not held;  OUT_OF_RANGE  beyond length()
   absl::StatusOr<TreeHash> TreeHashAt(std::uint64_t length) const;

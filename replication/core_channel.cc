@@ -38,7 +38,7 @@ CoreChannel::~CoreChannel() {
 }
 
 absl::Status CoreChannel::Open(const Download& mode) {
-  downloader_.SetMode(mode);
+  downloader_.SetMode(mode, send_);
   Protomux& mux = session_->mux();
   CoreHandshake handshake;
   handshake.seeks = true;
@@ -76,7 +76,8 @@ void CoreChannel::Close() {
 
 void CoreChannel::SetMode(const Download& mode) {
   if (downloader_.mode() == mode) return;
-  downloader_.SetMode(mode);
+  downloader_.SetMode(mode, send_);
+  if (!downloader_.interested()) Unwant();
   level_ = false;
   sync_due_ = open_;
   session_->ScheduleWork(shared_from_this());
@@ -338,6 +339,17 @@ void CoreChannel::AskForWindows() {
   }
 }
 
+// Nothing of this core is expected any more: the peer need not tell what it gets.
+void CoreChannel::Unwant() {
+  for (const std::uint64_t start : windows_asked_) {
+    scratch_.clear();
+    Encode(WantMessage{start, kWantWindowBlocks, false}, &scratch_);
+    send_(CoreMessage::kUnwant, scratch_);
+  }
+  windows_asked_.clear();
+  window_pending_ = false;
+}
+
 void CoreChannel::CheckLevel() {
   const bool level = !window_pending_ && downloader_.IsLevel(remote_);
   if (level == level_) return;
@@ -345,6 +357,7 @@ void CoreChannel::CheckLevel() {
   if (!level) return;
   if (downloader_.interested() && !downloader_.mode().live) {
     downloader_.MarkDone();
+    Unwant();
     SendSync();
   }
   if (session_->options_.observer != nullptr) {

@@ -76,6 +76,7 @@ class CoreChannel final : public ChannelHandler,
   absl::Status ApplyAnswers(bool* more);
   void AskForMore();
   void AskForWindows();
+  void Unwant();
   void CheckLevel();
   void Detach();
 

@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "engine/proof.h"
+
 namespace weft {
 
 // Blocks [from, to).
@@ -18,18 +20,24 @@ struct Download {
   enum class Kind {
     kNone,    // serve only; nothing is asked for
     kWhole,   // every block, from the first on
-    kRanges,  // the newest length, and the blocks of `ranges` only
+    kRanges,  // the newest length, and the blocks of `ranges` and `seeks` only
   };
   Kind kind = Kind::kNone;
   std::vector<BlockRange> ranges;
+  // The blocks that hold these bytes. To find one takes a few nodes of the tree, and at
+  // times its neighbour: the sizes of two leaves are proven by one of the blocks only.
+  std::vector<SeekRequest> seeks = {};
   // Follow the core as it grows. Otherwise stop at the first length at which we hold
   // everything asked for.
   bool live = true;
 
   static Download None() { return {}; }
-  static Download Whole(bool live = true) { return {Kind::kWhole, {}, live}; }
+  static Download Whole(bool live = true) { return {Kind::kWhole, {}, {}, live}; }
   static Download Blocks(std::vector<BlockRange> ranges, bool live = false) {
-    return {Kind::kRanges, std::move(ranges), live};
+    return {Kind::kRanges, std::move(ranges), {}, live};
+  }
+  static Download Bytes(std::vector<SeekRequest> seeks, bool live = false) {
+    return {Kind::kRanges, {}, std::move(seeks), live};
   }
   bool operator==(const Download&) const = default;
 };

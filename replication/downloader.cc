@@ -36,10 +36,30 @@ Downloader::~Downloader() {
   if (gave_back) scheduler_->Wake();
 }
 
-void Downloader::SetMode(const Download& mode) {
+void Downloader::SetMode(const Download& mode, const SendMessage& send) {
   if (mode_ == mode) return;
   mode_ = mode;
   done_ = false;
+  probes_sent_.clear();
+  if (outstanding_.empty()) return;
+  const std::vector<BlockRange> targets = Targets(ExpectedLength());
+  for (std::size_t i = 0; i < outstanding_.size(); ++i) {
+    const Outstanding& request = outstanding_[i];
+    if (request.state != Outstanding::State::kWaiting || request.upgrade) continue;
+    const bool wanted = std::ranges::any_of(targets, [&request](const BlockRange& one) {
+      return request.block_index && one.from <= *request.block_index &&
+             *request.block_index < one.to;
+    });
+    if (!wanted) Cancel(i, send);
+  }
+}
+
+// It stays in its place until what was asked for before it is settled.
+void Downloader::Cancel(std::size_t place, const SendMessage& send) {
+  scratch_.clear();
+  EncodeCancel(first_id_ + place, &scratch_);
+  send(CoreMessage::kCancel, scratch_);
+  outstanding_[place].state = Outstanding::State::kFailed;
 }
 
 std::vector<BlockRange> Downloader::Targets(std::uint64_t length) const {
@@ -50,7 +70,31 @@ std::vector<BlockRange> Downloader::Targets(std::uint64_t length) const {
     const BlockRange clamped{range.from, std::min(range.to, length)};
     if (clamped.from < clamped.to) targets.push_back(clamped);
   }
+  for (const SeekRequest& seek : mode_.seeks) {
+    const auto at = core_->Locate(seek.byte_offset, seek.padding);
+    if (!at.ok()) continue;
+    // Of two leaves whose sizes nothing pins down, the block of the first does.
+    const std::uint64_t block_index = flat_tree::LeftSpan(at->tree_index) / 2;
+    if (flat_tree::Depth(at->tree_index) > 1 || block_index >= length) continue;
+    targets.push_back({block_index, block_index + 1});
+  }
   return targets;
+}
+
+std::optional<ProofRequest> Downloader::NextProbe() const {
+  for (const SeekRequest& seek : mode_.seeks) {
+    const auto at = core_->Locate(seek.byte_offset, seek.padding);
+    if (!at.ok() || flat_tree::Depth(at->tree_index) < 2) continue;
+    // From the first leaf below the node every other leaf is to the right of the path,
+    // so that the seek hangs on one of its siblings, wherever the byte is.
+    ProofRequest probe;
+    probe.hash =
+        HashRequest{flat_tree::LeftSpan(at->tree_index),
+                    static_cast<std::uint64_t>(flat_tree::Depth(at->tree_index))};
+    probe.seek = seek;
+    if (!probes_sent_.contains({at->tree_index, seek.byte_offset})) return probe;
+  }
+  return std::nullopt;
 }
 
 std::uint64_t Downloader::ExpectedLength() const {
@@ -91,6 +135,7 @@ std::size_t Downloader::Request(RemoteState& remote, std::size_t budget,
   if (!upgrade_asked_ && NeedsUpgrade(remote) && scheduler_->TakeUpgrade()) {
     RequestUpgrade(remote, core_->length(), now, send);
   }
+  if (!mode_.seeks.empty()) RequestProbe(now, send);
   const std::size_t sent = outstanding_.size() - before;
   if (sent < budget) RequestBlocks(remote, budget - sent, now, send);
   return outstanding_.size() - before;
@@ -114,6 +159,23 @@ void Downloader::RequestUpgrade(const RemoteState& remote, std::uint64_t start,
   }
   upgrade_asked_ = true;
   upgrade_to_ = remote.length();
+  Send(std::move(message), /*hopeful=*/false, now, send);
+}
+
+// One at a time: where it leads is known when it is answered.
+void Downloader::RequestProbe(Nanos now, const SendMessage& send) {
+  const bool under_way = std::ranges::any_of(
+      outstanding_,
+      [](const Outstanding& request) { return request.byte_offset.has_value(); });
+  if (under_way) return;
+  std::optional<ProofRequest> probe = NextProbe();
+  if (!probe) return;
+  std::uint64_t top = probe->hash->tree_index;
+  for (std::uint64_t i = 0; i < probe->hash->nodes; ++i) top = flat_tree::Parent(top);
+  probes_sent_.emplace(top, probe->seek->byte_offset);
+  RequestMessage message;
+  message.fork = core_->fork();
+  message.parts = *std::move(probe);
   Send(std::move(message), /*hopeful=*/false, now, send);
 }
 
@@ -178,6 +240,8 @@ void Downloader::Send(RequestMessage message, bool hopeful, Nanos now,
   request.hopeful = hopeful;
   request.fork = message.fork;
   request.sent_at = now;
+  if (message.parts.hash) request.tree_index = message.parts.hash->tree_index;
+  if (message.parts.seek) request.byte_offset = message.parts.seek->byte_offset;
   if (message.parts.block) {
     const std::uint64_t block_index = message.parts.block->block_index;
     request.block_index = block_index;
@@ -198,20 +262,27 @@ Downloader::Outstanding* Downloader::Find(std::uint64_t request_id) {
   return request.state == Outstanding::State::kWaiting ? &request : nullptr;
 }
 
+// Whether the parts of the answer are parts of the question.
+bool Downloader::Fits(const Outstanding& request, const Proof& proof) {
+  if (proof.block && proof.block->block_index != request.block_index) return false;
+  if (proof.hash && proof.hash->tree_index != request.tree_index) return false;
+  if (proof.seek && proof.seek->byte_offset != request.byte_offset) return false;
+  return request.upgrade || !proof.upgrade;
+}
+
 absl::Status Downloader::OnData(DataMessage message, RemoteState& remote, Nanos now) {
   Outstanding* request = Find(message.request_id);
   if (request == nullptr)
     return absl::OkStatus();  // pushed or cancelled: not asked for
   Proof& proof = message.proof;
-  if ((proof.block && proof.block->block_index != request->block_index) ||
-      (proof.upgrade && !request->upgrade) || proof.hash || proof.seek) {
+  if (!Fits(*request, proof)) {
     return absl::InvalidArgumentError("an answer to another question than ours");
   }
   last_answer_ = now;
   no_data_run_ = 0;
   if (request->block_index && !proof.block) remote.Lacks(*request->block_index);
   if (request->upgrade && !proof.upgrade) upgrade_refused_ = true;
-  const bool empty = !proof.block && !proof.upgrade;
+  const bool empty = !proof.block && !proof.upgrade && !proof.hash;
   if (proof.fork != request->fork || empty) {
     request->state = Outstanding::State::kFailed;
     return absl::OkStatus();
@@ -303,23 +374,22 @@ std::size_t Downloader::Expire(Nanos now, Nanos patience, const SendMessage& sen
   std::size_t ended = 0;
   for (std::size_t i = 0; i < outstanding_.size(); ++i) {
     if (outstanding_[i].state != Outstanding::State::kWaiting) continue;
-    scratch_.clear();
-    EncodeCancel(first_id_ + i, &scratch_);
-    send(CoreMessage::kCancel, scratch_);
-    outstanding_[i].state = Outstanding::State::kFailed;
+    Cancel(i, send);
     ++ended;
   }
+  probes_sent_.clear();
   return ended;
 }
 
 void Downloader::OnForkChange() {
+  probes_sent_.clear();
   for (Outstanding& request : outstanding_) request.hopeful = true;
 }
 
 bool Downloader::IsLevel(const RemoteState& remote) const {
   if (mode_.kind == Download::Kind::kNone || !remote.synced() ||
       !outstanding_.empty() || remote.fork() != core_->fork() ||
-      core_->length() < remote.length()) {
+      core_->length() < remote.length() || NextProbe()) {
     return false;
   }
   for (const BlockRange& target : Targets(remote.length())) {

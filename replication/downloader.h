@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 
 #include "engine/hypercore.h"
 #include "replication/download_scheduler.h"
@@ -34,7 +35,8 @@ class Downloader {
   Downloader(const Downloader&) = delete;
   Downloader& operator=(const Downloader&) = delete;
 
-  void SetMode(const Download& mode);
+  // Cancels what was asked for and is not wanted any more.
+  void SetMode(const Download& mode, const SendMessage& send);
   const Download& mode() const { return mode_; }
   // Whether the peer should keep telling us of this core.
   bool interested() const { return mode_.kind != Download::Kind::kNone && !done_; }
@@ -63,7 +65,10 @@ class Downloader {
   // Our copy changed its fork: no answer on the way can be held against the peer.
   void OnForkChange();
   // The peer told a new state: what it refused may be asked again.
-  void OnRemoteSync() { upgrade_refused_ = false; }
+  void OnRemoteSync() {
+    upgrade_refused_ = false;
+    probes_sent_.clear();
+  }
 
   // We hold, at the peer's length, every block we want and it has.
   bool IsLevel(const RemoteState& remote) const;
@@ -83,6 +88,8 @@ class Downloader {
     bool upgrade = false;
     bool hopeful = false;  // relies on answers that had not come
     std::optional<std::uint64_t> block_index;
+    std::optional<std::uint64_t> tree_index;   // of a hash
+    std::optional<std::uint64_t> byte_offset;  // of a seek
     std::uint64_t fork = 0;
     Nanos sent_at{};
     Proof proof;
@@ -95,6 +102,9 @@ class Downloader {
   bool NeedsUpgrade(const RemoteState& remote) const;
   void RequestUpgrade(const RemoteState& remote, std::uint64_t start, Nanos now,
                       const SendMessage& send);
+  void RequestProbe(Nanos now, const SendMessage& send);
+  // The nodes that lead on to a byte we seek, of those not asked for yet.
+  std::optional<ProofRequest> NextProbe() const;
   std::size_t RequestBlocks(RemoteState& remote, std::size_t budget, Nanos now,
                             const SendMessage& send);
   void Send(RequestMessage message, bool hopeful, Nanos now, const SendMessage& send);
@@ -103,6 +113,8 @@ class Downloader {
   std::uint64_t ExpectedLength() const;
   std::size_t Window() const;
   std::vector<BlockRange> Targets(std::uint64_t length) const;
+  static bool Fits(const Outstanding& request, const Proof& proof);
+  void Cancel(std::size_t place, const SendMessage& send);
   void Settle(const Outstanding& request);
   void Judge(const Outstanding& request, const absl::Status& status, Applied* applied);
   Outstanding* Find(std::uint64_t request_id);
@@ -117,6 +129,8 @@ class Downloader {
   bool upgrade_asked_ = false;
   std::uint64_t upgrade_to_ = 0;
   bool upgrade_refused_ = false;
+  // Of this peer, in its present state: asking twice would bring nothing new.
+  std::set<std::pair<std::uint64_t, std::uint64_t>> probes_sent_;
   Nanos last_answer_{};
   std::size_t exact_requests_ = 0;  // that many to come rely on nothing
   std::size_t no_data_run_ = 0;     // refusals without an answer between

@@ -412,7 +412,9 @@ Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
                            co_await swarm_->Dial(address, dial_limit));
   if (alive.expired()) co_return absl::CancelledError("the store was closed");
   const bool live = static_cast<bool>(request.live_until);
-  if (request.blocks) {
+  if (!request.seeks.empty()) {
+    session->Replicate(core, Download::Bytes(request.seeks, live));
+  } else if (request.blocks) {
     session->Replicate(core, Download::Blocks({*request.blocks}, live));
   } else {
     session->Replicate(core, Download::Whole(live));

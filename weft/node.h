@@ -61,6 +61,7 @@ class Node final : private CoreProvider, private SessionObserver {
   struct CloneRequest {
     CoreKey key;
     std::optional<BlockRange> blocks;  // absent: the whole core
+    std::vector<SeekRequest> seeks;    // if any: the blocks that hold these bytes only
     Nanos timeout{0};                  // zero: none
     ProgressCallback progress;
     std::function<bool()> live_until;  // empty: end when the blocks are here

@@ -1,6 +1,7 @@
 #include "weft/store.h"
 
 #include "absl/strings/str_format.h"
+#include "weft/core_read.h"
 #include "weft/store_impl.h"
 
 namespace weft {
@@ -29,6 +30,33 @@ CoreStatus StatusOf(const Hypercore& core) {
   status.have = core.held_blocks();
   status.writable = core.writable();
   return status;
+}
+
+absl::StatusOr<CoreReadRequest> ReadRequest(std::string_view key,
+                                            const CoreReadOptions& options) {
+  CoreReadRequest request;
+  WEFT_ASSIGN_OR_RETURN(request.key, ParseCoreKey(key));
+  if (!options.connect.empty() && !IsAddress(options.connect)) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: not an address, which is host:port", options.connect));
+  }
+  request.connect = options.connect;
+  request.timeout = options.timeout;
+  if (!options.encryption_key.empty()) {
+    const std::optional<Bytes> bytes = FromHex(options.encryption_key);
+    if (bytes) request.encryption_key = Hash32::From(*bytes);
+    if (!request.encryption_key) {
+      return absl::InvalidArgumentError("encryption key: it must be 64 hex digits");
+    }
+  }
+  return request;
+}
+
+// What is held is read from a callback of the store too.
+absl::StatusOr<CoreReadResult> ReadPlainCore(StoreImpl& impl,
+                                             const CoreReadRequest& request) {
+  if (!request.connect.empty()) return impl.RunTask(ReadCore(&impl.node(), request));
+  return impl.Run([&] { return ReadHeldCore(impl.node().cores(), request); });
 }
 
 }  // namespace
@@ -152,14 +180,21 @@ absl::StatusOr<std::uint64_t> Store::AppendToCore(
 }
 
 absl::StatusOr<std::string> Store::GetFromCore(std::string_view key,
-                                               std::uint64_t block_index) const {
-  WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
-  return impl_->Run([&]() -> absl::StatusOr<std::string> {
-    WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
-                          impl_->node().cores().Open(parsed));
-    WEFT_ASSIGN_OR_RETURN(const Bytes block, core->Get(block_index));
-    return std::string(AsText(block));
-  });
+                                               std::uint64_t block_index,
+                                               const CoreReadOptions& options) const {
+  WEFT_ASSIGN_OR_RETURN(CoreReadRequest request, ReadRequest(key, options));
+  request.block_index = block_index;
+  WEFT_ASSIGN_OR_RETURN(const CoreReadResult result, ReadPlainCore(*impl_, request));
+  return std::string(AsText(result.block));
+}
+
+absl::StatusOr<CoreByte> Store::SeekInCore(std::string_view key,
+                                           std::uint64_t byte_offset,
+                                           const CoreReadOptions& options) const {
+  WEFT_ASSIGN_OR_RETURN(CoreReadRequest request, ReadRequest(key, options));
+  request.byte_offset = byte_offset;
+  WEFT_ASSIGN_OR_RETURN(const CoreReadResult result, ReadPlainCore(*impl_, request));
+  return CoreByte{result.block_index, result.offset, std::string(AsText(result.block))};
 }
 
 absl::StatusOr<CoreStatus> Store::CoreInfo(std::string_view key) const {

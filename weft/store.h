@@ -28,6 +28,23 @@ struct JoinOptions {
   std::string connect;  // "host:port", beside the addresses in the link
 };
 
+// How a block of a plain hypercore is read.
+struct CoreReadOptions {
+  // Where to fetch it if it is not held: "host:port". The core is made, as a follower,
+  // if the store has none of this key.
+  std::string connect = {};
+  std::chrono::milliseconds timeout{30000};  // of fetching it; zero: no limit
+  // 64 hex digits: the blocks are encrypted as Node's hypercore does it, under this key
+  // that its readers share. Empty: they are read as they are stored.
+  std::string encryption_key = {};
+};
+
+struct CoreByte {
+  std::uint64_t block_index = 0;
+  std::uint64_t offset = 0;  // within the block
+  std::string block;
+};
+
 // What a store tells while it serves, one line each.
 using EventCallback = std::function<void(const std::string& line)>;
 using ProgressCallback = std::function<void(const Progress& progress)>;
@@ -85,9 +102,17 @@ class Store {
   // PERMISSION_DENIED  it is not ours
   absl::StatusOr<std::uint64_t> AppendToCore(std::string_view key,
                                              const std::vector<std::string>& blocks);
-  // NOT_FOUND  no such core;  OUT_OF_RANGE  beyond its length or not held
+  // NOT_FOUND  no such core, or the block is not held and no peer gave it
+  // OUT_OF_RANGE  beyond its length
+  // INVALID_ARGUMENT  not a key, an address or the key of these blocks
+  // UNAVAILABLE, DEADLINE_EXCEEDED  as CloneCore
   absl::StatusOr<std::string> GetFromCore(std::string_view key,
-                                          std::uint64_t block_index) const;
+                                          std::uint64_t block_index,
+                                          const CoreReadOptions& options = {}) const;
+  // The block that holds a byte of the log, counted from its first; of an encrypted
+  // core, from the first of its plaintext. Errors as GetFromCore.
+  absl::StatusOr<CoreByte> SeekInCore(std::string_view key, std::uint64_t byte_offset,
+                                      const CoreReadOptions& options = {}) const;
   absl::StatusOr<CoreStatus> CoreInfo(std::string_view key) const;
   std::vector<CoreStatus> Cores() const;
   struct CloneOptions {

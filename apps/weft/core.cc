@@ -24,6 +24,13 @@ std::optional<std::uint64_t> ParseNumber(std::string_view text) {
   return number;
 }
 
+// 32 bytes in hex or z-base-32.
+bool IsKey(const std::string& text) {
+  const std::optional<Bytes> key =
+      text.size() == 64 ? FromHex(text) : FromZBase32(text);
+  return key && key->size() == 32;
+}
+
 Json CoreJson(const CoreStatus& core) {
   return Json{{"key", core.key},
               {"id", core.id},
@@ -85,21 +92,74 @@ int Append(const Invocation& call, bool lines) {
   return kDone;
 }
 
-int Get(const Invocation& call) {
-  const auto index = ParseNumber(call.arguments[1]);
-  if (!index) return Fail(kUsage, "'" + call.arguments[1] + "' is no block index");
+struct GetArguments {
+  CoreReadOptions options;
+  std::optional<std::uint64_t> byte_offset;
+  double timeout_seconds = 30;
+};
+
+std::chrono::milliseconds Milliseconds(double seconds) {
+  return std::chrono::milliseconds(static_cast<std::int64_t>(seconds * 1000));
+}
+
+bool IsEncryptionKey(const std::string& text) {
+  return text.size() == 64 && FromHex(text).has_value();
+}
+
+// What is wrong with the arguments of `get`; empty: nothing.
+std::string Complaint(const Invocation& call, const GetArguments& arguments) {
+  const CoreReadOptions& options = arguments.options;
+  if ((call.arguments.size() == 2) == arguments.byte_offset.has_value()) {
+    return "give either the INDEX of a block or --byte";
+  }
+  if (call.arguments.size() == 2 && !ParseNumber(call.arguments[1])) {
+    return "'" + call.arguments[1] + "' is no block index";
+  }
+  if (!options.connect.empty() && !IsAddress(options.connect)) {
+    return "--connect " + options.connect + ": is not host:port";
+  }
+  if (!options.connect.empty() && !IsKey(call.arguments[0])) {
+    return "'" + call.arguments[0] + "' is no key of a core";
+  }
+  if (!options.encryption_key.empty() && !IsEncryptionKey(options.encryption_key)) {
+    return "--encryption-key: it must be 64 hex digits";
+  }
+  return "";
+}
+
+int Get(const Invocation& call, GetArguments arguments) {
+  const std::string complaint = Complaint(call, arguments);
+  if (!complaint.empty()) return Fail(kUsage, complaint);
+  CoreReadOptions& options = arguments.options;
+  options.timeout = Milliseconds(arguments.timeout_seconds);
   int code = kDone;
   MadeStore made(call.store);
   Store* store = made.Open(code);
   if (store == nullptr) return code;
-  const auto block = store->GetFromCore(call.arguments[0], *index);
-  if (!block.ok()) return Fail(block.status());
+  absl::StatusOr<CoreByte> found;
+  if (arguments.byte_offset) {
+    found = store->SeekInCore(call.arguments[0], *arguments.byte_offset, options);
+  } else {
+    const std::uint64_t index = *ParseNumber(call.arguments[1]);
+    auto block = store->GetFromCore(call.arguments[0], index, options);
+    if (block.ok()) {
+      found = CoreByte{index, 0, *std::move(block)};
+    } else {
+      found = block.status();
+    }
+  }
+  const bool of_the_peer =
+      absl::IsUnavailable(found.status()) || absl::IsDeadlineExceeded(found.status());
+  if (of_the_peer) return FailOfPeer(found.status());
+  if (!options.connect.empty()) made.Keep();
+  if (!found.ok()) return Fail(found.status());
   if (call.json) {
-    Json object{{"index", *index}};
-    PutText(object, "block", *block);
+    Json object{{"index", found->block_index}};
+    if (arguments.byte_offset) object["offset"] = found->offset;
+    PutText(object, "block", found->block);
     PrintJson(object);
   } else {
-    std::cout << *block;
+    std::cout << std::string_view(found->block).substr(found->offset);
   }
   return kDone;
 }
@@ -156,13 +216,6 @@ bool ParseBlocks(const std::string& text, Store::CloneOptions& options) {
   return true;
 }
 
-// 32 bytes in hex or z-base-32.
-bool IsKey(const std::string& text) {
-  const std::optional<Bytes> key =
-      text.size() == 64 ? FromHex(text) : FromZBase32(text);
-  return key && key->size() == 32;
-}
-
 int Clone(const Invocation& call, const CloneArguments& arguments) {
   Store::CloneOptions options;
   if (!arguments.blocks.empty() && !ParseBlocks(arguments.blocks, options)) {
@@ -175,8 +228,7 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
   if (!IsKey(call.arguments[0])) {
     return Fail(kUsage, "'" + call.arguments[0] + "' is no key of a core");
   }
-  options.timeout = std::chrono::milliseconds(
-      static_cast<std::int64_t>(arguments.timeout_seconds * 1000));
+  options.timeout = Milliseconds(arguments.timeout_seconds);
   HoldSignals();
   int code = kDone;
   MadeStore made(call.store);
@@ -222,6 +274,23 @@ CommandSpec Spec(const char* name, const char* arguments, const char* help,
           .has_base = false};
 }
 
+void AddGet(CommandLine& line, CLI::App* group) {
+  auto arguments = std::make_shared<GetArguments>();
+  CommandSpec spec = Spec("get", "KEY [INDEX]", "prints the bytes of a block", 1);
+  spec.count_max = 2;
+  CLI::App* get = line.AddTo(group, spec, [arguments](const Invocation& call) {
+    return Get(call, *arguments);
+  });
+  get->add_option("--byte", arguments->byte_offset,
+                  "the block that holds this byte of the log, from there on");
+  get->add_option("--connect", arguments->options.connect,
+                  "host:port to fetch it from if it is not here");
+  get->add_option("--encryption-key", arguments->options.encryption_key,
+                  "64 hex digits; the blocks are decrypted with it");
+  get->add_option("--timeout", arguments->timeout_seconds, "seconds; default: 30")
+      ->check(CLI::PositiveNumber);
+}
+
 void AddServe(CommandLine& line, CLI::App* group) {
   auto listen = std::make_shared<std::string>();
   CLI::App* serve = line.AddTo(
@@ -264,7 +333,7 @@ void AddCoreCommands(CommandLine& line) {
       line.AddTo(group, Spec("append", "KEY", "appends stdin as one block", 1),
                  [lines](const Invocation& call) { return Append(call, *lines); });
   append->add_flag("--lines", *lines, "one block a line");
-  line.AddTo(group, Spec("get", "KEY INDEX", "prints the bytes of a block", 2), Get);
+  AddGet(line, group);
   line.AddTo(group, Spec("info", "KEY", "prints length, fork, bytes, blocks held", 1),
              Info);
   line.AddTo(group, Spec("list", "", "lists the cores of the store", 0), List);

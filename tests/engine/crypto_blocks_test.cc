@@ -24,12 +24,14 @@ TEST(CryptoBlocks, KeysAndStoredBlocksAreThoseOfTheVectors) {
       const Bytes stored = cipher.Seal(block["index"], block["fork"], plaintext);
       EXPECT_EQ(ToHex(stored), block["stored"].get<std::string>());
       EXPECT_EQ(cipher.Open(block["index"], stored), plaintext);
+      EXPECT_EQ(cipher.ForkOf(block["index"], stored), block["fork"]);
     }
   }
 }
 
 TEST(CryptoBlocks, ABlockShorterThanItsPaddingIsRefused) {
   EXPECT_FALSE(BlockCipher(Hash32{}).Open(0, Bytes(7)));
+  EXPECT_FALSE(BlockCipher(Hash32{}).ForkOf(0, Bytes(7)));
 }
 
 }  // namespace

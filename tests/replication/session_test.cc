@@ -73,6 +73,70 @@ TEST_F(SessionTest, OnlyTheBlocksAskedForAreFetched) {
   EXPECT_EQ(bob.level, 1);
 }
 
+TEST_F(SessionTest, TheBlockThatHoldsAByteIsFoundWithoutTheOthers) {
+  const auto notes = ada.Writer("notes", 1000);
+  for (const std::uint64_t byte : {0, 7, 8, 79, 5000, 7777, 8888, 8889}) {
+    SCOPED_TRACE(byte);
+    Peer eve(10 + byte);
+    const auto copy = eve.Reader(*notes);
+    const auto [a, e] = world.Connect(ada, eve);
+    e->Replicate(copy, Download::Bytes({{byte, 0}}));
+    world.Drain();
+    EXPECT_EQ(eve.level, 1);
+    ASSERT_TRUE(copy->Seek(byte).ok());
+    EXPECT_EQ(*copy->Seek(byte), *notes->Seek(byte));
+    EXPECT_TRUE(copy->Has(copy->Seek(byte)->first));
+    EXPECT_LE(copy->held_blocks(), 2U);
+    EXPECT_LT(e->bytes_received(), 8000U);
+    e->Close();
+    world.Drain();
+  }
+}
+
+TEST_F(SessionTest, AByteBeyondTheEndIsWaitedForByALiveCopyAndByNoOther) {
+  const auto notes = ada.Writer("notes", 10);
+  const auto copy = bob.Reader(*notes);
+  const auto third = cyd.Reader(*notes);
+  const auto [a, b] = world.Connect(ada, bob);
+  b->Replicate(copy, Download::Bytes({{75, 0}}));
+  const auto [a2, c] = world.Connect(ada, cyd);
+  c->Replicate(third, Download::Bytes({{75, 0}}, /*live=*/true));
+  world.Drain();
+  EXPECT_EQ(bob.level, 1);
+  EXPECT_TRUE(absl::IsOutOfRange(copy->Seek(75).status()));
+  ada.AppendTo(*notes, 5);
+  world.Drain();
+  EXPECT_EQ(copy->length(), 10U);
+  EXPECT_EQ(third->Seek(75)->first, 10U);
+  EXPECT_TRUE(third->Has(10));
+}
+
+TEST_F(SessionTest, APaddedSeekCountsThePlaintextOnly) {
+  const auto notes = ada.Writer("notes", 300);
+  const auto copy = bob.Reader(*notes);
+  const auto [a, b] = world.Connect(ada, bob);
+  b->Replicate(copy, Download::Bytes({{200, 5}}));
+  world.Drain();
+  EXPECT_EQ(*copy->Seek(200, 5), *notes->Seek(200, 5));
+  EXPECT_TRUE(copy->Has(copy->Seek(200, 5)->first));
+}
+
+TEST_F(SessionTest, WhatIsNoLongerWantedIsCancelled) {
+  const auto notes = ada.Writer("notes", 3000);
+  const auto copy = bob.Reader(*notes);
+  const auto [a, b] = world.Connect(ada, bob);
+  b->Replicate(copy, Download::Whole());
+  for (int i = 0; i < 400 && copy->held_blocks() == 0; ++i) {
+    world.io.restart();
+    world.io.poll_one();
+  }
+  b->Replicate(copy, Download::Blocks({{2990, 3000}}));
+  world.Drain();
+  EXPECT_LT(copy->held_blocks(), 2900U);
+  EXPECT_TRUE(copy->Has(2990) && copy->Has(2999));
+  EXPECT_TRUE(bob.faults.empty());
+}
+
 TEST_F(SessionTest, ACopyThatIsNotLiveStopsWhenItIsLevel) {
   const auto notes = ada.Writer("notes", 10);
   const auto copy = bob.Reader(*notes);

@@ -238,6 +238,33 @@ TEST_F(Sharing, APlainCoreIsClonedWholeSparseAndLive) {
   EXPECT_EQ(status->length, 101U);
 }
 
+TEST_F(Sharing, OneBlockOfACoreIsReadFromAPeerByIndexAndByByte) {
+  const CoreStatus made = *ada_->store.CreateCore("log");
+  std::vector<std::string> blocks;
+  for (int i = 0; i < 1000; ++i) blocks.push_back("block " + std::to_string(i));
+  ASSERT_TRUE(ada_->store.AppendToCore(made.key, blocks).ok());
+  Store bob = *Store::Open(scratch_ / "bob");
+  const CoreReadOptions ask{.connect = address_};
+  EXPECT_TRUE(absl::IsNotFound(bob.GetFromCore(made.key, 500).status()));
+  EXPECT_EQ(*bob.GetFromCore(made.id, 500, ask), "block 500");
+  EXPECT_EQ(bob.CoreInfo(made.key)->have, 1U);
+  EXPECT_EQ(*bob.GetFromCore(made.key, 500), "block 500");
+  EXPECT_TRUE(absl::IsOutOfRange(bob.GetFromCore(made.key, 1000, ask).status()));
+  const absl::StatusOr<CoreByte> found = bob.SeekInCore(made.key, 5000, ask);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->block, "block " + std::to_string(found->block_index));
+  EXPECT_EQ(ada_->store.SeekInCore(made.key, 5000)->block_index, found->block_index);
+  EXPECT_LE(bob.CoreInfo(made.key)->have, 3U);
+}
+
+TEST_F(Sharing, AKeyThatDoesNotFitTheBlocksIsToldApart) {
+  const CoreStatus made = *ada_->store.CreateCore("log");
+  ASSERT_TRUE(ada_->store.AppendToCore(made.key, {"not encrypted at all"}).ok());
+  const CoreReadOptions keyed{.encryption_key = std::string(64, '7')};
+  EXPECT_TRUE(
+      absl::IsInvalidArgument(ada_->store.GetFromCore(made.key, 0, keyed).status()));
+}
+
 TEST_F(Sharing, ACoreThatThePeerDoesNotHaveIsRefusedInWords) {
   Store bob = *Store::Open(scratch_ / "bob");
   const CoreStatus own = *bob.CreateCore("log");
