@@ -20,6 +20,17 @@ namespace weft {
 template <class T>
 using Task = asio::awaitable<T>;
 
+// Threads for pure work that would hold up a strand: checking signatures, hashing and
+// ciphers in bulk.
+class Workers {
+ public:
+  virtual ~Workers() = default;
+  // Runs `work` elsewhere and returns, on the caller's strand, when it is done. It is
+  // waited for even if the caller is cancelled; until then it alone may touch what it
+  // was given. It must not throw.
+  virtual Task<void> Run(std::function<void()> work) = 0;
+};
+
 class AsyncClock : public Clock {
  public:
   // Returns after `duration`; throws asio's operation_aborted if cancelled.

@@ -300,4 +300,9 @@ void Bitfield::SetPage(std::uint64_t page, const Page& value) {
   Close(page);
 }
 
+std::size_t Bitfield::memory_bytes() const {
+  constexpr std::size_t kEntryBytes = 24;
+  return parts_.size() * (sizeof(Part) + kEntryBytes) + full_.size() * kEntryBytes;
+}
+
 }  // namespace weft

@@ -45,6 +45,8 @@ class Bitfield {
   // The last set bit plus one; 0 if none is set.
   std::uint64_t end() const;
 
+  // Memory it takes, roughly.
+  std::size_t memory_bytes() const;
   // Bits [32 * word, 32 * word + 32), as the wire's bitfield message has them: bit i
   // of the word is block 32 * word + i.
   std::uint32_t Word32(std::uint64_t word) const;

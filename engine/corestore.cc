@@ -247,6 +247,12 @@ bool Corestore::Contains(const DiscoveryKey& key) const {
   return entry && !state_->index->at(*entry).summary.removed;
 }
 
+std::optional<CoreKey> Corestore::FindKey(const DiscoveryKey& key) const {
+  const auto entry = state_->index->Find(key);
+  if (!entry || state_->index->at(*entry).summary.removed) return std::nullopt;
+  return state_->index->at(*entry).summary.key;
+}
+
 std::vector<CoreInfo> Corestore::List() const {
   std::vector<CoreInfo> list;
   list.reserve(size());

@@ -58,6 +58,8 @@ class Corestore {
   // Answers from memory if no such core is there.  NOT_FOUND  or it was removed
   absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey& key);
   bool Contains(const DiscoveryKey& key) const;
+  // Of a core that Find would find; from memory.
+  std::optional<CoreKey> FindKey(const DiscoveryKey& key) const;
 
   // All cores without opening one, by core number, the order of their making.
   std::vector<CoreInfo> List() const;

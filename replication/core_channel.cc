@@ -56,8 +56,29 @@ absl::Status CoreChannel::Open(const Download& mode) {
   return absl::OkStatus();
 }
 
+void CoreChannel::Recount(const Counted& now) {
+  const auto change = [](std::size_t to, std::size_t from) {
+    return static_cast<std::ptrdiff_t>(to) - static_cast<std::ptrdiff_t>(from);
+  };
+  const Counted before = std::exchange(counted_, now);
+  Session* const session = session_;  // a limit may end it, and this channel too
+  session->HoldAnswers(change(now.answers, before.answers));
+  session->HoldClaims(change(now.claims, before.claims));
+  session->HoldRequests(change(now.requests, before.requests));
+}
+
+void CoreChannel::Recount() {
+  if (session_ == nullptr) return;
+  Counted now;
+  now.answers = downloader_.answers_bytes();
+  now.claims = remote_.blocks().memory_bytes();
+  now.requests = uploader_.size();
+  Recount(now);
+}
+
 // From here on nothing of the channel calls the session or the core's observers.
 void CoreChannel::Detach() {
+  if (session_ != nullptr) Recount(Counted{});
   if (session_ != nullptr && downloader_.in_flight() > 0) {
     session_->in_flight_ -= downloader_.in_flight();
   }
@@ -81,6 +102,13 @@ void CoreChannel::SetMode(const Download& mode) {
   level_ = false;
   sync_due_ = open_;
   session_->ScheduleWork(shared_from_this());
+}
+
+void CoreChannel::set_uploads(bool uploads) {
+  if (uploads_ == uploads) return;
+  uploads_ = uploads;
+  sync_due_ = open_;
+  if (open_) session_->ScheduleWork(shared_from_this());
 }
 
 RemoteCore CoreChannel::Remote() const {
@@ -120,13 +148,25 @@ void CoreChannel::OnClose(MuxChannel&, bool refused) {
 absl::Status CoreChannel::OnMessage(MuxChannel&, std::uint64_t type, ByteView body) {
   if (session_ == nullptr) return absl::OkStatus();
   session_->ScheduleWork(shared_from_this());
+  const absl::Status status = Dispatch(type, body);
+  Recount();
+  return status;
+}
+
+absl::Status CoreChannel::Dispatch(std::uint64_t type, ByteView body) {
   const Nanos now = session_->options_.clock->Steady();
   switch (static_cast<CoreMessage>(type)) {
     case CoreMessage::kSync:
       return OnSync(body);
     case CoreMessage::kRequest: {
       WEFT_ASSIGN_OR_RETURN(const RequestMessage request, DecodeRequest(body));
-      return uploader_.Add(request);
+      if (uploads_) return uploader_.Add(request);
+      scratch_.clear();
+      Encode(NoDataMessage{request.id,
+                           static_cast<std::uint64_t>(NoDataReason::kNotAvailable)},
+             &scratch_);
+      send_(CoreMessage::kNoData, scratch_);
+      return absl::OkStatus();
     }
     case CoreMessage::kCancel: {
       WEFT_ASSIGN_OR_RETURN(const std::uint64_t request_id, DecodeCancel(body));
@@ -135,6 +175,8 @@ absl::Status CoreChannel::OnMessage(MuxChannel&, std::uint64_t type, ByteView bo
     }
     case CoreMessage::kData: {
       WEFT_ASSIGN_OR_RETURN(DataMessage data, DecodeData(body));
+      if (downloader_.WasNeverAsked(data.request_id)) session_->Blame(Fault::kPush);
+      if (session_ == nullptr) return absl::OkStatus();
       const absl::Status fit = downloader_.OnData(std::move(data), remote_, now);
       if (!fit.ok()) session_->Bar(*this, fit);
       return absl::OkStatus();
@@ -261,7 +303,7 @@ void CoreChannel::SendSync() {
   sync.length = visible_length();
   sync.remote_length = remote_.fork() == core_->fork() ? remote_.length() : 0;
   sync.can_upgrade = CanUpgrade();
-  sync.uploading = true;
+  sync.uploading = uploads_;
   sync.downloading = downloader_.interested();
   sync.has_manifest = core_->manifest().has_value() && !core_->manifest()->compat;
   scratch_.clear();
@@ -275,14 +317,18 @@ absl::StatusOr<bool> CoreChannel::Work() {
   WEFT_RETURN_IF_ERROR(ApplyAnswers(&more));
   if (!open_) return false;  // barred on the way
   if (sync_due_) SendSync();
-  if (announcer_.has_work(visible_length()) && !session_->output_full()) {
+  if (uploads_ && announcer_.has_work(visible_length()) && !session_->output_full()) {
     announcer_.Flush(visible_length(), remote_, send_);
   }
   AskForMore();
   if (uploader_.has_work()) {
     const auto room = [this] { return !session_->output_full(); };
-    WEFT_RETURN_IF_ERROR(uploader_.Serve(visible_length(), room, send_));
+    const absl::Status served = uploader_.Serve(visible_length(), room, send_);
+    if (absl::IsResourceExhausted(served)) session_->Blame(Fault::kLimit);
+    WEFT_RETURN_IF_ERROR(served);
   }
+  Recount();
+  if (!open_) return false;
   CheckLevel();
   if (!open_) return false;
   if (session_->output_full()) return more;
@@ -290,9 +336,16 @@ absl::StatusOr<bool> CoreChannel::Work() {
 }
 
 absl::Status CoreChannel::ApplyAnswers(bool* more) {
+  if (!session_->may_check()) return absl::OkStatus();
   const bool allow_fork = session_->options_.cores->AllowFork(*core_);
+  const Nanos started = session_->options_.clock->Steady();
   WEFT_ASSIGN_OR_RETURN(const Downloader::Applied applied,
                         downloader_.Apply(allow_fork));
+  if (applied.useless > 0) {
+    const Nanos spent = session_->options_.clock->Steady() - started;
+    session_->ChargeUselessWork(spent * static_cast<std::int64_t>(applied.useless) /
+                                static_cast<std::int64_t>(applied.settled));
+  }
   *more = applied.more;
   session_->in_flight_ -= applied.settled;
   if (!applied.fault.ok()) {
@@ -369,7 +422,11 @@ void CoreChannel::OnBeat(Nanos now, bool session_receives) {
   window_pending_ = false;
   const std::size_t expired = downloader_.Expire(
       now, session_receives ? kPatienceWhileReceiving : kPatience, send_);
-  if (expired > 0) stalled_until_ = now + kStallPause;
+  if (expired > 0) {
+    stalled_until_ = now + kStallPause;
+    session_->OnStall(now);
+    if (session_ == nullptr) return;
+  }
   session_->ScheduleWork(shared_from_this());
 }
 

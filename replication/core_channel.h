@@ -43,6 +43,8 @@ class CoreChannel final : public ChannelHandler,
   bool interested() const { return downloader_.interested(); }
 
   void SetMode(const Download& mode);
+  // Whether the peer gets anything of this core; call before Open, or later.
+  void set_uploads(bool uploads);
   void SendExtension(std::string_view name, ByteView payload);
 
   // One bounded step. True if there is more to do at once.
@@ -79,6 +81,13 @@ class CoreChannel final : public ChannelHandler,
   void Unwant();
   void CheckLevel();
   void Detach();
+  absl::Status Dispatch(std::uint64_t type, ByteView body);
+  struct Counted {
+    std::size_t answers = 0, claims = 0, requests = 0;
+  };
+  // Tells the session what of the peer's the channel holds.
+  void Recount();
+  void Recount(const Counted& now);
 
   Session* session_;  // not owned; null once the channel is over
   std::shared_ptr<Hypercore> core_;
@@ -94,6 +103,8 @@ class CoreChannel final : public ChannelHandler,
   Announcer announcer_;
   std::set<std::uint64_t> windows_asked_;  // wants sent, by start
   bool window_pending_ = false;            // one of them is not answered
+  Counted counted_;                        // what the session was told
+  bool uploads_ = true;
   std::uint64_t known_fork_ = 0;
   bool open_ = false;
   bool sync_due_ = false;

@@ -287,6 +287,7 @@ absl::Status Downloader::OnData(DataMessage message, RemoteState& remote, Nanos 
     request->state = Outstanding::State::kFailed;
     return absl::OkStatus();
   }
+  answers_bytes_ += proof.block ? proof.block->value.size() : 0;
   request->proof = std::move(proof);
   request->state = Outstanding::State::kAnswered;
   return absl::OkStatus();
@@ -325,7 +326,9 @@ absl::StatusOr<Downloader::Applied> Downloader::Apply(bool allow_fork) {
     if (front.state == Outstanding::State::kFailed) {
       Settle(front);
     } else {
-      bytes += front.proof.block ? front.proof.block->value.size() : 0;
+      const std::size_t size = front.proof.block ? front.proof.block->value.size() : 0;
+      bytes += size;
+      answers_bytes_ -= size;
       proofs.push_back(std::move(front.proof));
       batch.push_back(std::move(front));
     }
@@ -340,7 +343,9 @@ absl::StatusOr<Downloader::Applied> Downloader::Apply(bool allow_fork) {
   const auto results = core_->Apply(proofs, allow_fork);
   for (std::size_t i = 0; i < batch.size(); ++i) {
     Settle(batch[i]);
-    if (results.ok()) Judge(batch[i], (*results)[i], &applied);
+    if (!results.ok()) continue;
+    if (!(*results)[i].ok()) ++applied.useless;
+    Judge(batch[i], (*results)[i], &applied);
   }
   if (!results.ok()) return results.status();
   if (core_->length() != old_length || core_->fork() != old_fork) {
@@ -353,12 +358,12 @@ void Downloader::Judge(const Outstanding& request, const absl::Status& status,
                        Applied* applied) {
   const Judgement judgement =
       weft::Judge(Fault::kProof, status.code(), request.hopeful);
-  if (judgement.verdict == Verdict::kIgnore) {
+  if (judgement.verdict == PeerVerdict::kIgnore) {
     retry_run_ = 0;
     return;
   }
   const bool tired = ++retry_run_ > kRetryRunMax;
-  if (judgement.verdict == Verdict::kRetry && !tired) {
+  if (judgement.verdict == PeerVerdict::kRetry && !tired) {
     if (request.hopeful) exact_requests_ = kExactAfterFailure;
     return;
   }

@@ -52,6 +52,7 @@ class Downloader {
 
   struct Applied {
     std::size_t settled = 0;  // requests that are over
+    std::size_t useless = 0;  // of those, answers that were checked in vain
     absl::Status fault;       // the first proof that condemns the peer
     std::optional<std::uint64_t> upgraded_from;
     bool more = false;  // further answers wait to be applied
@@ -80,6 +81,13 @@ class Downloader {
                                              std::uint64_t from) const;
 
   std::size_t in_flight() const { return outstanding_.size(); }
+  // Bytes of blocks that came and are not applied.
+  std::size_t answers_bytes() const { return answers_bytes_; }
+  // True for the id of no request so far, other than 0, which a stock peer uses to
+  // tell of a conflict.
+  bool WasNeverAsked(std::uint64_t request_id) const {
+    return request_id >= first_id_ + outstanding_.size();
+  }
 
  private:
   struct Outstanding {
@@ -126,6 +134,7 @@ class Downloader {
   std::deque<Outstanding> outstanding_;  // in the order of their ids
   std::uint64_t first_id_ = 1;           // of outstanding_.front()
   Bitfield asked_;                       // blocks in outstanding_
+  std::size_t answers_bytes_ = 0;
   bool upgrade_asked_ = false;
   std::uint64_t upgrade_to_ = 0;
   bool upgrade_refused_ = false;

@@ -4,6 +4,11 @@
 #include "engine/check.h"
 
 namespace weft {
+namespace {
+
+constexpr std::size_t kKeptBytes = 512 * 1024;
+
+}  // namespace
 
 void AppendFramePrefix(std::size_t size, Bytes* out) {
   WEFT_CHECK(size <= kFrameBytesMax);
@@ -16,6 +21,8 @@ void FrameReader::Feed(ByteView bytes) {
   if (position_ == buffer_.size()) {
     buffer_.clear();
     position_ = 0;
+    // One large frame must not cost its memory for ever.
+    if (buffer_.capacity() > kKeptBytes) buffer_ = Bytes();
   } else if (position_ > buffer_.size() / 2) {
     // Moves less than it has handed out, so each byte moves once on average.
     buffer_.erase(buffer_.begin(),

@@ -93,6 +93,11 @@ absl::Status NoiseHandshake::Mix(const SecretKey& secret, const PublicKey& point
   return absl::OkStatus();
 }
 
+absl::Status NoiseHandshake::CheckAdmitted() const {
+  if (!admit_ || admit_(remote_static_)) return absl::OkStatus();
+  return absl::PermissionDeniedError("handshake: the peer's key is not admitted");
+}
+
 // The responder reads e, and answers e, ee, s, es.
 absl::StatusOr<Bytes> NoiseHandshake::Receive1(ByteView message) {
   const auto remote = PublicKey::From(message);
@@ -127,6 +132,7 @@ absl::StatusOr<Bytes> NoiseHandshake::Receive2(ByteView message) {
   if (!state_.DecryptAndHash(message.last(kAeadTagBytes))) {
     return Failed("message 2 is not sealed right");
   }
+  WEFT_RETURN_IF_ERROR(CheckAdmitted());
 
   Bytes out = state_.EncryptAndHash(static_.public_key.view());
   WEFT_RETURN_IF_ERROR(Mix(static_.secret_key, remote_ephemeral_));
@@ -146,6 +152,7 @@ absl::StatusOr<Bytes> NoiseHandshake::Receive3(ByteView message) {
   if (!state_.DecryptAndHash(message.last(kAeadTagBytes))) {
     return Failed("message 3 is not sealed right");
   }
+  WEFT_RETURN_IF_ERROR(CheckAdmitted());
   Split();
   return Bytes{};
 }

@@ -9,6 +9,8 @@
 
 #pragma once
 
+#include <functional>
+
 #include "engine/crypto.h"
 #include "engine/crypto_stream.h"
 #include "engine/status.h"
@@ -40,12 +42,17 @@ class NoiseHandshake {
   NoiseHandshake(bool is_initiator, const KeyPair& static_pair,
                  const KeyPair& ephemeral);
 
+  // Asked for the peer's static key as soon as it is known: an initiator that says no
+  // has not shown its own.
+  using Admit = std::function<bool(const PublicKey&)>;
+  void OnlyIf(Admit admit) { admit_ = std::move(admit); }
+
   // The initiator's first message. Call once.
   Bytes Start();
   // Takes the peer's next message; returns what must be sent in answer, empty if
-  // nothing. INVALID_ARGUMENT  the message is of a wrong size, order, point or tag; the
-  // handshake
-  //                   has failed for good
+  // nothing. The first failure is final.
+  // INVALID_ARGUMENT   the message is of a wrong size, order, point or tag
+  // PERMISSION_DENIED  the peer's key is not admitted
   absl::StatusOr<Bytes> Receive(ByteView message);
 
   bool done() const { return step_ == Step::kDone; }
@@ -61,6 +68,7 @@ class NoiseHandshake {
   absl::StatusOr<Bytes> Receive2(ByteView message);
   absl::StatusOr<Bytes> Receive3(ByteView message);
   absl::Status Mix(const SecretKey& secret, const PublicKey& point);
+  absl::Status CheckAdmitted() const;
   void Split();
 
   bool is_initiator_;
@@ -68,6 +76,7 @@ class NoiseHandshake {
   KeyPair ephemeral_;
   PublicKey remote_static_;
   PublicKey remote_ephemeral_;
+  Admit admit_;
   NoiseState state_;
   Step step_ = Step::kStart;
   Hash32 send_key_;

@@ -64,6 +64,7 @@ absl::StatusOr<MuxChannel*> Protomux::Open(std::string_view protocol, ByteView i
     return absl::ResourceExhaustedError(
         absl::StrFormat("%d channels are open", channels_.size()));
   }
+  RefuseHeld(held_refusals_.size());
   auto channel = std::make_shared<MuxChannel>();
   channel->mux_ = this;
   channel->protocol_ = pair.first;
@@ -90,22 +91,33 @@ MuxChannel* Protomux::Find(std::string_view protocol, ByteView id) const {
 }
 
 absl::Status Protomux::Receive(ByteView frame) {
-  if (frame.empty()) return absl::OkStatus();
-  Reader reader(frame);
-  const std::uint64_t channel_id = reader.Uint();
-  const std::uint64_t type = reader.Uint();
-  if (!reader.ok()) return Broken("a frame without channel and type");
-  if (channel_id == 0 && type == kBatch) return ReceiveBatch(reader.Rest());
-  return ReceiveItem(channel_id, type, reader.Rest());
+  Cursor cursor;
+  return ReceiveSome(frame, SIZE_MAX, &cursor).status();
 }
 
-absl::Status Protomux::ReceiveBatch(ByteView body) {
-  Reader reader(body);
-  std::uint64_t channel_id = reader.Uint();
-  while (reader.ok() && !reader.done()) {
+absl::StatusOr<bool> Protomux::ReceiveSome(ByteView frame, std::size_t items_max,
+                                           Cursor* cursor) {
+  if (frame.empty()) return true;
+  Reader reader(frame.subspan(cursor->position));
+  if (!cursor->in_batch) {
+    const std::uint64_t channel_id = reader.Uint();
+    const std::uint64_t type = reader.Uint();
+    if (!reader.ok()) return Broken("a frame without channel and type");
+    if (channel_id != 0 || type != kBatch) {
+      WEFT_RETURN_IF_ERROR(ReceiveItem(channel_id, type, reader.Rest()));
+      return true;
+    }
+    cursor->in_batch = true;
+    cursor->channel_id = reader.Uint();
+  }
+  for (std::size_t items = 0; reader.ok() && !reader.done(); ++items) {
+    if (items == items_max) {
+      cursor->position = frame.size() - reader.remaining();
+      return false;
+    }
     const std::uint64_t size = reader.Uint();
     if (size == 0) {
-      channel_id = reader.Uint();
+      cursor->channel_id = reader.Uint();
       continue;
     }
     const ByteView bytes = size <= reader.remaining()
@@ -114,9 +126,10 @@ absl::Status Protomux::ReceiveBatch(ByteView body) {
     Reader item(bytes);
     const std::uint64_t type = item.Uint();
     if (!item.ok()) return Broken("an item of a batch runs past its end");
-    WEFT_RETURN_IF_ERROR(ReceiveItem(channel_id, type, item.Rest()));
+    WEFT_RETURN_IF_ERROR(ReceiveItem(cursor->channel_id, type, item.Rest()));
   }
-  return reader.ok() ? absl::OkStatus() : Broken("a batch that does not decode");
+  if (!reader.ok()) return Broken("a batch that does not decode");
+  return true;
 }
 
 absl::Status Protomux::ReceiveItem(std::uint64_t channel_id, std::uint64_t type,
@@ -168,7 +181,7 @@ absl::Status Protomux::ReceiveOpen(ByteView body) {
   auto found = channels_.find(pair);
   if (found == channels_.end() && Ask(pair, handshake)) found = channels_.find(pair);
   if (found == channels_.end() || found->second->remote_id_ != 0) {
-    Refuse(remote_id);
+    RefuseLater(remote_id);
     return absl::OkStatus();
   }
   return Match(*found->second, remote_id, handshake);
@@ -268,6 +281,21 @@ void Protomux::Refuse(std::uint64_t remote_id) {
   Bytes body;
   Writer(&body).Uint(remote_id);
   Queue(0, kReject, body);
+}
+
+void Protomux::RefuseLater(std::uint64_t remote_id) {
+  if (!on_refusal_ || (on_refusal_() && held_refusals_.empty())) {
+    Refuse(remote_id);
+  } else {
+    held_refusals_.push_back(remote_id);
+  }
+}
+
+void Protomux::RefuseHeld(std::size_t count) {
+  for (; count > 0 && !held_refusals_.empty(); --count) {
+    Refuse(held_refusals_.front());
+    held_refusals_.pop_front();
+  }
 }
 
 std::uint64_t Protomux::TakeLocalId() {

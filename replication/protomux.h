@@ -117,6 +117,23 @@ class Protomux {
   // RESOURCE_EXHAUSTED  the peer overran a limit
   absl::Status Receive(ByteView frame);
 
+  // The same in steps: a batch may hold a hundred thousand items. True when the frame
+  // is done with; until then `frame` and `cursor` must stay as they are.
+  struct Cursor {
+    std::size_t position = 0;
+    std::uint64_t channel_id = 0;
+    bool in_batch = false;
+  };
+  absl::StatusOr<bool> ReceiveSome(ByteView frame, std::size_t items_max,
+                                   Cursor* cursor);
+
+  // Asked before an open of the peer is refused; false holds the answer back until
+  // RefuseHeld, or until we open a channel ourselves: what the peer hears of one pair
+  // must come in order.
+  void OnRefusal(std::function<bool()> callback) { on_refusal_ = std::move(callback); }
+  void RefuseHeld(std::size_t count);
+  std::size_t held_refusals() const { return held_refusals_.size(); }
+
   // The next frame to encrypt and send, or nullopt if there is none. Messages queued
   // since the last call travel together, in order.
   std::optional<Bytes> TakeFrame();
@@ -134,7 +151,6 @@ class Protomux {
   using Pair = std::pair<std::string, Bytes>;
 
   absl::Status ReceiveItem(std::uint64_t channel_id, std::uint64_t type, ByteView body);
-  absl::Status ReceiveBatch(ByteView body);
   absl::Status ReceiveOpen(ByteView body);
   absl::Status ReceiveReject(ByteView body);
   void ReceiveClose(ByteView body);
@@ -143,6 +159,7 @@ class Protomux {
   bool Swallow(const Pair& pair);
   std::shared_ptr<MuxChannel> Release(MuxChannel& channel);
   void Refuse(std::uint64_t remote_id);
+  void RefuseLater(std::uint64_t remote_id);
   std::uint64_t TakeLocalId();
   void Queue(std::uint64_t channel_id, std::uint64_t type, ByteView body);
   void SealFrame();
@@ -167,6 +184,8 @@ class Protomux {
   std::deque<Bytes> frames_;
   std::size_t queued_bytes_ = 0;
   std::function<void()> on_output_;
+  std::function<bool()> on_refusal_;
+  std::deque<std::uint64_t> held_refusals_;  // remote ids
 };
 
 }  // namespace weft

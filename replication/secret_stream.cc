@@ -20,55 +20,65 @@ Hash32 StreamId(const Hash64& handshake_hash, bool sender_is_initiator) {
 
 SecretStream::SecretStream(bool is_initiator, const KeyPair& static_pair,
                            Random* random)
-    : is_initiator_(is_initiator),
-      random_(random),
-      noise_(is_initiator, static_pair, KeyPairFromSeed(RandomSeed(*random))) {}
+    : is_initiator_(is_initiator), static_(static_pair), random_(random) {}
+
+void SecretStream::Begin() {
+  noise_.emplace(is_initiator_, static_, KeyPairFromSeed(RandomSeed(*random_)));
+  noise_->OnlyIf(admit_);
+}
 
 void SecretStream::Start(Bytes* out) {
   if (!is_initiator_) return;
-  const Bytes message = noise_.Start();
+  Begin();
+  const Bytes message = noise_->Start();
   AppendFramePrefix(message.size(), out);
   Append(*out, message);
 }
 
 absl::Status SecretStream::Receive(ByteView bytes, Bytes* out,
                                    const OnMessage& on_message) {
-  frames_.Feed(bytes);
+  Feed(bytes);
   for (;;) {
-    WEFT_ASSIGN_OR_RETURN(const std::optional<ByteView> body, frames_.Next());
-    if (!body) return absl::OkStatus();
-    WEFT_RETURN_IF_ERROR(ReceiveFrame(*body, out, on_message));
+    WEFT_ASSIGN_OR_RETURN(const Step step, Next(out));
+    if (step == Step::kNeedsBytes) return absl::OkStatus();
+    if (step == Step::kHandled) continue;
+    if (!Open(&plaintext_)) {
+      return absl::InvalidArgumentError("a message of the encrypted stream is forged");
+    }
+    if (!plaintext_.empty()) WEFT_RETURN_IF_ERROR(on_message(plaintext_));
   }
 }
 
-absl::Status SecretStream::ReceiveFrame(ByteView body, Bytes* out,
-                                        const OnMessage& on_message) {
-  if (!noise_.done()) {
-    WEFT_ASSIGN_OR_RETURN(const Bytes answer, noise_.Receive(body));
-    if (!answer.empty()) {
-      AppendFramePrefix(answer.size(), out);
-      Append(*out, answer);
-    }
-    if (noise_.done()) SendHeader(out);
-    return absl::OkStatus();
+absl::StatusOr<SecretStream::Step> SecretStream::Next(Bytes* out) {
+  WEFT_ASSIGN_OR_RETURN(const std::optional<ByteView> body, frames_.Next());
+  if (!body) return Step::kNeedsBytes;
+  if (pull_ != nullptr) {
+    sealed_ = *body;
+    return Step::kMessage;
   }
-  if (pull_ == nullptr) return ReceiveHeader(body);
-  if (!pull_->Open(body, &plaintext_)) {
-    return absl::InvalidArgumentError("a message of the encrypted stream is forged");
+  if (!noise_) Begin();
+  if (noise_->done()) {
+    WEFT_RETURN_IF_ERROR(ReceiveHeader(*body));
+    return Step::kHandled;
   }
-  if (plaintext_.empty()) return absl::OkStatus();  // keep-alive
-  return on_message(plaintext_);
+  WEFT_ASSIGN_OR_RETURN(const Bytes answer, noise_->Receive(*body));
+  if (!answer.empty()) {
+    AppendFramePrefix(answer.size(), out);
+    Append(*out, answer);
+  }
+  if (noise_->done()) SendHeader(out);
+  return Step::kHandled;
 }
 
 absl::Status SecretStream::ReceiveHeader(ByteView body) {
-  const Hash32 id = StreamId(noise_.handshake_hash(), !is_initiator_);
+  const Hash32 id = StreamId(noise_->handshake_hash(), !is_initiator_);
   if (body.size() != kHeaderFrameBytes ||
       !Equal(body.first(Hash32::kSize), id.view())) {
     return absl::InvalidArgumentError("the header of the encrypted stream is wrong");
   }
   StreamCipher::Header header;
   std::memcpy(header.data(), body.data() + Hash32::kSize, header.size());
-  pull_ = std::make_unique<StreamCipher>(noise_.receive_key(), header);
+  pull_ = std::make_unique<StreamCipher>(noise_->receive_key(), header);
   frames_.SetLimit(kFrameBytesMax);
   return absl::OkStatus();
 }
@@ -76,9 +86,9 @@ absl::Status SecretStream::ReceiveHeader(ByteView body) {
 void SecretStream::SendHeader(Bytes* out) {
   StreamCipher::Header header;
   random_->Fill(header);
-  push_ = std::make_unique<StreamCipher>(noise_.send_key(), header);
+  push_ = std::make_unique<StreamCipher>(noise_->send_key(), header);
   AppendFramePrefix(kHeaderFrameBytes, out);
-  Append(*out, StreamId(noise_.handshake_hash(), is_initiator_).view());
+  Append(*out, StreamId(noise_->handshake_hash(), is_initiator_).view());
   Append(*out, header);
 }
 

@@ -35,33 +35,56 @@ class SecretStream {
 
   // Appends what goes out first: the initiator's message, nothing for a responder.
   void Start(Bytes* out);
+  // See NoiseHandshake::OnlyIf. Call before Start.
+  void OnlyIf(NoiseHandshake::Admit admit) { admit_ = std::move(admit); }
   // Takes bytes from the wire, appends to `out` what the handshake has to answer, and
   // hands on every whole message that is not empty. The first failure is final.
   // INVALID_ARGUMENT    handshake, header or message is not sound
+  // PERMISSION_DENIED   the peer's key is not admitted
   // RESOURCE_EXHAUSTED  a frame is larger than allowed at this point
   // and whatever `on_message` returns other than OK
   absl::Status Receive(ByteView bytes, Bytes* out, const OnMessage& on_message);
+
+  // The same in steps, so that a large message can be opened elsewhere: Feed, then Next
+  // until it needs bytes, and Open after each kMessage.
+  enum class Step { kNeedsBytes, kHandled, kMessage };
+  void Feed(ByteView bytes) { frames_.Feed(bytes); }
+  // kHandled: handshake or header; `out` may have grown. Errors as Receive.
+  absl::StatusOr<Step> Next(Bytes* out);
+  // Of the message that Next found.
+  std::size_t sealed_bytes() const { return sealed_.size(); }
+  // Opens it; empty for a keep-alive. Touches nothing that Seal does, so that the two
+  // may run on two threads. False: forged, and the stream is of no use any more.
+  bool Open(Bytes* plaintext) { return pull_->Open(sealed_, plaintext); }
+  // Bytes received of frames that are not whole yet, or not taken.
+  std::size_t buffered() const { return frames_.buffered(); }
 
   // Messages may be sealed: the handshake is done, our header is on its way.
   bool can_send() const { return push_ != nullptr; }
   // The peer's header has been checked.
   bool established() const { return pull_ != nullptr; }
-  // Appends the frame of one message of at most kMessageBytesMax bytes.
+  // Appends the frame of one message of at most kMessageBytesMax bytes. Touches
+  // nothing that Open does.
   void Seal(ByteView plaintext, Bytes* out);
 
-  const NoiseHandshake& handshake() const { return noise_; }
+  // Only once the first message was sent or has come.
+  const NoiseHandshake& handshake() const { return *noise_; }
 
  private:
-  absl::Status ReceiveFrame(ByteView body, Bytes* out, const OnMessage& on_message);
+  void Begin();
   absl::Status ReceiveHeader(ByteView body);
   void SendHeader(Bytes* out);
 
   bool is_initiator_;
+  KeyPair static_;
   Random* random_;  // not owned
-  NoiseHandshake noise_;
+  NoiseHandshake::Admit admit_;
+  // Made only when there is somebody to talk to: its key costs more than a connection.
+  std::optional<NoiseHandshake> noise_;
   FrameReader frames_{kHandshakeFrameBytesMax};
   std::unique_ptr<StreamCipher> push_;
   std::unique_ptr<StreamCipher> pull_;
+  ByteView sealed_;  // within frames_
   Bytes plaintext_;
 };
 

@@ -16,25 +16,27 @@
 namespace weft {
 namespace {
 
-constexpr Nanos kHandshakeDeadline = std::chrono::seconds(5);  // L2
-constexpr Nanos kBeat = std::chrono::seconds(5);
-constexpr Nanos kSilenceMax = std::chrono::seconds(60);  // L8
-constexpr std::size_t kWriteBytes = 256 * 1024;
 constexpr std::size_t kOutputHigh = 1024 * 1024;
-constexpr std::size_t kOutputLow = 512 * 1024;
-// Bulk data stops at kOutputHigh; only answers to a peer that does not read get here.
-constexpr std::size_t kOutputMax = 64 * 1024 * 1024;
+// So much goes out even when all peers together owe more than there is memory for.
+constexpr std::size_t kOutputLeast = 64 * 1024;
 constexpr std::size_t kInFlightMax = 4096;
 // Requests that a channel which waited for room may hope for.
 constexpr std::size_t kStarvedShare = 16;
 constexpr std::size_t kChannelsPerStep = 32;
-// Less than this between two beats is keep-alive, not data.
-constexpr std::uint64_t kReceivingBytes = 1024;
 constexpr std::size_t kOpensPerStep = 256;
-constexpr std::uint64_t kRefusedOpensMax = 100'000;  // L10, a minute
+// A peer that lives sends a keep-alive sooner.
+constexpr Nanos kStallPatience = std::chrono::seconds(10);
 constexpr Nanos kMinute = std::chrono::minutes(1);
 
+std::uint64_t PerSecond(std::size_t per_minute) {
+  return per_minute / 60 + 1;
+}
+
 }  // namespace
+
+NetworkBudget::NetworkBudget(const NetworkLimits& limits)
+    : received(std::make_shared<Budget>(limits.received_bytes_global)),
+      upload(std::make_shared<Budget>(limits.upload_bytes_global)) {}
 
 Session::Session(std::unique_ptr<Wire> wire, const SessionOptions& options)
     : wire_(std::move(wire)),
@@ -42,8 +44,30 @@ Session::Session(std::unique_ptr<Wire> wire, const SessionOptions& options)
       stream_(options.is_initiator,
               options.static_key ? *options.static_key
                                  : KeyPairFromSeed(RandomSeed(*options.random)),
-              options.random) {
+              options.random),
+      refusals_(options.limits.refusals_per_second, options.limits.refusals_at_once),
+      useless_work_(
+          static_cast<std::uint64_t>(options.limits.useless_work_per_second.count()),
+          static_cast<std::uint64_t>(options.limits.useless_work_per_second.count())),
+      log_(PerSecond(options.limits.log_bytes_per_minute),
+           options.limits.log_bytes_per_minute) {
   if (options_.book == nullptr) options_.book = std::make_shared<DownloadBook>();
+  if (options_.budget == nullptr) {
+    options_.budget = std::make_shared<NetworkBudget>(options_.limits);
+  }
+  const auto shed = [this] {
+    // From within whatever made the memory short, which may be our own reading.
+    asio::post(executor_, [weak = weak_from_this()] {
+      if (const auto self = weak.lock()) {
+        self->Close(absl::ResourceExhaustedError(
+            "memory is short, and this peer holds most of it"));
+      }
+    });
+  };
+  received_share_ = std::make_unique<Budget::Share>(options_.budget->received, shed);
+  // A full upload budget makes everybody wait instead.
+  upload_share_ = std::make_unique<Budget::Share>(options_.budget->upload, [] {});
+  stream_.OnlyIf(options_.admit);
 }
 
 std::shared_ptr<Session> Session::Create(std::unique_ptr<Wire> wire,
@@ -57,59 +81,19 @@ const PublicKey& Session::remote_static_key() const {
   return stream_.handshake().remote_static_key();
 }
 
-Task<absl::Status> Session::Run(std::shared_ptr<Session> self) {
-  self->executor_ = co_await asio::this_coro::executor;
-  self->last_read_ = self->options_.clock->Steady();
-  asio::co_spawn(
-      self->executor_, Deadline(self),
-      asio::bind_cancellation_slot(self->stop_deadline_.slot(), asio::detached));
-  asio::co_spawn(
-      self->executor_, Heartbeat(self),
-      asio::bind_cancellation_slot(self->stop_timers_.slot(), asio::detached));
-  self->stream_.Start(&self->out_);
-  self->StartWriting();
-  const absl::Status status = co_await self->ReadLoop();
-  self->End(status);
-  co_return self->why_;
-}
-
-Task<absl::Status> Session::ReadLoop() {
-  const SecretStream::OnMessage on_message = [this](ByteView frame) {
-    // The first message may be in the bytes that end the handshake.
-    if (mux_ == nullptr) WEFT_RETURN_IF_ERROR(OnReady());
-    if (closed_) return absl::OkStatus();
-    return mux_->Receive(frame);
-  };
-  while (!closed_) {
-    absl::StatusOr<Bytes> bytes = co_await wire_->Read();
-    if (closed_) break;
-    if (!bytes.ok()) co_return bytes.status();
-    if (bytes->empty()) {
-      if (ready()) break;
-      co_return absl::UnavailableError(
-          absl::StrFormat("%s hung up in the handshake", wire_->peer()));
-    }
-    bytes_received_ += bytes->size();
-    last_read_ = options_.clock->Steady();
-    WEFT_CO_RETURN_IF_ERROR(stream_.Receive(*bytes, &out_, on_message));
-    if (out_.size() + (mux_ ? mux_->queued_bytes() : 0) > kOutputMax) {
-      co_return absl::ResourceExhaustedError("the peer sends and does not read");
-    }
-    if (!closed_ && mux_ == nullptr && stream_.established()) {
-      WEFT_CO_RETURN_IF_ERROR(OnReady());
-    }
-    StartWriting();
-  }
-  co_return absl::OkStatus();
-}
-
 absl::Status Session::OnReady() {
   stop_deadline_.emit(asio::cancellation_type::terminal);
+  secured_ = true;
+  if (options_.on_secured) WEFT_RETURN_IF_ERROR(options_.on_secured(*this));
+  MuxLimits mux_limits;
+  mux_limits.channels_max = options_.limits.channels_max;
+  mux_limits.opens_max = options_.limits.opens_max;
   mux_ = std::make_unique<Protomux>(options_.is_initiator,
-                                    stream_.handshake().handshake_hash());
+                                    stream_.handshake().handshake_hash(), mux_limits);
   mux_->OnOutput([this] { StartWriting(); });
+  mux_->OnRefusal([this] { return RefuseOpen(); });
   mux_->Register(kHypercoreProtocol, [this](ByteView id, ByteView handshake) {
-    return Accept(id, handshake) || RefuseOpen();
+    return Accept(id, handshake);
   });
   for (const auto& [id, wanted] : wanted_) to_open_.push_back(id);
   PostWork();
@@ -117,17 +101,30 @@ absl::Status Session::OnReady() {
   return absl::OkStatus();
 }
 
-// False, always; but a peer that tries keys without end is cut off.
+// True if the refusal may go out at once. A stock corestore opens every core that it
+// has at once; who goes on like that waits, and who never ends is cut off (L10).
 bool Session::RefuseOpen() {
   const Nanos now = options_.clock->Steady();
   if (now - refused_since_ > kMinute) {
     refused_since_ = now;
-    refused_opens_ = 0;
+    refused_this_minute_ = 0;
   }
-  if (++refused_opens_ > kRefusedOpensMax) {
+  if (++refused_this_minute_ > options_.limits.refusals_per_minute_max) {
+    Blame(Fault::kLimit);
     Close(absl::ResourceExhaustedError("the peer asks for cores without end"));
+    return false;
+  }
+  if (!refusing_slowly_ && refusals_.Take(1, now)) return true;
+  if (!refusing_slowly_) {
+    refusing_slowly_ = true;
+    asio::co_spawn(executor_, RefuseSlowly(shared_from_this()),
+                   asio::bind_cancellation_slot(stop_refusing_.slot(), asio::detached));
   }
   return false;
+}
+
+FeedPermission Session::PermissionOf(const CoreKey& key) const {
+  return options_.permit ? options_.permit(*this, key) : FeedPermission{};
 }
 
 // A wrong capability gets the answer of an unknown core, so that who knows only the
@@ -136,33 +133,39 @@ bool Session::Accept(ByteView id, ByteView handshake) {
   const auto discovery_key = DiscoveryKey::From(id);
   const auto theirs = DecodeCoreHandshake(handshake);
   if (!discovery_key || !theirs.ok() || barred_.contains(*discovery_key)) return false;
-  std::shared_ptr<Hypercore> core;
-  Download mode;
   const auto wanted = wanted_.find(*discovery_key);
+  const std::optional<CoreKey> key = wanted != wanted_.end()
+                                         ? wanted->second.core->key()
+                                         : options_.cores->KeyOf(*discovery_key);
+  if (!key || theirs->capability !=
+                  Capability(mux_->handshake_hash(), !options_.is_initiator, *key)) {
+    return false;
+  }
+  if (!PermissionOf(*key).any()) return false;
   if (wanted != wanted_.end()) {
-    core = wanted->second.core;
-    mode = wanted->second.download;
+    const Wanted copy = wanted->second;
+    OpenChannel(*discovery_key, copy.core, copy.download);
   } else {
     auto found = options_.cores->Find(*discovery_key);
     if (!found.ok()) return false;
-    core = *std::move(found);
-    mode = options_.cores->ModeOf(*core);
+    const Download mode = options_.cores->ModeOf(**found);
+    OpenChannel(*discovery_key, *std::move(found), mode);
   }
-  if (theirs->capability !=
-      Capability(mux_->handshake_hash(), !options_.is_initiator, core->key())) {
-    return false;
-  }
-  OpenChannel(*discovery_key, core, mode);
   return channels_.contains(*discovery_key);
 }
 
 void Session::OpenChannel(const DiscoveryKey& id,
                           const std::shared_ptr<Hypercore>& core,
                           const Download& mode) {
+  const FeedPermission permission = PermissionOf(core->key());
+  if (!permission.any()) return;
   auto channel =
       std::make_shared<CoreChannel>(this, core, options_.book->Of(core->key()));
+  channel->set_uploads(permission.upload);
   // Fails only beyond the limit of channels; the core is then not replicated here.
-  if (channel->Open(mode).ok()) channels_.emplace(id, std::move(channel));
+  if (channel->Open(permission.download ? mode : Download::None()).ok()) {
+    channels_.emplace(id, std::move(channel));
+  }
 }
 
 void Session::Replicate(std::shared_ptr<Hypercore> core, Download download) {
@@ -172,10 +175,34 @@ void Session::Replicate(std::shared_ptr<Hypercore> core, Download download) {
   if (!ready()) return;
   const auto found = channels_.find(id);
   if (found != channels_.end()) {
-    found->second->SetMode(download);
+    const bool may = PermissionOf(found->second->core().key()).download;
+    found->second->SetMode(may ? download : Download::None());
     return;
   }
   to_open_.push_back(id);
+  PostWork();
+}
+
+void Session::PolicyChanged() {
+  if (!ready() || closed_) return;
+  for (const auto& [id, channel] : std::map(channels_)) {
+    const FeedPermission permission = PermissionOf(channel->core().key());
+    const auto wanted = wanted_.find(id);
+    if (!permission.any()) {
+      channel->Close();
+      Drop(*channel, /*refused=*/false);
+      lost_.erase(id);
+      continue;
+    }
+    channel->set_uploads(permission.upload);
+    if (!permission.download) channel->SetMode(Download::None());
+    if (permission.download && wanted != wanted_.end()) {
+      channel->SetMode(wanted->second.download);
+    }
+  }
+  for (const auto& [id, wanted] : wanted_) {
+    if (!channels_.contains(id)) to_open_.push_back(id);
+  }
   PostWork();
 }
 
@@ -231,6 +258,7 @@ void Session::Bar(CoreChannel& channel, const absl::Status& why) {
   if (options_.observer != nullptr)
     options_.observer->OnFault(*this, kept->core(), why);
   if (++faulty_feeds_ >= kFaultyFeedsMax) {
+    Blame(Fault::kFeeds);
     Close(absl::DataLossError(
         absl::StrFormat("%d cores of the peer had wrong proofs", faulty_feeds_)));
   }
@@ -259,7 +287,78 @@ std::size_t Session::TakeInFlight(const std::shared_ptr<CoreChannel>& channel) {
 }
 
 bool Session::output_full() const {
-  return out_.size() + (mux_ ? mux_->queued_bytes() : 0) >= kOutputHigh;
+  const std::size_t bytes = output_bytes();
+  return bytes >= kOutputHigh ||
+         (bytes >= kOutputLeast && options_.budget->upload->full());
+}
+
+// --- what the peer costs ---
+
+void Session::Blame(Fault fault, absl::StatusCode code) {
+  const int points = Judge(fault, code).score;
+  points_ += points;
+  if (points > 0 && options_.on_fault) options_.on_fault(*this, fault, points);
+}
+
+void Session::HoldAnswers(std::ptrdiff_t bytes) {
+  answers_bytes_ += bytes;
+  if (bytes < 0) taken_in_.Notify();
+}
+
+void Session::HoldClaims(std::ptrdiff_t bytes) {
+  claims_bytes_ += bytes;
+  if (claims_bytes_ >
+      static_cast<std::ptrdiff_t>(options_.limits.claims_bytes_per_peer)) {
+    Blame(Fault::kLimit);
+    Close(absl::ResourceExhaustedError("the peer claims blocks without end"));
+  }
+}
+
+void Session::HoldRequests(std::ptrdiff_t count) {
+  requests_ += count;
+  if (requests_ > static_cast<std::ptrdiff_t>(options_.limits.requests_per_peer)) {
+    Blame(Fault::kLimit);
+    Close(absl::ResourceExhaustedError(
+        absl::StrFormat("%d requests wait for answers", requests_)));
+  }
+}
+
+// Whoever makes us check what is of no use to us has a quarter of a processor and no
+// more: then what he sends waits, and in the end he does.
+void Session::ChargeUselessWork(Nanos time) {
+  if (time <= Nanos(0)) return;
+  const Nanos now = options_.clock->Steady();
+  useless_work_.Charge(static_cast<std::uint64_t>(time.count()), now);
+  const Nanos debt = useless_work_.Debt(now);
+  if (debt == Nanos(0) || throttled_ || closed_) return;
+  throttled_ = true;
+  asio::co_spawn(executor_, Unthrottle(shared_from_this(), debt),
+                 asio::bind_cancellation_slot(stop_throttle_.slot(), asio::detached));
+}
+
+// Once a minute at most, however many cores it is that wait: a peer that is only slow
+// must not be shut out for that. And not while nothing at all comes, which is the
+// network's doing.
+void Session::OnStall(Nanos now) {
+  if (now - last_read_ >= kStallPatience) return;
+  if (stall_told_ && now - *stall_told_ < kMinute) return;
+  stall_told_ = now;
+  Blame(Fault::kStall);
+}
+
+bool Session::MayLog(std::size_t bytes) {
+  return log_.Take(bytes, options_.clock->Steady());
+}
+
+// L7: the peer's frames, and what it brought that is not stored yet.
+absl::Status Session::CheckHeld() {
+  const std::size_t held =
+      stream_.buffered() +
+      static_cast<std::size_t>(std::max<std::ptrdiff_t>(answers_bytes_, 0));
+  received_share_->Set(held);
+  if (held <= options_.limits.received_bytes_per_peer) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrFormat("%d bytes of the peer wait to be stored", held));
 }
 
 // One step: a few channels in turn, and back to the event loop.
@@ -290,87 +389,19 @@ void Session::Work() {
     starved_.pop_front();
   }
   if (!work_.empty() || !to_open_.empty()) PostWork();
+  CountOutput();
   StartWriting();
 }
 
 absl::Status Session::WorkOn(const std::shared_ptr<CoreChannel>& channel) {
   WEFT_ASSIGN_OR_RETURN(const bool more, channel->Work());
+  if (closed_) return absl::OkStatus();
   if (more) {
     ScheduleWork(channel);
   } else if (channel->is_open() && channel->blocked()) {
     blocked_.push_back(channel);
   }
   return absl::OkStatus();
-}
-
-void Session::StartWriting() {
-  if (writing_ || closed_ || !executor_) return;
-  if (out_.empty() && (mux_ == nullptr || !mux_->has_output())) return;
-  writing_ = true;
-  asio::co_spawn(executor_, WriteLoop(shared_from_this()), asio::detached);
-}
-
-// Takes `self` by value: the frame keeps the session alive until the last byte is out.
-Task<void> Session::WriteLoop(std::shared_ptr<Session> self) {
-  // Whoever queued the first message may be about to queue more.
-  co_await asio::post(self->executor_, asio::use_awaitable);
-  for (;;) {
-    while (self->mux_ != nullptr && self->out_.size() < kWriteBytes) {
-      const std::optional<Bytes> frame = self->mux_->TakeFrame();
-      if (!frame) break;
-      self->stream_.Seal(*frame, &self->out_);
-    }
-    if (self->out_.empty() || self->closed_) break;
-    Bytes out = std::move(self->out_);
-    self->out_ = Bytes();
-    self->bytes_sent_ += out.size();
-    self->wrote_since_beat_ = true;
-    const absl::Status status = co_await self->wire_->Write(std::move(out));
-    if (!status.ok()) {
-      self->Close(status);
-      break;
-    }
-    if (self->mux_ != nullptr && self->mux_->queued_bytes() < kOutputLow) {
-      for (const auto& channel : std::exchange(self->blocked_, {})) {
-        self->ScheduleWork(channel);
-      }
-    }
-  }
-  self->writing_ = false;
-}
-
-Task<void> Session::Deadline(std::shared_ptr<Session> self) {
-  co_await self->options_.clock->Sleep(kHandshakeDeadline);
-  if (!self->ready()) {
-    self->Close(absl::DeadlineExceededError(
-        absl::StrFormat("%s did not finish the handshake", self->wire_->peer())));
-  }
-}
-
-Task<void> Session::Heartbeat(std::shared_ptr<Session> self) {
-  std::uint64_t received = 0;
-  for (;;) {
-    co_await self->options_.clock->Sleep(kBeat);
-    if (self->closed_) co_return;
-    const Nanos now = self->options_.clock->Steady();
-    if (now - self->last_read_ > kSilenceMax) {
-      self->Close(absl::DeadlineExceededError(
-          absl::StrFormat("%s fell silent", self->wire_->peer())));
-      co_return;
-    }
-    if (!self->ready()) continue;
-    if (!self->wrote_since_beat_) {
-      self->stream_.Seal({}, &self->out_);
-      self->StartWriting();
-    }
-    self->wrote_since_beat_ = false;
-    const bool receives = self->bytes_received_ - received > kReceivingBytes;
-    received = self->bytes_received_;
-    for (const auto& [id, channel] : std::map(self->channels_)) {
-      if (channel->is_open()) channel->OnBeat(now, receives);
-    }
-    self->Reopen();
-  }
 }
 
 // A peer that closed a channel which we still need is asked once more a beat.
@@ -403,12 +434,17 @@ void Session::End(const absl::Status& why) {
   wire_->Close();
   stop_deadline_.emit(asio::cancellation_type::terminal);
   stop_timers_.emit(asio::cancellation_type::terminal);
+  stop_refusing_.emit(asio::cancellation_type::terminal);
+  stop_throttle_.emit(asio::cancellation_type::terminal);
+  taken_in_.Notify();
   const auto channels = std::exchange(channels_, {});
   for (const auto& [id, channel] : channels) channel->Close();
   work_.clear();
   blocked_.clear();
   starved_.clear();
   if (mux_ != nullptr) mux_->Abandon();
+  received_share_->Set(0);
+  upload_share_->Set(0);
   if (options_.observer != nullptr) options_.observer->OnClosed(*this, why_);
 }
 

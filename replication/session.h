@@ -7,7 +7,11 @@
 // is ordered: the same inputs give the same bytes.
 //
 // A wrong proof or signature closes the channel of that core and bars the core for
-// this connection; the others go on. A malformed frame ends the connection.
+// this connection; the others go on. A malformed frame ends the connection. What a peer
+// may cost is in replication/limits.h, what its faults count in replication/verdict.h.
+//
+// Nothing here keeps the strand for long: a batch of messages is taken in steps, and
+// large messages are sealed and opened by Workers where there are some.
 
 #pragma once
 
@@ -24,9 +28,15 @@
 #include "engine/async_host.h"
 #include "engine/corestore.h"
 #include "engine/hypercore.h"
+#include "engine/signal.h"
+#include "replication/budget.h"
+#include "replication/connection_policy.h"
 #include "replication/download.h"
+#include "replication/limits.h"
 #include "replication/protomux.h"
+#include "replication/rate.h"
 #include "replication/secret_stream.h"
+#include "replication/verdict.h"
 
 namespace weft {
 
@@ -41,6 +51,13 @@ class CoreProvider {
   // The core a peer asks for. Must answer from memory if there is none (attack 13).
   // NOT_FOUND  refused
   virtual absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey& key) = 0;
+  // The key of a core that Find would find, without opening it: a peer must prove that
+  // it knows the key before anything is read for it (attack 14).
+  virtual std::optional<CoreKey> KeyOf(const DiscoveryKey& key) {
+    const auto core = Find(key);
+    if (!core.ok()) return std::nullopt;
+    return (*core)->key();
+  }
   // What to fetch on a channel the peer opened, of a core Replicate was not called for.
   virtual Download ModeOf(const Hypercore&) { return Download::None(); }
   // False for writers' logs: a higher fork is reported and not followed (rule S3).
@@ -53,6 +70,9 @@ class CorestoreProvider : public CoreProvider {
   explicit CorestoreProvider(Corestore* store) : store_(store) {}
   absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey& key) override {
     return store_->Find(key);
+  }
+  std::optional<CoreKey> KeyOf(const DiscoveryKey& key) override {
+    return store_->FindKey(key);
   }
 
  private:
@@ -96,6 +116,13 @@ class SessionObserver {
   virtual void OnClosed(Session&, const absl::Status&) {}
 };
 
+// Memory that the sessions of one store share.
+struct NetworkBudget {
+  explicit NetworkBudget(const NetworkLimits& limits);
+  std::shared_ptr<Budget> received;  // L7
+  std::shared_ptr<Budget> upload;    // L15
+};
+
 struct SessionOptions {
   bool is_initiator = false;            // by convention the side that dialled
   CoreProvider* cores = nullptr;        // not owned
@@ -107,6 +134,21 @@ struct SessionOptions {
   std::shared_ptr<DownloadBook> book;
   // The identity shown in the handshake; absent: a fresh one. It proves nothing.
   std::optional<KeyPair> static_key;
+  NetworkLimits limits;
+  // Null: this session has its own.
+  std::shared_ptr<NetworkBudget> budget;
+  Workers* workers = nullptr;  // not owned; null: everything is done on the strand
+  // Whether to talk to a peer with this key. Asked in the handshake; absent: to all.
+  NoiseHandshake::Admit admit;
+  // The handshake is over; anything but OK ends the connection, before anybody else
+  // has heard of it.
+  std::function<absl::Status(Session&)> on_secured;
+  // What may pass of a core; absent: everything. Must give the same answer until
+  // PolicyChanged is called.
+  std::function<FeedPermission(const Session&, const CoreKey&)> permit;
+  // The peer did wrong: this much, by the table of replication/verdict.h. May close
+  // the session.
+  std::function<void(Session&, Fault, int points)> on_fault;
 };
 
 class Session : public std::enable_shared_from_this<Session> {
@@ -119,6 +161,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // order. Spawn it once, on the strand of the cores.
   // INVALID_ARGUMENT   the peer broke the protocol, or speaks another one
   // DEADLINE_EXCEEDED  no handshake in 5 s, or the peer fell silent
+  // PERMISSION_DENIED  the peer is not admitted
+  // RESOURCE_EXHAUSTED the peer overran a limit, or memory is short
   // UNAVAILABLE        the wire broke
   static Task<absl::Status> Run(std::shared_ptr<Session> self);
 
@@ -129,6 +173,10 @@ class Session : public std::enable_shared_from_this<Session> {
   // Closes the core's channel and refuses it from now on.
   void Forget(const CoreKey& key);
 
+  // The rules of SessionOptions::permit have changed: closes what may not be any more
+  // and opens what now may.
+  void PolicyChanged();
+
   // Ends the connection; Run returns OK, or `why`.
   void Close(absl::Status why = absl::OkStatus());
 
@@ -138,10 +186,15 @@ class Session : public std::enable_shared_from_this<Session> {
 
   bool ready() const { return mux_ != nullptr; }
   bool closed() const { return closed_; }
+  // The handshake was done: the peer has shown a key, whatever became of it.
+  bool secured() const { return secured_; }
   bool is_initiator() const { return options_.is_initiator; }
   // Only when ready().
   Protomux& mux() { return *mux_; }
+  // Only when secured().
   const PublicKey& remote_static_key() const;
+  // When the last byte came; zero before the first.
+  Nanos last_heard() const { return last_read_; }
   std::string peer() const { return wire_->peer(); }
 
   // Sends a message of a named extension, at most 64 KiB with its name. Reaches nobody
@@ -154,16 +207,37 @@ class Session : public std::enable_shared_from_this<Session> {
   bool IsLevel(const CoreKey& key) const;
   std::uint64_t bytes_received() const { return bytes_received_; }
   std::uint64_t bytes_sent() const { return bytes_sent_; }
+  std::size_t channel_count() const { return channels_.size(); }
+  // Of faults so far, without decay.
+  int points() const { return points_; }
+  // L19: whether a line of so many bytes about this peer may be logged now.
+  bool MayLog(std::size_t bytes);
 
  private:
   friend class CoreChannel;
   Session(std::unique_ptr<Wire> wire, const SessionOptions& options);
 
   Task<absl::Status> ReadLoop();
+  Task<absl::Status> TakeFrames();
+  Task<absl::Status> TakeMessage();
+  Task<void> MakeRoom();
+  Task<void> Yield();
+  Task<void> SealFrames();
+  Task<absl::Status> WriteOut();
   static Task<void> WriteLoop(std::shared_ptr<Session> self);
   static Task<void> Heartbeat(std::shared_ptr<Session> self);
   static Task<void> Deadline(std::shared_ptr<Session> self);
+  static Task<void> RefuseSlowly(std::shared_ptr<Session> self);
+  static Task<void> Unthrottle(std::shared_ptr<Session> self, Nanos pause);
   absl::Status OnReady();
+  absl::Status OnBeat(Nanos now);
+  absl::Status CheckProgress(Nanos now);
+  absl::Status CheckHeld();
+  absl::Status CheckOutput() const;
+  void CountOutput();
+  std::size_t output_bytes() const;
+  void BlameStream(const absl::Status& status);
+  FeedPermission PermissionOf(const CoreKey& key) const;
   bool Accept(ByteView id, ByteView handshake);
   void OpenChannel(const DiscoveryKey& id, const std::shared_ptr<Hypercore>& core,
                    const Download& mode);
@@ -182,6 +256,19 @@ class Session : public std::enable_shared_from_this<Session> {
   void PostWork();
   absl::Status WorkOn(const std::shared_ptr<CoreChannel>& channel);
   bool RefuseOpen();
+  // The peer did wrong, which counts against it.
+  void Blame(Fault fault, absl::StatusCode code = absl::StatusCode::kOk);
+  // What the channels hold of the peer's data, of its claims and of its requests grew
+  // by so much, or shrank.
+  void HoldAnswers(std::ptrdiff_t bytes);
+  void HoldClaims(std::ptrdiff_t bytes);
+  void HoldRequests(std::ptrdiff_t count);
+  // So long was spent on checking what was of no use (L16).
+  void ChargeUselessWork(Nanos time);
+  // The peer claims blocks and gives none.
+  void OnStall(Nanos now);
+  // False while what the peer brings must not be checked.
+  bool may_check() const { return !throttled_; }
 
   struct Wanted {
     std::shared_ptr<Hypercore> core;
@@ -195,6 +282,8 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::any_io_executor executor_;
   asio::cancellation_signal stop_timers_;
   asio::cancellation_signal stop_deadline_;
+  asio::cancellation_signal stop_refusing_;
+  asio::cancellation_signal stop_throttle_;
 
   std::map<DiscoveryKey, Wanted> wanted_;
   std::map<DiscoveryKey, std::shared_ptr<CoreChannel>> channels_;
@@ -207,13 +296,37 @@ class Session : public std::enable_shared_from_this<Session> {
   bool work_posted_ = false;
   std::size_t in_flight_ = 0;  // our requests that are not answered
   std::size_t faulty_feeds_ = 0;
-  std::uint64_t refused_opens_ = 0;
+  int points_ = 0;
+
+  // What the peer costs.
+  std::unique_ptr<Budget::Share> received_share_;
+  std::unique_ptr<Budget::Share> upload_share_;
+  std::ptrdiff_t answers_bytes_ = 0;  // came, and not checked yet
+  std::ptrdiff_t claims_bytes_ = 0;
+  std::ptrdiff_t requests_ = 0;  // the peer's, not answered
+  Signal taken_in_;              // answers_bytes_ shrank
+  Rate refusals_;
+  Rate useless_work_;
+  Rate log_;
+  std::uint64_t refused_this_minute_ = 0;
   Nanos refused_since_{};
+  bool refusing_slowly_ = false;
+  bool throttled_ = false;
   Nanos last_read_{};
+  std::optional<Nanos> stall_told_;
+  Nanos progress_since_{};            // of the frame that is not whole
+  std::uint64_t progress_bytes_ = 0;  // bytes_received_ then
+  Nanos writing_since_{};
+  std::size_t writing_bytes_ = 0;
+  std::size_t checks_running_ = 0;  // of proofs, on the workers
+  Bytes plaintext_;
 
   Bytes out_;  // sealed and not handed to the wire
   bool writing_ = false;
   bool wrote_since_beat_ = false;
+  bool keep_alive_due_ = false;
+  std::uint64_t received_at_beat_ = 0;
+  bool secured_ = false;
   bool closed_ = false;
   bool ended_ = false;
   absl::Status why_;

@@ -5,6 +5,8 @@
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
+#include <map>
+#include <set>
 
 #include "absl/strings/str_format.h"
 #include "replication/download_scheduler.h"
@@ -23,16 +25,35 @@ constexpr Nanos kBackOffMin = milliseconds(100);
 constexpr Nanos kBackOffMax = seconds(30);
 // A connection that lasted this long starts the back-off anew.
 constexpr Nanos kStable = seconds(10);
+// Two keep-alives: a connection that has not been heard of for so long may be dead.
+constexpr Nanos kSilent = seconds(10);
+constexpr Nanos kTellAgain = std::chrono::minutes(1);
 
 }  // namespace
 
-struct Swarm::State {
+struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
+  explicit State(const SwarmOptions& given)
+      : options(given),
+        identity(KeyPairFromSeed(RandomSeed(*given.random))),
+        budget(std::make_shared<NetworkBudget>(given.limits)),
+        door(given.limits, &bans) {}
+
   SwarmOptions options;
-  std::vector<Connection> connections;
+  KeyPair identity;
+  std::vector<Connection> connections;  // oldest first
   std::vector<std::shared_ptr<Listener>> listeners;
   std::shared_ptr<DownloadBook> book = std::make_shared<DownloadBook>();
+  std::shared_ptr<NetworkBudget> budget;
+  BanTable bans;
+  Admission door;
+  std::map<PublicKey, FeedRule> rules;
+  std::set<const Session*> half_open;  // accepted, handshake not over
+  std::uint64_t turned_away = 0;       // since the last line about it
+  Nanos turned_away_told{};
   bool stopped = false;
   Signal changed;  // a session became ready or ended, or the swarm stopped
+
+  Nanos now() const { return options.clock->Steady(); }
 
   std::shared_ptr<Session> NewSession(std::unique_ptr<Wire> wire, bool incoming) {
     SessionOptions session_options;
@@ -42,13 +63,128 @@ struct Swarm::State {
     session_options.random = options.random;
     session_options.observer = options.observer;
     session_options.book = book;
+    session_options.static_key = identity;
+    session_options.limits = options.limits;
+    session_options.budget = budget;
+    session_options.workers = options.workers;
+    // Weakly: a session may be kept by others for longer than the swarm lives.
+    const std::weak_ptr<State> weak = weak_from_this();
+    session_options.admit = [weak](const PublicKey& key) {
+      const auto state = weak.lock();
+      return state && !state->bans.IsBanned(key, state->now()) &&
+             (!state->options.admit || state->options.admit(key));
+    };
+    session_options.on_secured = [weak](Session& session) {
+      const auto state = weak.lock();
+      if (!state) return absl::CancelledError("the swarm has stopped");
+      return state->Secured(session);
+    };
+    session_options.permit = [weak](const Session& session, const CoreKey& key) {
+      const auto state = weak.lock();
+      return state ? state->PermissionOf(session, key) : FeedPermission{false, false};
+    };
+    session_options.on_fault = [weak](Session& session, Fault, int points) {
+      if (const auto state = weak.lock()) state->Blame(session, points);
+    };
     return Session::Create(std::move(wire), session_options);
+  }
+
+  FeedPermission PermissionOf(const Session& session, const CoreKey& key) const {
+    FeedPermission permission;
+    if (options.permit) permission = options.permit(session, key);
+    const auto rule = rules.find(session.remote_static_key());
+    return rule == rules.end() ? permission : Both(permission, rule->second.Of(key));
+  }
+
+  void Settle(const Session& session) {
+    if (half_open.erase(&session) > 0) door.Settled(IpPrefixOf(session.peer()));
+  }
+
+  void Tell(const std::string& line) {
+    if (options.on_event && !stopped) options.on_event(line);
+  }
+
+  // Counts against the key that was shown, if any, and the address.
+  void Blame(const Session& session, int points) {
+    bool banned = false;
+    if (session.secured()) {
+      banned = bans.Add(session.remote_static_key(), points, now());
+    }
+    if (const auto from = IpPrefixOf(session.peer())) {
+      banned = bans.Add(*from, points, now()) || banned;
+    }
+    if (!banned) return;
+    if (!session.closed()) {
+      const_cast<Session&>(session).Close(
+          absl::PermissionDeniedError("banned for what it did"));
+    }
+    if (const_cast<Session&>(session).MayLog(64)) {
+      Tell(absl::StrFormat("banned %s", session.peer()));
+    }
+  }
+
+  // The handshake is over: is this somebody new?
+  absl::Status Secured(Session& session) {
+    Settle(session);
+    const PublicKey& key = session.remote_static_key();
+    if (key == identity.public_key) {
+      return absl::AlreadyExistsError("the address is our own");
+    }
+    std::vector<std::shared_ptr<Session>> same;
+    for (const Connection& connection : connections) {
+      Session& other = *connection.session;
+      if (&other != &session && other.ready() && !other.closed() &&
+          other.remote_static_key() == key) {
+        same.push_back(connection.session);
+      }
+    }
+    for (std::size_t i = 0; i < same.size(); ++i) {
+      Session& other = *same[i];
+      if (now() - other.last_heard() >= kSilent) {
+        other.Close(absl::AlreadyExistsError("a newer connection took its place"));
+        continue;
+      }
+      if (other.is_initiator() == session.is_initiator()) {
+        if (session.is_initiator()) {
+          return absl::AlreadyExistsError("connected to this peer already");
+        }
+        // Its dialler knows better than we which of them lives.
+        if (i + 1 < same.size()) {
+          other.Close(absl::AlreadyExistsError("more connections than two"));
+        }
+        continue;
+      }
+      const bool ours_stays = identity.public_key < key;
+      if (session.is_initiator() != ours_stays) {
+        return absl::AlreadyExistsError("connected to this peer already");
+      }
+      other.Close(absl::AlreadyExistsError("connected from both sides"));
+    }
+    return absl::OkStatus();
+  }
+
+  std::shared_ptr<Session> With(const PublicKey& key) const {
+    for (const Connection& connection : connections) {
+      Session& session = *connection.session;
+      if (session.ready() && !session.closed() && session.remote_static_key() == key) {
+        return connection.session;
+      }
+    }
+    return nullptr;
+  }
+
+  // One line a minute, however many knock.
+  void TurnedAway(const std::string& whom, Welcome why) {
+    ++turned_away;
+    if (turned_away > 1 && now() - turned_away_told < kTellAgain) return;
+    Tell(absl::StrFormat("turned away %s: %s (%d since last told)", whom, ReasonOf(why),
+                         turned_away));
+    turned_away_told = now();
+    turned_away = 0;
   }
 };
 
-Swarm::Swarm(const SwarmOptions& options) : state_(std::make_shared<State>()) {
-  state_->options = options;
-}
+Swarm::Swarm(const SwarmOptions& options) : state_(std::make_shared<State>(options)) {}
 
 Swarm::~Swarm() {
   Shutdown();
@@ -73,6 +209,10 @@ absl::StatusOr<std::string> Swarm::Listen(const std::string& address) {
   return listener->address();
 }
 
+bool Swarm::IsOurselves(const State& state, const Session& session) {
+  return session.secured() && session.remote_static_key() == state.identity.public_key;
+}
+
 void Swarm::Keep(const std::string& address) {
   asio::co_spawn(state_->options.executor, KeepLoop(state_, address), asio::detached);
 }
@@ -87,26 +227,34 @@ Task<void> Swarm::AcceptLoop(std::shared_ptr<State> state,
       co_await state->options.clock->Sleep(kBackOffMin);
       continue;
     }
-    if (state->connections.size() >= state->options.connections_max) {
+    const std::string whom = (*wire)->peer();
+    const std::optional<IpPrefix> from = IpPrefixOf(whom);
+    const Welcome welcome =
+        state->door.Admit(from, state->connections.size(), state->now());
+    if (welcome != Welcome::kYes) {
       (*wire)->Close();
+      state->TurnedAway(whom, welcome);
       continue;
     }
-    const std::shared_ptr<Session> session =
-        state->NewSession(*std::move(wire), /*incoming=*/true);
-    asio::co_spawn(state->options.executor, RunSession(state, session, true),
+    Connection connection;
+    connection.session = state->NewSession(*std::move(wire), /*incoming=*/true);
+    connection.incoming = true;
+    state->half_open.insert(connection.session.get());
+    asio::co_spawn(state->options.executor, RunSession(state, connection),
                    asio::detached);
   }
 }
 
 Task<absl::Status> Swarm::RunSession(std::shared_ptr<State> state,
-                                     std::shared_ptr<Session> session, bool incoming) {
+                                     Connection connection) {
+  const std::shared_ptr<Session> session = connection.session;
   // Spawned just before the swarm stopped, whose observer may be gone by now.
   if (state->stopped) co_return absl::CancelledError("the swarm has stopped");
-  state->connections.push_back({session, incoming});
+  state->connections.push_back(connection);
   absl::Status status = co_await Session::Run(session);
-  std::erase_if(state->connections, [&session](const Connection& connection) {
-    return connection.session == session;
-  });
+  state->Settle(*session);
+  std::erase_if(state->connections,
+                [&session](const Connection& each) { return each.session == session; });
   state->changed.Notify();
   co_return status;
 }
@@ -119,9 +267,17 @@ Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address) {
     if (state->stopped) co_return;
     const Nanos started = state->options.clock->Steady();
     if (wire.ok()) {
-      const std::shared_ptr<Session> session =
-          state->NewSession(*std::move(wire), /*incoming=*/false);
-      (co_await RunSession(state, session, false)).IgnoreError();
+      Connection connection;
+      connection.session = state->NewSession(*std::move(wire), /*incoming=*/false);
+      (co_await RunSession(state, connection)).IgnoreError();
+      if (state->stopped) co_return;
+      // Another connection with that peer stands: no need of one more.
+      while (connection.session->secured() &&
+             state->With(connection.session->remote_static_key()) != nullptr) {
+        co_await state->changed.Wait();
+        if (state->stopped) co_return;
+      }
+      if (IsOurselves(*state, *connection.session)) back_off = kBackOffMax;
     }
     if (state->stopped) co_return;
     if (state->options.clock->Steady() - started >= kStable) back_off = kBackOffMin;
@@ -157,10 +313,12 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
   WEFT_CO_ASSIGN_OR_RETURN(
       std::unique_ptr<Wire> wire,
       co_await DialWithin(state, address, std::min(limit, kDialLimit)));
-  const std::shared_ptr<Session> session =
-      state->NewSession(std::move(wire), /*incoming=*/false);
+  Connection connection;
+  connection.session = state->NewSession(std::move(wire), /*incoming=*/false);
+  connection.dialled_once = true;
+  const std::shared_ptr<Session> session = connection.session;
   auto ended = std::make_shared<std::optional<absl::Status>>();
-  asio::co_spawn(state->options.executor, RunSession(state, session, false),
+  asio::co_spawn(state->options.executor, RunSession(state, connection),
                  [state, ended](std::exception_ptr, const absl::Status& status) {
                    *ended = status;
                    state->changed.Notify();
@@ -169,6 +327,9 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
     co_await state->options.clock->Sleep(milliseconds(1));
   }
   if (!ended->has_value() && !state->stopped) co_return session;
+  if (session->secured() && !state->stopped) {
+    if (auto other = state->With(session->remote_static_key())) co_return other;
+  }
   if (ended->has_value() && !(*ended)->ok()) {
     const std::string said((*ended)->message());
     // Whatever the peer did wrong, the caller asked rightly.
@@ -178,6 +339,58 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
     co_return absl::Status(code, absl::StrFormat("%s: %s", address, said));
   }
   co_return absl::UnavailableError(absl::StrFormat("%s: the peer hung up", address));
+}
+
+void Swarm::Release(const std::shared_ptr<Session>& session) {
+  for (const Connection& connection : state_->connections) {
+    if (connection.session == session && connection.dialled_once) {
+      session->Close();
+      return;
+    }
+  }
+}
+
+std::shared_ptr<Session> Swarm::Adopt(std::unique_ptr<Wire> wire, bool is_initiator) {
+  Connection connection;
+  connection.session = state_->NewSession(std::move(wire), !is_initiator);
+  connection.incoming = !is_initiator;
+  asio::co_spawn(state_->options.executor, RunSession(state_, connection),
+                 asio::detached);
+  return connection.session;
+}
+
+void Swarm::SetRule(const PublicKey& peer, std::optional<FeedRule> rule) {
+  if (rule) {
+    state_->rules.insert_or_assign(peer, *std::move(rule));
+  } else {
+    state_->rules.erase(peer);
+  }
+  for (const Connection& connection : std::vector(state_->connections)) {
+    Session& session = *connection.session;
+    if (session.ready() && session.remote_static_key() == peer) session.PolicyChanged();
+  }
+}
+
+void Swarm::PolicyChanged() {
+  for (const Connection& connection : std::vector(state_->connections)) {
+    connection.session->PolicyChanged();
+  }
+}
+
+const PublicKey& Swarm::key() const {
+  return state_->identity.public_key;
+}
+
+const BanTable& Swarm::bans() const {
+  return state_->bans;
+}
+
+void Swarm::Blame(const Session& session, int points) {
+  state_->Blame(session, points);
+}
+
+std::shared_ptr<Session> Swarm::With(const PublicKey& key) const {
+  return state_->With(key);
 }
 
 std::vector<Swarm::Connection> Swarm::connections() const {

@@ -1,6 +1,16 @@
 // The swarm: every connection of a store. Accepts, dials, dials again with back-off
 // and jitter, and knows who is there.
 //
+// It shows one key on all its connections, fresh for each run, and so do others: that
+// is how it finds out that it dialled itself, or a peer that it is connected to
+// already. Of two connections that were dialled from both sides the one stays whose
+// dialler has the smaller key, and both sides know; of two dialled from one side the
+// older, which its dialler knows; one that has been silent for two keep-alives gives
+// way to any. Between one message and the next, and to a peer that ignores this, two
+// may stand.
+//
+// Scores and bans are kept here, by key and by address (replication/ban_table.h).
+//
 // Lives on the strand of the cores. It owns the sessions while they run.
 
 #pragma once
@@ -11,6 +21,8 @@
 
 #include "engine/async_host.h"
 #include "engine/signal.h"
+#include "replication/admission.h"
+#include "replication/ban_table.h"
 #include "replication/session.h"
 
 namespace weft {
@@ -22,8 +34,14 @@ struct SwarmOptions {
   Network* network = nullptr;           // not owned
   CoreProvider* cores = nullptr;        // not owned
   SessionObserver* observer = nullptr;  // not owned; hears of every session
-  // Connections at once; further ones are closed as they come (limit L5).
-  std::size_t connections_max = 1024;
+  Workers* workers = nullptr;           // not owned; may be null
+  NetworkLimits limits;
+  // Asked for every key that a peer shows, after the bans; absent: everybody.
+  NoiseHandshake::Admit admit;
+  // What may pass of a core on a connection, beside the rules of single peers.
+  std::function<FeedPermission(const Session&, const CoreKey&)> permit;
+  // Somebody was kept out or ended for what he did. A line for a person.
+  std::function<void(const std::string& line)> on_event;
 };
 
 class Swarm {
@@ -41,11 +59,30 @@ class Swarm {
   // 100 ms later at first and at most every 30 s, each time with jitter.
   void Keep(const std::string& address);
 
-  // One connection, ready for channels when this returns. It is dropped by Close.
+  // One connection, ready for channels when this returns: a new one, or the one there
+  // is with the same peer. Give it back to Release.
   // UNAVAILABLE        nobody answers there within `limit`, or it speaks something else
   // INVALID_ARGUMENT   not an address
   // DEADLINE_EXCEEDED  the handshake did not end in time
   Task<absl::StatusOr<std::shared_ptr<Session>>> Dial(std::string address, Nanos limit);
+  // Closes what Dial gave, unless others use the connection too.
+  void Release(const std::shared_ptr<Session>& session);
+
+  // A byte stream that came to be in another way: a pipe, a pair of them, a socket of
+  // its own. Returns the session, which runs.
+  std::shared_ptr<Session> Adopt(std::unique_ptr<Wire> wire, bool is_initiator);
+
+  // What may pass on connections with this key from now on; nullopt: the rule ends.
+  // Connections that stand are told at once.
+  void SetRule(const PublicKey& peer, std::optional<FeedRule> rule);
+  // The rules of SwarmOptions::permit have changed.
+  void PolicyChanged();
+
+  // The key shown on every connection of this run.
+  const PublicKey& key() const;
+  const BanTable& bans() const;
+  // What counts against a peer beside what its sessions find out.
+  void Blame(const Session& session, int points);
 
   void Shutdown();
 
@@ -54,11 +91,15 @@ class Swarm {
   struct Connection {
     std::shared_ptr<Session> session;
     bool incoming = false;
+    bool dialled_once = false;  // by Dial, and to be ended by Release
   };
   std::vector<Connection> connections() const;
+  // The ready connection with this key, or null.
+  std::shared_ptr<Session> With(const PublicKey& key) const;
 
  private:
   struct State;
+  static bool IsOurselves(const State& state, const Session& session);
   static Task<void> AcceptLoop(std::shared_ptr<State> state,
                                std::shared_ptr<Listener> listener);
   static Task<void> KeepLoop(std::shared_ptr<State> state, std::string address);
@@ -66,7 +107,7 @@ class Swarm {
   static Task<absl::StatusOr<std::unique_ptr<Wire>>> DialWithin(
       std::shared_ptr<State> state, std::string address, Nanos limit);
   static Task<absl::Status> RunSession(std::shared_ptr<State> state,
-                                       std::shared_ptr<Session> session, bool incoming);
+                                       Connection connection);
 
   std::shared_ptr<State> state_;
 };

@@ -33,18 +33,25 @@ class TcpWire final : public Wire {
   explicit TcpWire(tcp::socket socket) : socket_(std::move(socket)) {
     asio::error_code ignored;
     socket_.set_option(tcp::no_delay(true), ignored);
+    socket_.non_blocking(true, ignored);
     peer_ = Text(socket_.remote_endpoint(ignored));
   }
 
+  // Waits without a buffer, so that an idle connection costs none.
   Task<absl::StatusOr<Bytes>> Read() override {
     asio::error_code error;
-    buffer_.resize(kReadBytes);
-    const std::size_t size = co_await socket_.async_read_some(
-        asio::buffer(buffer_), asio::redirect_error(asio::use_awaitable, error));
-    if (error == asio::error::eof) co_return Bytes();
-    if (error) co_return Unavailable(peer_, error);
-    co_return Bytes(buffer_.begin(),
-                    buffer_.begin() + static_cast<std::ptrdiff_t>(size));
+    for (;;) {
+      co_await socket_.async_wait(tcp::socket::wait_read,
+                                  asio::redirect_error(asio::use_awaitable, error));
+      if (error) co_return Unavailable(peer_, error);
+      thread_local Bytes buffer(kReadBytes);
+      const std::size_t size = socket_.read_some(asio::buffer(buffer), error);
+      if (error == asio::error::would_block) continue;
+      if (error == asio::error::eof) co_return Bytes();
+      if (error) co_return Unavailable(peer_, error);
+      co_return Bytes(buffer.begin(),
+                      buffer.begin() + static_cast<std::ptrdiff_t>(size));
+    }
   }
 
   Task<absl::Status> Write(Bytes bytes) override {
@@ -66,7 +73,6 @@ class TcpWire final : public Wire {
  private:
   tcp::socket socket_;
   std::string peer_;
-  Bytes buffer_;
 };
 
 class TcpListener final : public Listener {

@@ -6,13 +6,14 @@ namespace {
 Judgement JudgeProof(absl::StatusCode code, bool hopeful) {
   switch (code) {
     case absl::StatusCode::kOk:
-      return {Verdict::kIgnore, 0};
+      return {PeerVerdict::kIgnore, 0};
     case absl::StatusCode::kFailedPrecondition:
-      return {Verdict::kRetry, 0};
+      return {PeerVerdict::kRetry, 0};
     case absl::StatusCode::kInvalidArgument:
-      return hopeful ? Judgement{Verdict::kRetry, 0} : Judgement{Verdict::kBar, 25};
+      return hopeful ? Judgement{PeerVerdict::kRetry, 0}
+                     : Judgement{PeerVerdict::kBar, 0};
     default:
-      return {Verdict::kBar, 25};
+      return {PeerVerdict::kBar, 0};
   }
 }
 
@@ -23,15 +24,19 @@ Judgement Judge(Fault fault, absl::StatusCode code, bool hopeful) {
     case Fault::kProof:
       return JudgeProof(code, hopeful);
     case Fault::kAnswer:
-      return {Verdict::kBar, 25};
+      return {PeerVerdict::kBar, 0};
+    case Fault::kFeeds:
+      return {PeerVerdict::kDrop, 100};
+    case Fault::kPush:
+      return {PeerVerdict::kIgnore, 1};
     case Fault::kFrame:
-      return {Verdict::kDrop, 100};
+      return {PeerVerdict::kDrop, 100};
     case Fault::kLimit:
-      return {Verdict::kDrop, 20};
+      return {PeerVerdict::kDrop, 20};
     case Fault::kStall:
-      return {Verdict::kRetry, 5};
+      return {PeerVerdict::kRetry, 5};
   }
-  return {Verdict::kDrop, 100};
+  return {PeerVerdict::kDrop, 100};
 }
 
 }  // namespace weft

@@ -1,5 +1,8 @@
 // What becomes of a peer that did something wrong: one table, so that it can be read
 // and judged in one place. Source: threats E.2.
+//
+// A wrong proof costs the feed it is of, on this connection, and nothing else: not
+// before the fourth feed is the peer itself to blame.
 
 #pragma once
 
@@ -7,7 +10,7 @@
 
 namespace weft {
 
-enum class Verdict {
+enum class PeerVerdict {
   kIgnore,  // nothing; the peer is well
   kRetry,   // ask again: the world moved on, nobody is to blame
   kBar,     // close this feed's channel and bar it on this connection
@@ -17,14 +20,16 @@ enum class Verdict {
 enum class Fault {
   kProof,   // the status of one applied proof
   kAnswer,  // data that was not asked for in this form
+  kFeeds,   // as many feeds with wrong proofs as kFaultyFeedsMax
+  kPush,    // data that was not asked for at all
   kFrame,   // what the stream or the mux said of a frame
   kLimit,   // more than the limits allow
   kStall,   // claimed blocks and gave none
 };
 
 struct Judgement {
-  Verdict verdict = Verdict::kIgnore;
-  int score = 0;  // at 100 an address is banned
+  PeerVerdict verdict = PeerVerdict::kIgnore;
+  int score = 0;  // at kBanScore (replication/ban_table.h) the peer is banned
 };
 
 // From this many distinct feeds with wrong proofs on, the peer itself is the fault.

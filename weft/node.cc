@@ -31,6 +31,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   options.network = host.network;
   options.cores = node.get();
   options.observer = node.get();
+  options.workers = host.workers;
+  options.on_event = [raw = node.get()](const std::string& line) { raw->Event(line); };
   node->swarm_ = std::make_unique<Swarm>(options);
   WEFT_ASSIGN_OR_RETURN(const std::vector<BaseRecord> records, LoadBases(host.storage));
   for (const BaseRecord& record : records) {
@@ -171,7 +173,7 @@ Task<absl::Status> Node::FetchGenesis(BaseNode* base,
       co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
       if (alive.expired()) co_return absl::CancelledError("the store was closed");
     }
-    (*session)->Close();
+    swarm_->Release(*session);
     if (base->genesis_known()) co_return absl::OkStatus();
     last = absl::UnavailableError(
         absl::StrFormat("%s: the peer does not have the base of the link", address));
@@ -246,6 +248,10 @@ absl::StatusOr<std::shared_ptr<Hypercore>> Node::Find(const DiscoveryKey& key) {
   return cores_->Find(key);
 }
 
+std::optional<CoreKey> Node::KeyOf(const DiscoveryKey& key) {
+  return cores_->FindKey(key);
+}
+
 Download Node::ModeOf(const Hypercore& core) {
   for (const auto& base : bases_) {
     if (base->IsLog(core.key()) && !core.writable()) return Download::Whole();
@@ -269,7 +275,7 @@ void Node::StartExchange(Session& session, BaseNode& base) {
 }
 
 void Node::OnReady(Session& session) {
-  Event(absl::StrFormat("connected %s", session.peer()));
+  PeerEvent(session, absl::StrFormat("connected %s", session.peer()));
   for (const auto& base : bases_) StartExchange(session, *base);
   changed_->Notify();
 }
@@ -288,22 +294,23 @@ void Node::OnLevel(Session&, Hypercore&) {
 }
 
 void Node::OnForkRefused(Session& session, Hypercore& core, std::uint64_t fork) {
-  Event(
-      absl::StrFormat("%s: core %s has fork %d, refused: a writer's log is never "
-                      "rewritten",
-                      session.peer(), ShortId(core.key().view()), fork));
+  PeerEvent(session,
+            absl::StrFormat("%s: core %s has fork %d, refused: a writer's log is never "
+                            "rewritten",
+                            session.peer(), ShortId(core.key().view()), fork));
 }
 
 void Node::OnFault(Session& session, Hypercore& core, const absl::Status& why) {
-  Event(absl::StrFormat("%s: core %s: %s", session.peer(), ShortId(core.key().view()),
-                        std::string(why.message())));
+  PeerEvent(session,
+            absl::StrFormat("%s: core %s: %s", session.peer(),
+                            ShortId(core.key().view()), std::string(why.message())));
 }
 
 void Node::OnClosed(Session& session, const absl::Status& why) {
   exchanges_.erase(&session);
   refused_.erase(&session);
   const std::string reason = why.ok() ? "" : ": " + std::string(why.message());
-  Event(absl::StrFormat("disconnected %s%s", session.peer(), reason));
+  PeerEvent(session, absl::StrFormat("disconnected %s%s", session.peer(), reason));
   changed_->Notify();
 }
 
@@ -328,6 +335,10 @@ void Node::Announce(BaseNode& base, std::span<const FeedHead> grown) {
     if (digest) exchange->TellDigest(*digest);
   }
   changed_->Notify();
+}
+
+void Node::PeerEvent(Session& session, const std::string& line) {
+  if (session.MayLog(line.size())) Event(line);
 }
 
 void Node::Event(const std::string& line) {
@@ -397,7 +408,7 @@ Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, Nanos timeout,
   }
   SyncResult result = meter.Result(ExchangesOn(*session));
   result.level = status.ok();
-  session->Close();
+  swarm_->Release(session);
   if (!status.ok()) co_return status;
   co_return result;
 }
@@ -464,7 +475,7 @@ Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
     co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
     if (alive.expired()) co_return absl::CancelledError("the store was closed");
   }
-  session->Close();
+  swarm_->Release(session);
   const absl::Status synced = cores_->Sync();
   co_return status.ok() ? synced : status;
 }

@@ -81,6 +81,7 @@ class Node final : private CoreProvider, private SessionObserver {
 
   // CoreProvider
   absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey& key) override;
+  std::optional<CoreKey> KeyOf(const DiscoveryKey& key) override;
   Download ModeOf(const Hypercore& core) override;
   bool AllowFork(const Hypercore& core) override;
   // SessionObserver
@@ -102,6 +103,8 @@ class Node final : private CoreProvider, private SessionObserver {
   // The base settled: what it has, and that it is durable, is told to all peers.
   void Announce(BaseNode& base, std::span<const FeedHead> grown);
   void Event(const std::string& line);
+  // The same about one peer, which cannot fill the log (L19).
+  void PeerEvent(Session& session, const std::string& line);
   bool IsLevel(const Session& session) const;
 
   // What is known of the bases on this session; nothing once it ended.

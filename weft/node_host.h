@@ -15,6 +15,7 @@ struct NodeHost {
   AsyncClock* clock = nullptr;
   Random* random = nullptr;
   Network* network = nullptr;
+  Workers* workers = nullptr;  // null: everything is done on the strand
 };
 
 }  // namespace weft

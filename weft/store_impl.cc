@@ -25,9 +25,11 @@ absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
   host.clock = &store->clock_;
   host.random = &store->random_;
   host.network = &store->network_;
+  host.workers = &store->workers_;
   WEFT_ASSIGN_OR_RETURN(store->node_, Node::Open(host));
   for (const auto& base : store->node_->bases()) store->WatchBase(base.get());
-  store->thread_ = std::thread([raw = store.get()] { raw->io_.run(); });
+  store->thread_ =
+      std::thread([raw = store.get()] { RunMetered(raw->io_, raw->stalls_); });
   return store;
 }
 

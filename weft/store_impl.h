@@ -18,6 +18,8 @@
 #include "absl/synchronization/mutex.h"
 #include "engine/real_async_clock.h"
 #include "engine/real_host.h"
+#include "engine/real_loop.h"
+#include "engine/real_workers.h"
 #include "engine/rocks_storage.h"
 #include "query/watch.h"
 #include "replication/tcp_wire.h"
@@ -82,6 +84,8 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   void WatchBase(BaseNode* base);
 
   Node& node() { return *node_; }
+  // How long the store's thread was kept by one thing.
+  StallMeter& stalls() { return stalls_; }
   // Starts the thread that calls watchers back, at the first call.
   WatchHub& watches();
   const std::string& path() const { return path_; }
@@ -103,6 +107,8 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   RealAsyncClock clock_{io_.get_executor()};
   TcpNetwork network_{io_.get_executor()};
+  RealWorkers workers_;  // behind io_, so that it ends first
+  StallMeter stalls_;
   WatchHub watches_;
   std::unique_ptr<Node> node_;
   absl::Mutex commits_mutex_;

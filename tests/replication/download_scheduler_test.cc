@@ -109,17 +109,17 @@ TEST(RemoteState, ABitfieldReplacesWhatItCovers) {
   EXPECT_EQ(remote.contiguous_length(), 10U);
 }
 
-TEST(Verdict, OnlyWhatTheWorldDidIsAskedAgain) {
+TEST(PeerVerdict, OnlyWhatTheWorldDidIsAskedAgain) {
   const auto verdict = [](absl::StatusCode code, bool hopeful) {
     return Judge(Fault::kProof, code, hopeful).verdict;
   };
-  EXPECT_EQ(verdict(absl::StatusCode::kOk, false), Verdict::kIgnore);
-  EXPECT_EQ(verdict(absl::StatusCode::kFailedPrecondition, false), Verdict::kRetry);
-  EXPECT_EQ(verdict(absl::StatusCode::kInvalidArgument, true), Verdict::kRetry);
-  EXPECT_EQ(verdict(absl::StatusCode::kInvalidArgument, false), Verdict::kBar);
-  EXPECT_EQ(verdict(absl::StatusCode::kDataLoss, true), Verdict::kBar);
+  EXPECT_EQ(verdict(absl::StatusCode::kOk, false), PeerVerdict::kIgnore);
+  EXPECT_EQ(verdict(absl::StatusCode::kFailedPrecondition, false), PeerVerdict::kRetry);
+  EXPECT_EQ(verdict(absl::StatusCode::kInvalidArgument, true), PeerVerdict::kRetry);
+  EXPECT_EQ(verdict(absl::StatusCode::kInvalidArgument, false), PeerVerdict::kBar);
+  EXPECT_EQ(verdict(absl::StatusCode::kDataLoss, true), PeerVerdict::kBar);
   EXPECT_EQ(Judge(Fault::kFrame, absl::StatusCode::kInvalidArgument).verdict,
-            Verdict::kDrop);
+            PeerVerdict::kDrop);
 }
 
 }  // namespace

@@ -126,9 +126,19 @@ TEST_F(HostileTest, Attack26_MoreRequestsThanAnHonestPeerSendsEndTheConnection) 
   const auto notes = ada.Writer("notes", 8);
   const auto raw = RawPeer::Connect(world, ada);
   MuxChannel* channel = raw->OpenCore(notes->key());
-  Bytes body;
-  Encode(Block(1, 1), &body);
-  for (int i = 0; i < 5000; ++i) raw->SendBody(channel, CoreMessage::kRequest, body);
+  // Upgrades wait while the newest block is not durable.
+  const ByteView block = AsBytes("not yet");
+  ASSERT_TRUE(notes->Append({&block, 1}, Durability::kLogged).ok());
+  for (std::uint64_t id = 1; id <= 4097; ++id) {
+    EXPECT_FALSE(ada.ended.has_value()) << id;
+    RequestMessage request;
+    request.id = id;
+    request.parts.upgrade = UpgradeRequest{0, 8};
+    Bytes body;
+    Encode(request, &body);
+    raw->SendBody(channel, CoreMessage::kRequest, body);
+    if (id % 512 == 0) raw->Flush();
+  }
   raw->Flush();
   ASSERT_TRUE(ada.ended.has_value());
   EXPECT_EQ(ada.ended->code(), absl::StatusCode::kResourceExhausted);
