@@ -367,8 +367,8 @@ bool Node::IsLevel(const Session& session) const {
   return any;
 }
 
-Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, Nanos timeout,
-                                            ProgressCallback progress) {
+Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, SyncRequest request) {
+  const Nanos timeout = request.timeout;
   const Nanos deadline = host_.clock->Steady() + timeout;
   if (bases_.empty()) co_return absl::NotFoundError("the store has no base");
   const std::weak_ptr<bool> alive = alive_;
@@ -396,7 +396,12 @@ Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, Nanos timeout,
           absl::StrFormat("%s: the peer has none of our bases", address));
       break;
     }
-    if (progress) progress(meter.Measure(exchanges));
+    if (request.cancelled && request.cancelled()) {
+      status = absl::CancelledError(
+          absl::StrFormat("%s: stopped before we were level", address));
+      break;
+    }
+    if (request.progress) request.progress(meter.Measure(exchanges));
     if (IsLevel(*session)) {
       status = absl::OkStatus();
       break;

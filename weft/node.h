@@ -54,9 +54,13 @@ class Node final : private CoreProvider, private SessionObserver {
   Swarm& swarm() { return *swarm_; }
   const NodeHost& host() const { return host_; }
 
-  // See Store::Sync. Ends `timeout` from now at the latest.
-  Task<absl::StatusOr<SyncResult>> Sync(std::string address, Nanos timeout,
-                                        ProgressCallback progress);
+  struct SyncRequest {
+    Nanos timeout{0};  // ends so long from now at the latest
+    ProgressCallback progress;
+    std::function<bool()> cancelled;
+  };
+  // See Store::Sync. The callbacks are called on the strand.
+  Task<absl::StatusOr<SyncResult>> Sync(std::string address, SyncRequest request);
 
   struct CloneRequest {
     CoreKey key;

@@ -125,13 +125,21 @@ absl::Status Store::Connect(std::string_view address) {
 
 absl::StatusOr<SyncResult> Store::Sync(std::string_view address,
                                        std::chrono::milliseconds timeout,
-                                       ProgressCallback progress) {
+                                       const ProgressCallback& progress,
+                                       std::function<bool()> cancelled) {
   if (!IsAddress(address)) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "%s: not an address, which is host:port", std::string(address)));
   }
-  return impl_->RunTask(
-      impl_->node().Sync(std::string(address), timeout, std::move(progress)));
+  Node::SyncRequest request;
+  request.timeout = timeout;
+  request.cancelled = std::move(cancelled);
+  return impl_->RunTelling<absl::StatusOr<SyncResult>>(
+      [&](ProgressCallback tell) {
+        request.progress = std::move(tell);
+        return impl_->node().Sync(std::string(address), request);
+      },
+      progress);
 }
 
 std::vector<PeerStatus> Store::Peers() const {
@@ -237,10 +245,13 @@ absl::StatusOr<CoreStatus> Store::CloneCore(std::string_view key,
   request.key = parsed;
   if (options.blocks) request.blocks = {options.blocks->first, options.blocks->second};
   request.timeout = options.timeout;
-  request.progress = options.progress;
   request.live_until = options.live_until;
-  WEFT_RETURN_IF_ERROR(
-      impl_->RunTask(impl_->node().Clone(std::string(address), request)));
+  WEFT_RETURN_IF_ERROR(impl_->RunTelling<absl::Status>(
+      [&](ProgressCallback tell) {
+        request.progress = std::move(tell);
+        return impl_->node().Clone(std::string(address), request);
+      },
+      options.progress));
   return CoreInfo(key);
 }
 

@@ -47,6 +47,7 @@ struct CoreByte {
 
 // What a store tells while it serves, one line each.
 using EventCallback = std::function<void(const std::string& line)>;
+// Called on the thread that waits for the work, with the newest state only.
 using ProgressCallback = std::function<void(const Progress& progress)>;
 
 class Store {
@@ -87,9 +88,11 @@ class Store {
   // UNAVAILABLE        nobody answers there, or it does not speak the protocol
   // NOT_FOUND          the peer has none of our bases
   // DEADLINE_EXCEEDED  not level in time; what came is kept
+  // CANCELLED          `cancelled`, asked every 100 ms, said so; what came is kept
   absl::StatusOr<SyncResult> Sync(std::string_view address,
                                   std::chrono::milliseconds timeout,
-                                  ProgressCallback progress = {});
+                                  const ProgressCallback& progress = {},
+                                  std::function<bool()> cancelled = {});
   std::vector<PeerStatus> Peers() const;
   // Called from the store's thread until the next call of OnEvent. It may read; what
   // writes or waits for peers is refused there with FAILED_PRECONDITION.

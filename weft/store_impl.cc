@@ -4,6 +4,25 @@
 
 namespace weft {
 
+void ProgressBox::Put(const Progress& progress) {
+  const absl::MutexLock lock(&mutex_);
+  newest_ = progress;
+}
+
+void ProgressBox::Close() {
+  const absl::MutexLock lock(&mutex_);
+  closed_ = true;
+}
+
+std::optional<Progress> ProgressBox::Take() {
+  const absl::MutexLock lock(&mutex_);
+  const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return closed_ || newest_.has_value();
+  };
+  mutex_.Await(absl::Condition(&ready));
+  return std::exchange(newest_, std::nullopt);
+}
+
 absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
     std::string_view path, const StoreOptions& options) {
   // The last handle may go on a thread of the store's own, which cannot join itself.

@@ -38,6 +38,21 @@ class BaseImpl {
   BaseNode* node;  // owned by the store's Node
 };
 
+// The newest progress of a task, on its way from the strand to who waits for the task:
+// a callback that takes its time holds up nobody else.
+class ProgressBox {
+ public:
+  void Put(const Progress& progress);
+  void Close();
+  // Waits. Nothing once the box is closed and empty.
+  std::optional<Progress> Take();
+
+ private:
+  absl::Mutex mutex_;
+  std::optional<Progress> newest_ ABSL_GUARDED_BY(mutex_);
+  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+};
+
 class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
  public:
   static absl::StatusOr<std::shared_ptr<StoreImpl>> Open(std::string_view path,
@@ -72,6 +87,29 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
         promise.set_value(std::move(result));
       }
     });
+    return promise.get_future().get();
+  }
+
+  // The same for a task that tells how far it is: `make` gets the callback to hand to
+  // it. `progress` is called on this thread, where it may wait for a person.
+  template <class T>
+  T RunTelling(const std::function<Task<T>(ProgressCallback)>& make,
+               const ProgressCallback& progress) {
+    if (!progress || std::this_thread::get_id() == thread_.get_id()) {
+      return RunTask(make({}));
+    }
+    const auto box = std::make_shared<ProgressBox>();
+    std::promise<T> promise;
+    asio::co_spawn(io_, make([box](const Progress& now) { box->Put(now); }),
+                   [&promise, box](std::exception_ptr error, T result) {
+                     if (error) {
+                       promise.set_exception(error);
+                     } else {
+                       promise.set_value(std::move(result));
+                     }
+                     box->Close();
+                   });
+    while (const std::optional<Progress> now = box->Take()) progress(*now);
     return promise.get_future().get();
   }
 

@@ -5,10 +5,9 @@
 //       | {"op": "unset", "key", "columns": [column, ..]} | {"op": "erase", "key"}
 // `key64` and `value64` stand for bytes that are not UTF-8 (apps/weft/json.h).
 
-#include <iostream>
-
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
+#include "apps/weft/console.h"
 #include "apps/weft/json.h"
 #include "engine/status.h"
 #include "engine/text.h"
@@ -115,7 +114,7 @@ void Acknowledge(const Invocation& call, const Committed& committed) {
     if (call.json) {
       PrintJson(Json{{"dot", dot}});
     } else {
-      std::cout << dot << std::endl;
+      Out() << dot << std::endl;
     }
   }
 }
@@ -127,7 +126,7 @@ class BatchRun {
 
   int Run() {
     std::string line;
-    for (std::uint64_t number = 1; std::getline(std::cin, line); ++number) {
+    for (std::uint64_t number = 1; std::getline(In(), line); ++number) {
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       if (const absl::Status status = AddChange(line, batch_); !status.ok()) {
         return Stop(number, status);
@@ -141,7 +140,10 @@ class BatchRun {
         return Stop(number, status);
       }
     }
-    if (std::cin.bad()) return Fail(kWorld, "stdin: cannot be read");
+    // What broke off is not all that was meant.
+    if (const absl::Status read = Console::Current().in_status(); !read.ok()) {
+      return Fail(read);
+    }
     if (!batch_.empty()) {
       if (const absl::Status status = Commit(); !status.ok()) return Fail(status);
     }
@@ -167,7 +169,7 @@ class BatchRun {
     if (call_.json) {
       PrintJson(Json{{"commits", commits_}, {"ops", ops_}});
     } else if (!options_.ack) {
-      for (const std::string& op : ops_) std::cout << op << '\n';
+      for (const std::string& op : ops_) Out() << op << '\n';
     }
     return kDone;
   }
@@ -184,14 +186,17 @@ class BatchRun {
 
 void AddBatchCommand(CommandLine& line) {
   auto options = std::make_shared<BatchOptions>();
-  CLI::App* batch = line.Add(
-      {"batch", "", "commits the changes on stdin, NDJSON, all of them or none"},
-      [options](const Invocation& call) -> int {
-        int code = kDone;
-        auto base = OpenBase(call, code);
-        if (!base) return code;
-        return BatchRun(call, *options, *std::move(base)).Run();
-      });
+  CLI::App* batch =
+      line.Add({.name = "batch",
+                .arguments = "",
+                .help = "commits the changes on stdin, NDJSON, all of them or none",
+                .stays = true},
+               [options](const Invocation& call) -> int {
+                 int code = kDone;
+                 auto base = OpenBase(call, code);
+                 if (!base) return code;
+                 return BatchRun(call, *options, *std::move(base)).Run();
+               });
   batch->add_flag("--each", options->each, "a commit for every line");
   batch->add_flag("--ack", options->ack, "prints each block's dot once it is durable");
 }

@@ -1,9 +1,8 @@
 // root, status, verify, fate: what the store is in, and whether it is whole.
 
-#include <iostream>
-
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
+#include "apps/weft/console.h"
 #include "apps/weft/json.h"
 #include "engine/text.h"
 
@@ -19,8 +18,7 @@ int Root(const Invocation& call) {
   if (call.json) {
     PrintJson(Json{{"version", root->version_digest}, {"root", root->root}});
   } else {
-    std::cout << "version " << root->version_digest << "\nroot    " << root->root
-              << '\n';
+    Out() << "version " << root->version_digest << "\nroot    " << root->root << '\n';
   }
   return kDone;
 }
@@ -43,19 +41,19 @@ Json StatusJson(const BaseStatus& status, const std::string& link) {
 }
 
 void PrintStatus(const BaseStatus& status, const std::string& link) {
-  std::cout << absl::StrFormat(
+  Out() << absl::StrFormat(
       "base %s\n  id        %s\n  link      %s\n  identity  %s, %s\n"
       "  %d keys, %d of them with conflicts; %d blocks of %d writers\n",
       status.name, status.base_id, link, status.identity,
       status.role ? RoleName(*status.role) : "no member yet", status.keys,
       status.conflicts, status.blocks, status.writers);
-  for (const std::string& line : status.waiting) std::cout << "  " << line << '\n';
+  for (const std::string& line : status.waiting) Out() << "  " << line << '\n';
   for (const std::string& line : status.parked) {
-    std::cout << "  parked: " << line << '\n';
+    Out() << "  parked: " << line << '\n';
   }
   if (status.clock_suspect > 0) {
-    std::cout << absl::StrFormat("  %d ops are stamped more than 5 minutes ahead\n",
-                                 status.clock_suspect);
+    Out() << absl::StrFormat("  %d ops are stamped more than 5 minutes ahead\n",
+                             status.clock_suspect);
   }
 }
 
@@ -85,7 +83,7 @@ int Status(const Invocation& call) {
     object["bases"] = std::move(bases);
     PrintJson(object);
   } else {
-    std::cout << absl::StrFormat("%d cores\n", cores);
+    Out() << absl::StrFormat("%d cores\n", cores);
   }
   return kDone;
 }
@@ -104,7 +102,7 @@ int Verify(const Invocation& call) {
   if (call.json) {
     PrintJson(Json{{"ok", true}, {"root", root->root}});
   } else {
-    std::cout << "the view is what the logs say; root " << root->root << '\n';
+    Out() << "the view is what the logs say; root " << root->root << '\n';
   }
   return kDone;
 }
@@ -116,11 +114,11 @@ std::string Joined(const std::vector<OpName>& ops) {
 }
 
 void PrintFate(const std::string& op, const Fate& fate) {
-  std::cout << op << ' ' << FateName(fate.kind);
-  if (!fate.by.empty()) std::cout << " by " << Joined(fate.by);
-  if (!fate.waiting_for.empty()) std::cout << " for " << fate.waiting_for;
-  if (!fate.reason.empty()) std::cout << ": " << fate.reason;
-  std::cout << '\n';
+  Out() << op << ' ' << FateName(fate.kind);
+  if (!fate.by.empty()) Out() << " by " << Joined(fate.by);
+  if (!fate.waiting_for.empty()) Out() << " for " << fate.waiting_for;
+  if (!fate.reason.empty()) Out() << ": " << fate.reason;
+  Out() << '\n';
 }
 
 Json FateJson(const std::string& op, const Fate& fate) {
@@ -133,11 +131,17 @@ Json FateJson(const std::string& op, const Fate& fate) {
 
 // The ops named as arguments, or, for a single "-", one a line on stdin.
 int FateOf(const Invocation& call) {
+  int code = kDone;
+  auto base = OpenBase(call, code);
+  if (!base) return code;
   std::vector<std::string> ops = call.arguments;
   if (ops.size() == 1 && ops[0] == "-") {
     ops.clear();
-    for (std::string line; std::getline(std::cin, line);) {
+    for (std::string line; std::getline(In(), line);) {
       if (!line.empty()) ops.push_back(line);
+    }
+    if (const absl::Status read = Console::Current().in_status(); !read.ok()) {
+      return Fail(read);
     }
   }
   std::vector<OpName> names;
@@ -146,9 +150,6 @@ int FateOf(const Invocation& call) {
     if (!name) return Fail(kUsage, "'" + op + "' is not writer:position.index");
     names.push_back(*name);
   }
-  int code = kDone;
-  auto base = OpenBase(call, code);
-  if (!base) return code;
   Json fates = Json::array();
   bool all_known = true;
   for (std::size_t i = 0; i < names.size(); ++i) {

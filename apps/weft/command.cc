@@ -1,10 +1,15 @@
 #include "apps/weft/command.h"
 
+#include <chrono>
 #include <cstdlib>
 #include <filesystem>
-#include <iostream>
+#include <thread>
 
 #include "absl/strings/str_format.h"
+#include "apps/weft/console.h"
+#include "apps/weft/control_client.h"
+#include "apps/weft/control_server.h"
+#include "apps/weft/control_socket.h"
 #include "engine/bytes.h"
 #include "engine/text.h"
 
@@ -37,6 +42,19 @@ class Help : public CLI::Formatter {
  private:
   std::string usage_;
 };
+
+// How long a command waits for another that holds the store and takes no guests.
+constexpr std::chrono::seconds kLockPatience(5);
+
+// What the one command of this process and the store it opens have to know.
+struct Process {
+  bool stays = false;
+  ControlServer::Run run;
+  std::unique_ptr<ControlServer> server;
+  // Why the store could not be opened: another process holds it.
+  std::optional<std::string> in_use;
+};
+Process process;
 
 const char* StoreOfEnvironment() {
   const char* store = std::getenv("WEFT_STORE");
@@ -71,8 +89,8 @@ int Fail(Exit code, std::string_view message) {
     // A key or a file's name may hold what a terminal would obey.
     if (static_cast<unsigned char>(character) < 0x20) character = ' ';
   }
-  std::cout.flush();
-  std::cerr << "weft: " << line << '\n';
+  Out().flush();
+  Err() << "weft: " << line << '\n';
   return code;
 }
 
@@ -86,6 +104,19 @@ int FailOfPeer(const absl::Status& status) {
   return Fail(kWorld, ToStd(status.message()));
 }
 
+void AddTimeout(CLI::App* app, double& seconds) {
+  constexpr double kYear = 366.0 * 24 * 3600;
+  app->add_option("--timeout", seconds,
+                  absl::StrFormat("seconds; default: %d", static_cast<int>(seconds)))
+      ->check([](const std::string& text) -> std::string {
+        double value = 0;
+        // No comparison holds for what is no number.
+        const bool fits =
+            CLI::detail::lexical_cast(text, value) && value >= 0.001 && value <= kYear;
+        return fits ? "" : "'" + text + "' is no time between 0.001 s and a year";
+      });
+}
+
 struct CommandLine::Command {
   CommandSpec spec;
   Run run;
@@ -93,6 +124,8 @@ struct CommandLine::Command {
   std::vector<std::string> arguments;  // DIR too
   bool json = false;
   std::string base;
+  // Of another process, which has found its store by itself.
+  const Asked* asked = nullptr;
 
   // Splits the directory off. Empty: an error, said in `error`.
   std::optional<Invocation> Resolve(std::string& error) const;
@@ -116,8 +149,10 @@ bool CommandLine::Command::NamesDirectory() const {
 std::optional<Invocation> CommandLine::Command::Resolve(std::string& error) const {
   Invocation call{.store = "", .arguments = arguments, .json = json, .base = base};
   if (spec.directory != CommandSpec::Directory::kNone) {
-    if (!NamesDirectory()) {
-      call.store = StoreOfEnvironment();
+    const bool named =
+        asked != nullptr ? asked->arguments_name_store : NamesDirectory();
+    if (!named) {
+      call.store = asked != nullptr ? asked->store : StoreOfEnvironment();
     } else if (arguments.empty()) {
       error = "names no store; give its directory or set WEFT_STORE";
       return std::nullopt;
@@ -223,38 +258,132 @@ std::optional<std::string> CommandLine::UnknownName(int argc, const char* const*
   return std::nullopt;
 }
 
-int CommandLine::Main(int argc, const char* const* argv) {
+CommandLine::Command* CommandLine::Parse(int argc, const char* const* argv, int& code) {
   if (const auto name = UnknownName(argc, argv)) {
-    return Fail(kUsage, "'" + *name + "' is no command (weft --help)");
+    code = Fail(kUsage, "'" + *name + "' is no command (weft --help)");
+    return nullptr;
   }
   try {
     app_.parse(argc, argv);
   } catch (const CLI::CallForVersion& version) {
-    std::cout << version.what() << '\n';
-    return kDone;
+    Out() << version.what() << '\n';
+    code = kDone;
+    return nullptr;
   } catch (const CLI::Success& help) {
-    return app_.exit(help);
+    code = app_.exit(help, Out(), Err());
+    return nullptr;
   } catch (const CLI::ParseError& error) {
-    return Fail(kUsage, std::string(error.what()) + " (weft --help)");
+    code = Fail(kUsage, std::string(error.what()) + " (weft --help)");
+    return nullptr;
   }
   for (const auto& command : commands_) {
-    if (!command->app->parsed()) continue;
-    std::string error;
-    const auto call = command->Resolve(error);
-    if (!call) return Fail(kUsage, command->app->get_name() + ": " + error);
-    const int code = command->run(*call);
-    if (!std::cout.flush()) return Fail(kWorld, "stdout: cannot be written");
-    return code;
+    if (command->app->parsed()) return command.get();
   }
-  return Fail(kUsage, "no command");
+  code = Fail(kUsage, "no command");
+  return nullptr;
+}
+
+int CommandLine::Main(int argc, const char* const* argv,
+                      std::function<std::unique_ptr<CommandLine>()> again) {
+  int code = kDone;
+  Command* const command = Parse(argc, argv, code);
+  if (command == nullptr) return code;
+  std::string error;
+  const auto call = command->Resolve(error);
+  if (!call) return Fail(kUsage, command->app->get_name() + ": " + error);
+  process.stays = command->spec.stays;
+  process.run = [make = std::move(again)](const Asked& asked) {
+    return make()->RunAsked(asked);
+  };
+  if (command->spec.directory == CommandSpec::Directory::kNone) {
+    code = command->run(*call);
+  } else {
+    Asked asked;
+    asked.err_is_terminal = Console::OfProcess().err_is_terminal();
+    asked.arguments_name_store = call->arguments.size() < command->arguments.size();
+    asked.store = call->store;
+    asked.arguments.assign(argv + 1, argv + argc);
+    code = RunOnStore(*command, *call, std::move(asked));
+  }
+  process.server.reset();
+  if (!Out().flush()) return Fail(kWorld, "stdout: cannot be written");
+  return code;
+}
+
+int CommandLine::RunOnStore(Command& command, const Invocation& call, Asked asked) {
+  const auto deadline = std::chrono::steady_clock::now() + kLockPatience;
+  for (;;) {
+    const auto holder = ConnectToHolder(call.store);
+    if (!holder.ok()) return Fail(holder.status());
+    if (holder->has_value()) {
+      const Holder& held = **holder;
+      if (command.spec.alone) {
+        return Fail(kWorld, absl::StrFormat("%s: process %d serves it already",
+                                            call.store, held.process));
+      }
+      const auto code = RunThroughHolder(held, asked, command.spec.holds_signals);
+      if (code) return *code;
+    } else {
+      process.in_use.reset();
+      const int code = command.run(call);
+      if (!process.in_use) return code;
+    }
+    // It is being opened or closed by somebody, or a short command has it.
+    if (StdinTouched() || std::chrono::steady_clock::now() >= deadline) {
+      return Fail(kWorld, process.in_use.value_or(call.store +
+                                                  ": is in use by another process"));
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+}
+
+int CommandLine::RunAsked(const Asked& asked) {
+  std::vector<const char*> words{"weft"};
+  for (const std::string& argument : asked.arguments) {
+    // A string of C ends at its first zero, and no argument of a process holds one.
+    if (argument.find('\0') != std::string::npos) {
+      return Fail(kUsage, "an argument holds a zero byte");
+    }
+    words.push_back(argument.c_str());
+  }
+  int code = kDone;
+  Command* const command = Parse(static_cast<int>(words.size()), words.data(), code);
+  if (command == nullptr) return code;
+  command->asked = &asked;
+  std::string error;
+  const auto call = command->Resolve(error);
+  if (!call) return Fail(kUsage, command->app->get_name() + ": " + error);
+  if (command->spec.alone || command->spec.directory == CommandSpec::Directory::kNone) {
+    return Fail(kUsage, command->app->get_name() + ": needs no store that is in use");
+  }
+  return command->run(*call);
 }
 
 std::optional<Store> OpenStore(const std::string& directory, int& exit_code,
                                bool create) {
+  if (const Store* held = Console::Current().held_store()) return *held;
   auto store = Store::Open(directory, StoreOptions{.create = create});
-  if (store.ok()) return *std::move(store);
-  exit_code = Fail(kWorld, ToStd(store.status().message()));
-  return std::nullopt;
+  if (!store.ok()) {
+    const std::string why(ToStd(store.status().message()));
+    // Main tries again, or says it.
+    if (absl::IsUnavailable(store.status()) &&
+        why.find("in use by another process") != std::string::npos) {
+      process.in_use = why;
+      exit_code = kWorld;
+    } else {
+      exit_code = Fail(kWorld, why);
+    }
+    return std::nullopt;
+  }
+  if (process.stays) {
+    auto server = ControlServer::Start(directory, *store, process.run);
+    if (!server.ok()) {
+      exit_code = Fail(kWorld, ToStd(server.status().message()));
+      return std::nullopt;
+    }
+    process.server = *std::move(server);
+  }
+  return *std::move(store);
 }
 
 std::optional<Base> OpenBase(const Invocation& call, int& exit_code) {
@@ -267,6 +396,7 @@ std::optional<Base> OpenBase(const Invocation& call, int& exit_code) {
 }
 
 MadeStore::MadeStore(std::string directory) : directory_(std::move(directory)) {
+  kept_ = Console::Current().held_store() != nullptr;
   std::error_code error;
   existed_ = std::filesystem::exists(directory_, error);
   was_empty_ = !existed_ || (std::filesystem::is_empty(directory_, error) && !error);
@@ -277,6 +407,7 @@ MadeStore::~MadeStore() {
   const bool ours = store_.has_value();
   store_.reset();
   if (kept_ || !was_empty_ || !ours) return;
+  process.server.reset();  // it has the store open too
   std::error_code ignored;
   for (const auto& entry : std::filesystem::directory_iterator(directory_, ignored)) {
     std::filesystem::remove_all(entry.path(), ignored);

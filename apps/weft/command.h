@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "apps/weft/control_frame.h"
 #include "weft/store.h"
 
 namespace weft::cli {
@@ -52,7 +53,16 @@ struct CommandSpec {
   std::size_t count_max = 0;
   enum class Directory { kFirst, kLast, kNone } directory = Directory::kFirst;
   bool has_base = true;  // takes --base
+  // It must hold the store itself, and cannot act through another process.
+  bool alone = false;
+  // It may hold the store for long: meanwhile others act through its process.
+  bool stays = false;
+  // It ends in order on a signal (Console::HoldSignals).
+  bool holds_signals = false;
 };
+
+// Adds --timeout SECONDS, more than nothing and at most a year.
+void AddTimeout(CLI::App* app, double& seconds);
 
 // Gathers the commands, runs the one that was asked for.
 class CommandLine {
@@ -68,27 +78,40 @@ class CommandLine {
   CLI::App* AddTo(CLI::App* group, const CommandSpec& spec, Run run);
   CLI::App* Group(const char* name, const char* help);
 
-  // The exit code of the process.
-  int Main(int argc, const char* const* argv);
+  // Runs the command on the store it names, or, if another process holds that, through
+  // it. `again` makes a command line like this one, for the commands of other processes
+  // that come through ours. The exit code of the process.
+  int Main(int argc, const char* const* argv,
+           std::function<std::unique_ptr<CommandLine>()> again);
+  // Runs what another process asked for, on the console of this thread.
+  int RunAsked(const Asked& asked);
 
  private:
   struct Command;
 
+  // The command that the words ask for; null if there is none to run, with the exit
+  // code in `code`.
+  Command* Parse(int argc, const char* const* argv, int& code);
   // The first word that should name a command and does not.
   std::optional<std::string> UnknownName(int argc, const char* const* argv);
+  int RunOnStore(Command& command, const Invocation& call, Asked asked);
 
   CLI::App app_;
   std::vector<std::unique_ptr<Command>> commands_;
 };
 
-// Opens what is there and makes nothing. After a failure the code is in `exit_code`.
+// Opens what is there and makes nothing, or gives the store that this process has open
+// already. After a failure the code is in `exit_code`, which is to be returned at once:
+// if another process holds the store the command is run again, so nothing may have been
+// read from stdin before.
 std::optional<Store> OpenStore(const std::string& directory, int& exit_code,
                                bool create = false);
 // The base of --base, or the only one of the store.
 std::optional<Base> OpenBase(const Invocation& call, int& exit_code);
 
 // A store that is made where there is none. What was made goes again unless Keep was
-// called, so that a command that fails leaves everything as it was.
+// called, so that a command that fails leaves everything as it was. Where the process
+// has the store open already, that is what it gives.
 class MadeStore {
  public:
   explicit MadeStore(std::string directory);
@@ -109,7 +132,8 @@ class MadeStore {
 };
 
 // Stays with an open store until SIGINT or SIGTERM (HoldSignals was called before it
-// was opened); prints the address and then one line per event.
+// was opened), in a command that is `alone`; prints the address and then one line per
+// event.
 int Serve(Store store, const Invocation& call, const std::string& listen,
           const std::vector<std::string>& connect);
 

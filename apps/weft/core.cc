@@ -1,11 +1,11 @@
 // core: plain hypercores, ours and others', without any base.
 
 #include <charconv>
-#include <iostream>
 #include <iterator>
 
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
+#include "apps/weft/console.h"
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
 #include "apps/weft/signals.h"
@@ -43,7 +43,7 @@ Json CoreJson(const CoreStatus& core) {
 }
 
 void PrintCore(const CoreStatus& core) {
-  std::cout << absl::StrFormat(
+  Out() << absl::StrFormat(
       "key     %s\nid      %s\nlength  %d blocks, %d bytes, fork %d\nhave    %d "
       "blocks%s\n",
       core.key, core.id, core.length, core.byte_length, core.fork, core.have,
@@ -61,24 +61,28 @@ int Create(const Invocation& call, const std::string& name) {
   if (call.json) {
     PrintJson(CoreJson(*core));
   } else {
-    std::cout << core->key << '\n' << core->id << '\n';
+    Out() << core->key << '\n' << core->id << '\n';
   }
   return kDone;
 }
 
 int Append(const Invocation& call, bool lines) {
-  std::vector<std::string> blocks;
-  if (lines) {
-    for (std::string line; std::getline(std::cin, line);) blocks.push_back(line);
-    if (blocks.empty()) return Fail(kUsage, "stdin: there are no lines to append");
-  } else {
-    blocks.emplace_back(std::istreambuf_iterator<char>(std::cin),
-                        std::istreambuf_iterator<char>());
-  }
   int code = kDone;
   MadeStore made(call.store);
   Store* store = made.Open(code);
   if (store == nullptr) return code;
+  std::vector<std::string> blocks;
+  if (lines) {
+    for (std::string line; std::getline(In(), line);) blocks.push_back(line);
+    if (blocks.empty()) return Fail(kUsage, "stdin: there are no lines to append");
+  } else {
+    blocks.emplace_back(std::istreambuf_iterator<char>(In()),
+                        std::istreambuf_iterator<char>());
+  }
+  // What broke off is not all that was meant.
+  if (const absl::Status read = Console::Current().in_status(); !read.ok()) {
+    return Fail(read);
+  }
   const auto first = store->AppendToCore(call.arguments[0], blocks);
   if (!first.ok()) return Fail(first.status());
   if (call.json) {
@@ -86,8 +90,8 @@ int Append(const Invocation& call, bool lines) {
                    {"blocks", blocks.size()},
                    {"length", *first + blocks.size()}});
   } else {
-    std::cout << absl::StrFormat("%d blocks appended, length %d\n", blocks.size(),
-                                 *first + blocks.size());
+    Out() << absl::StrFormat("%d blocks appended, length %d\n", blocks.size(),
+                             *first + blocks.size());
   }
   return kDone;
 }
@@ -159,7 +163,7 @@ int Get(const Invocation& call, GetArguments arguments) {
     PutText(object, "block", found->block);
     PrintJson(object);
   } else {
-    std::cout << std::string_view(found->block).substr(found->offset);
+    Out() << std::string_view(found->block).substr(found->offset);
   }
   return kDone;
 }
@@ -189,8 +193,8 @@ int List(const Invocation& call) {
     if (call.json) {
       list.push_back(CoreJson(core));
     } else {
-      std::cout << absl::StrFormat("%s  length %d, have %d%s\n", core.key, core.length,
-                                   core.have, core.writable ? ", ours" : "");
+      Out() << absl::StrFormat("%s  length %d, have %d%s\n", core.key, core.length,
+                               core.have, core.writable ? ", ours" : "");
     }
   }
   if (call.json) PrintJson(Json{{"cores", std::move(list)}});
@@ -229,20 +233,21 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
     return Fail(kUsage, "'" + call.arguments[0] + "' is no key of a core");
   }
   options.timeout = Milliseconds(arguments.timeout_seconds);
-  HoldSignals();
+  Console& console = Console::Current();
+  console.HoldSignals();
   int code = kDone;
   MadeStore made(call.store);
   Store* store = made.Open(code);
   if (store == nullptr) return code;
   ProgressBar bar("clone");
   if (arguments.live) {
-    options.live_until = [] { return SignalPending(); };
+    options.live_until = [&console] { return console.StopAsked(); };
     options.progress = [&](const Progress& progress) {
       if (call.json) {
         PrintJson(Json{{"have", progress.done}, {"length", progress.total}});
       } else {
-        std::cout << absl::StrFormat("%d of %d blocks\n", progress.done, progress.total)
-                  << std::flush;
+        Out() << absl::StrFormat("%d of %d blocks\n", progress.done, progress.total)
+              << std::flush;
       }
     };
   } else {
@@ -287,21 +292,20 @@ void AddGet(CommandLine& line, CLI::App* group) {
                   "host:port to fetch it from if it is not here");
   get->add_option("--encryption-key", arguments->options.encryption_key,
                   "64 hex digits; the blocks are decrypted with it");
-  get->add_option("--timeout", arguments->timeout_seconds, "seconds; default: 30")
-      ->check(CLI::PositiveNumber);
+  AddTimeout(get, arguments->timeout_seconds);
 }
 
 void AddServe(CommandLine& line, CLI::App* group) {
   auto listen = std::make_shared<std::string>();
-  CLI::App* serve = line.AddTo(
-      group, Spec("serve", "", "serves every core to Weft and Node peers", 0),
-      [listen](const Invocation& call) -> int {
-        HoldSignals();
-        int code = kDone;
-        auto store = OpenStore(call.store, code, /*create=*/true);
-        if (!store) return code;
-        return Serve(*std::move(store), call, *listen, {});
-      });
+  CommandSpec spec = Spec("serve", "", "serves every core to Weft and Node peers", 0);
+  spec.alone = spec.stays = true;
+  CLI::App* serve = line.AddTo(group, spec, [listen](const Invocation& call) -> int {
+    Console::Current().HoldSignals();
+    int code = kDone;
+    auto store = OpenStore(call.store, code, /*create=*/true);
+    if (!store) return code;
+    return Serve(*std::move(store), call, *listen, {});
+  });
   serve->add_option("--listen", *listen, "host:port; port 0: any")->required();
 }
 
@@ -309,14 +313,14 @@ void AddClone(CommandLine& line, CLI::App* group) {
   auto arguments = std::make_shared<CloneArguments>();
   CommandSpec spec = Spec("clone", "KEY", "fetches a core from any peer", 1);
   spec.directory = CommandSpec::Directory::kLast;
+  spec.stays = spec.holds_signals = true;
   CLI::App* clone = line.AddTo(group, spec, [arguments](const Invocation& call) {
     return Clone(call, *arguments);
   });
   clone->add_option("--connect", arguments->connect, "host:port")->required();
   clone->add_flag("--live", arguments->live, "stays and follows until a signal");
   clone->add_option("--blocks", arguments->blocks, "A..B: blocks A to B-1 only");
-  clone->add_option("--timeout", arguments->timeout_seconds, "seconds; default: 30")
-      ->check(CLI::PositiveNumber);
+  AddTimeout(clone, arguments->timeout_seconds);
 }
 
 }  // namespace

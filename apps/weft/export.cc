@@ -5,11 +5,11 @@
 // key in every row. A table without such a column gets one called `key`. Cells with
 // conflicts are exported as they are shown.
 
-#include <iostream>
 #include <map>
 
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
+#include "apps/weft/console.h"
 #include "apps/weft/csv.h"
 #include "apps/weft/json.h"
 
@@ -69,7 +69,7 @@ absl::Status PrintCsv(const Entry& entry, const Columns& columns,
     }
     line += CsvField(text);
   }
-  std::cout << line << '\n';
+  Out() << line << '\n';
   return absl::OkStatus();
 }
 
@@ -81,13 +81,13 @@ void PrintObject(const Entry& entry, const Columns& columns, const std::string& 
   for (const auto& [column, cell] : entry.cells) {
     if (column != columns.key) object[column] = CellJson(cell.winner.value);
   }
-  std::cout << object.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+  Out() << object.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
 }
 
 void PrintHeader(const Columns& columns) {
-  std::cout << CsvField(columns.key);
-  for (const std::string& column : columns.others) std::cout << ',' << CsvField(column);
-  std::cout << '\n';
+  Out() << CsvField(columns.key);
+  for (const std::string& column : columns.others) Out() << ',' << CsvField(column);
+  Out() << '\n';
 }
 
 int Export(const Invocation& call, std::string format) {
@@ -113,7 +113,7 @@ int Export(const Invocation& call, std::string format) {
                !status.ok()) {
       return Fail(status);
     }
-    if (!std::cout) break;
+    if (!Out()) break;
   }
   if (!entries.status().ok()) return Fail(entries.status());
   return kDone;

@@ -5,10 +5,9 @@
 // larger file goes in commits of that size. Cells that read already as the file has
 // them are left alone, so an import that was stopped is finished by running it again.
 
-#include <iostream>
-
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
+#include "apps/weft/console.h"
 #include "apps/weft/input_file.h"
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
@@ -67,8 +66,8 @@ class Importer {
 
   void Report(bool json) const {
     if (!json) {
-      std::cout << absl::StrFormat("%d rows written to %s, %d were there already\n",
-                                   written_, table_, unchanged_);
+      Out() << absl::StrFormat("%d rows written to %s, %d were there already\n",
+                               written_, table_, unchanged_);
       return;
     }
     Json object{{"table", table_},
@@ -142,15 +141,15 @@ int Import(const Invocation& call, const ImportOptions& options) {
   if (!format) {
     return Fail(kUsage, "--format " + options.format + ": is not csv, tsv or ndjson");
   }
+  int code = kDone;
+  auto base = OpenBase(call, code);
+  if (!base) return code;
   const auto file = InputFile::Open(path);
   if (!file.ok()) return Fail(file.status());
   const auto checked = Check(file->text(), *format, table_name, options.key);
   if (!checked.ok()) {
     return Fail(kWorld, path + ": " + std::string(ToStd(checked.status().message())));
   }
-  int code = kDone;
-  auto base = OpenBase(call, code);
-  if (!base) return code;
   auto reader = TableReader::Open(file->text(), *format, table_name, options.key);
   if (!reader.ok()) return Fail(reader.status());
   Importer importer(*std::move(base), table_name, options.list_ops);
@@ -168,9 +167,14 @@ int Import(const Invocation& call, const ImportOptions& options) {
 
 void AddImportCommand(CommandLine& line) {
   auto options = std::make_shared<ImportOptions>();
-  CLI::App* import = line.Add(
-      {"import", "TABLE FILE", "writes the rows of a CSV, TSV or NDJSON file", 2, 2},
-      [options](const Invocation& call) { return Import(call, *options); });
+  CLI::App* import =
+      line.Add({.name = "import",
+                .arguments = "TABLE FILE",
+                .help = "writes the rows of a CSV, TSV or NDJSON file",
+                .count_min = 2,
+                .count_max = 2,
+                .stays = true},
+               [options](const Invocation& call) { return Import(call, *options); });
   import->add_option("--key", options->key, "the key column; default: the first");
   import->add_option("--format", options->format,
                      "csv, tsv or ndjson; default: by the file's name, else csv");

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "apps/weft/console.h"
 #include "engine/status.h"
 
 namespace weft::cli {
@@ -23,14 +24,16 @@ absl::Status Trouble(const std::string& name) {
 }
 
 // All of `from` in a temporary file.
-absl::StatusOr<File> Spool(std::FILE* from, const std::string& name) {
+absl::StatusOr<File> Spool(Input& from, const std::string& name) {
   File spool(std::tmpfile(), std::fclose);
   if (!spool) return Trouble(name);
   char buffer[1 << 16];
-  while (const std::size_t count = std::fread(buffer, 1, sizeof(buffer), from)) {
+  for (;;) {
+    WEFT_ASSIGN_OR_RETURN(const std::size_t count, from.Read(buffer, sizeof(buffer)));
+    if (count == 0) break;
     if (std::fwrite(buffer, 1, count, spool.get()) != count) return Trouble(name);
   }
-  if (std::ferror(from) != 0 || std::fflush(spool.get()) != 0) return Trouble(name);
+  if (std::fflush(spool.get()) != 0) return Trouble(name);
   return spool;
 }
 
@@ -39,24 +42,21 @@ absl::StatusOr<File> Spool(std::FILE* from, const std::string& name) {
 absl::StatusOr<InputFile> InputFile::Open(const std::string& path) {
   const bool is_stdin = path == "-";
   const std::string name = is_stdin ? "stdin" : path;
-  File file(is_stdin ? nullptr : std::fopen(path.c_str(), "rb"), std::fclose);
-  if (!is_stdin && !file) return Trouble(name);
-  std::FILE* source = is_stdin ? stdin : file.get();
+  WEFT_ASSIGN_OR_RETURN(const std::unique_ptr<Input> source,
+                        Console::Current().Open(path));
   struct stat about {};
-  if (fstat(fileno(source), &about) != 0) return Trouble(name);
-  if (S_ISDIR(about.st_mode)) {
-    errno = EISDIR;
-    return Trouble(name);
-  }
-  if (is_stdin || !S_ISREG(about.st_mode)) {
-    WEFT_ASSIGN_OR_RETURN(file, Spool(source, name));
-    if (fstat(fileno(file.get()), &about) != 0) return Trouble(name);
+  int file = source->file();
+  File spool(nullptr, std::fclose);
+  if (file >= 0 && fstat(file, &about) != 0) return Trouble(name);
+  if (file < 0 || is_stdin || !S_ISREG(about.st_mode)) {
+    WEFT_ASSIGN_OR_RETURN(spool, Spool(*source, name));
+    file = fileno(spool.get());
+    if (fstat(file, &about) != 0) return Trouble(name);
   }
   InputFile input;
   if (about.st_size == 0) return input;
   input.size_ = static_cast<std::size_t>(about.st_size);
-  void* mapped =
-      mmap(nullptr, input.size_, PROT_READ, MAP_PRIVATE, fileno(file.get()), 0);
+  void* mapped = mmap(nullptr, input.size_, PROT_READ, MAP_PRIVATE, file, 0);
   if (mapped == MAP_FAILED) return Trouble(name);
   input.data_ = static_cast<const char*>(mapped);
   return input;

@@ -1,6 +1,7 @@
 // A file, or stdin, as one text that is not in memory: the system brings in what is
-// read and drops it again. What is no plain file (a pipe, say) is copied to a temporary
-// file first, which has no name and ends with the process.
+// read and drops it again. What is no plain file of this process (a pipe, say, or the
+// file of a guest) is copied to a temporary file first, which has no name and ends with
+// the process.
 
 #pragma once
 

@@ -1,11 +1,11 @@
 #include "apps/weft/json.h"
 
-#include <iostream>
 #include <set>
 #include <vector>
 
 #include "absl/strings/escaping.h"
 #include "absl/strings/str_format.h"
+#include "apps/weft/console.h"
 #include "engine/bytes.h"
 #include "engine/text.h"
 
@@ -140,7 +140,7 @@ Json EntryDetailsJson(const Entry& entry) {
 }
 
 void PrintJson(const Json& object) {
-  std::cout << object.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
+  Out() << object.dump(-1, ' ', false, Json::error_handler_t::replace) << std::endl;
 }
 
 absl::StatusOr<Datum> DatumOf(const Json& value) {

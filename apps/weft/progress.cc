@@ -1,19 +1,17 @@
 #include "apps/weft/progress.h"
 
-#include <unistd.h>
-
 #include <algorithm>
-#include <iostream>
 
 #include "absl/strings/str_format.h"
+#include "apps/weft/console.h"
 
 namespace weft::cli {
 
 ProgressBar::ProgressBar(std::string label)
-    : label_(std::move(label)), enabled_(isatty(STDERR_FILENO) == 1) {}
+    : label_(std::move(label)), enabled_(Console::Current().err_is_terminal()) {}
 
 ProgressBar::~ProgressBar() {
-  if (drawn_) std::cerr << "\r\x1b[K" << std::flush;
+  if (drawn_) Err() << "\r\x1b[K" << std::flush;
 }
 
 void ProgressBar::Show(std::uint64_t done, std::uint64_t total) {
@@ -32,7 +30,7 @@ void ProgressBar::Show(std::uint64_t done, std::uint64_t total) {
                           std::string(filled, '#'), std::string(kWidth - filled, '.'),
                           share * 100, done, total);
   }
-  std::cerr << bar << std::flush;
+  Err() << bar << std::flush;
 }
 
 }  // namespace weft::cli

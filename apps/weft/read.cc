@@ -1,10 +1,10 @@
 // get, scan, conflicts: reading, each from one snapshot.
 
 #include <ctime>
-#include <iostream>
 
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
+#include "apps/weft/console.h"
 #include "apps/weft/json.h"
 #include "engine/text.h"
 
@@ -51,16 +51,15 @@ std::string TimeText(std::uint64_t time_ms) {
 // One line a plain value, one line a row.
 void PrintEntry(const Entry& entry) {
   if (entry.value) {
-    std::cout << Printable(entry.key) << '\t'
-              << Printable(entry.value->winner.value.ToText()) << '\n';
+    Out() << Printable(entry.key) << '\t'
+          << Printable(entry.value->winner.value.ToText()) << '\n';
   }
   if (!entry.is_record) return;
-  std::cout << Printable(entry.key);
+  Out() << Printable(entry.key);
   for (const auto& [column, cell] : entry.cells) {
-    std::cout << '\t' << Printable(column) << '='
-              << Printable(cell.winner.value.ToText());
+    Out() << '\t' << Printable(column) << '=' << Printable(cell.winner.value.ToText());
   }
-  std::cout << '\n';
+  Out() << '\n';
 }
 
 int Get(const Invocation& call) {
@@ -76,12 +75,11 @@ int Get(const Invocation& call) {
   if (entry->value) {
     // As it is: bytes go to a file or to another program, so nothing is added.
     const Datum& value = entry->value->winner.value;
-    std::cout << value.ToText();
-    if (value.type() != Datum::Type::kBytes) std::cout << '\n';
+    Out() << value.ToText();
+    if (value.type() != Datum::Type::kBytes) Out() << '\n';
   }
   for (const auto& [column, cell] : entry->cells) {
-    std::cout << Printable(column) << '=' << Printable(cell.winner.value.ToText())
-              << '\n';
+    Out() << Printable(column) << '=' << Printable(cell.winner.value.ToText()) << '\n';
   }
   return kDone;
 }
@@ -95,10 +93,10 @@ int Scan(const Invocation& call, const ScanOptions& options) {
     if (!call.json) {
       PrintEntry(entry);
     } else {
-      std::cout << EntryJson(entry).dump(-1, ' ', false, Json::error_handler_t::replace)
-                << '\n';
+      Out() << EntryJson(entry).dump(-1, ' ', false, Json::error_handler_t::replace)
+            << '\n';
     }
-    if (!std::cout) break;
+    if (!Out()) break;
   }
   if (!entries.status().ok()) return Fail(entries.status());
   return kDone;
@@ -119,16 +117,16 @@ Json ConflictJson(const Entry& entry, const std::string* column,
 }
 
 void PrintSibling(const char* mark, const Sibling& sibling) {
-  std::cout << absl::StrFormat("  %s %s\n      by %s, %s, op %s\n", mark,
-                               sibling.value.ToText(), sibling.author,
-                               TimeText(sibling.time_ms), sibling.op.ToText());
+  Out() << absl::StrFormat("  %s %s\n      by %s, %s, op %s\n", mark,
+                           Printable(sibling.value.ToText()), sibling.author,
+                           TimeText(sibling.time_ms), sibling.op.ToText());
 }
 
 void PrintConflict(const Entry& entry, const std::string* column,
                    const Register& values) {
-  std::cout << entry.key;
-  if (column != nullptr) std::cout << "  " << *column;
-  std::cout << '\n';
+  Out() << Printable(entry.key);
+  if (column != nullptr) Out() << "  " << Printable(*column);
+  Out() << '\n';
   PrintSibling("shown:", values.winner);
   for (const Sibling& loser : values.conflicts) PrintSibling("also: ", loser);
 }

@@ -1,9 +1,17 @@
 // init, join, grant, members, serve, sync: bases, the people in them, and meeting.
 
-#include <iostream>
+#include <poll.h>
+#include <unistd.h>
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
+#include "apps/weft/console.h"
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
 #include "apps/weft/signals.h"
@@ -27,7 +35,7 @@ int Init(const Invocation& call, const std::string& name) {
     object["identity"] = base->identity();
     PrintJson(object);
   } else {
-    std::cout << base->link() << '\n';
+    Out() << base->link() << '\n';
   }
   return kDone;
 }
@@ -45,9 +53,9 @@ int Join(const Invocation& call, const JoinOptions& options) {
     PutText(object, "name", base->name());
     PrintJson(object);
   } else {
-    std::cout << "link      " << base->link() << "\nidentity  " << base->identity()
-              << "\nA founder lets you write with: weft grant DIR " << base->identity()
-              << '\n';
+    Out() << "link      " << base->link() << "\nidentity  " << base->identity()
+          << "\nA founder lets you write with: weft grant DIR " << base->identity()
+          << '\n';
   }
   return kDone;
 }
@@ -74,7 +82,7 @@ int Grant(const Invocation& call, const GrantOptions& options) {
     PutText(object, "scope", options.scope);
     PrintJson(object);
   } else {
-    std::cout << grant->ToText() << '\n';
+    Out() << grant->ToText() << '\n';
   }
   return kDone;
 }
@@ -86,7 +94,7 @@ int Members(const Invocation& call) {
   Json list = Json::array();
   for (const Member& member : base->Members()) {
     if (!call.json) {
-      std::cout << absl::StrFormat(
+      Out() << absl::StrFormat(
           "%s  %-8s  %d blocks%s%s%s\n", member.identity, RoleName(member.role),
           member.length, member.scope.empty() ? "" : "  in " + member.scope,
           member.granted_by.empty() ? "" : "  granted by " + member.granted_by,
@@ -119,7 +127,8 @@ int Sync(const Invocation& call, const std::string& address, double timeout_seco
     result = store->Sync(
         address,
         std::chrono::milliseconds(static_cast<std::int64_t>(timeout_seconds * 1000)),
-        [&](const Progress& progress) { bar.Show(progress.done, progress.total); });
+        [&](const Progress& progress) { bar.Show(progress.done, progress.total); },
+        [console = &Console::Current()] { return console->StopAsked(); });
   }
   if (!result.ok()) return FailOfPeer(result.status());
   if (call.json) {
@@ -127,31 +136,98 @@ int Sync(const Invocation& call, const std::string& address, double timeout_seco
                    {"blocks_received", result->blocks_received},
                    {"blocks_sent", result->blocks_sent}});
   } else {
-    std::cout << absl::StrFormat("level with %s: %d blocks came, %d went\n", address,
-                                 result->blocks_received, result->blocks_sent);
+    Out() << absl::StrFormat("level with %s: %d blocks came, %d went\n", address,
+                             result->blocks_received, result->blocks_sent);
   }
   return kDone;
 }
 
-}  // namespace
+// Prints events on a thread of its own: whoever reads them slowly, or not at all, does
+// not hold up the store.
+class EventPrinter {
+ public:
+  struct Line {
+    const char* name;   // in JSON
+    const char* words;  // before the text, for people
+    std::string text;
+  };
 
-int Serve(Store store, const Invocation& call, const std::string& listen,
-          const std::vector<std::string>& connect) {
-  store.OnEvent([json = call.json](const std::string& line) {
-    if (json) {
-      PrintJson(Json{{"event", line}});
-    } else {
-      std::cout << line << std::endl;
+  explicit EventPrinter(bool json) : json_(json), thread_([this] { Run(); }) {}
+  ~EventPrinter() {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      ended_ = true;
     }
-  });
+    changed_.notify_all();
+    thread_.join();
+  }
+
+  // From any thread; never waits.
+  void Add(Line line) {
+    {
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (lines_.size() < kLinesMax) {
+        lines_.push_back(std::move(line));
+      } else {
+        ++dropped_;
+      }
+    }
+    changed_.notify_all();
+  }
+
+ private:
+  static constexpr std::size_t kLinesMax = 4096;
+
+  void Run() {
+    std::unique_lock<std::mutex> lock(mutex_);
+    for (;;) {
+      changed_.wait(lock, [this] { return ended_ || !lines_.empty(); });
+      const std::deque<Line> lines = std::exchange(lines_, {});
+      const std::uint64_t dropped = std::exchange(dropped_, 0);
+      if (lines.empty()) return;
+      lock.unlock();
+      for (const Line& line : lines) Print(line);
+      if (dropped > 0) {
+        Print({"event", "", absl::StrFormat("%d more events", dropped)});
+      }
+      lock.lock();
+    }
+  }
+
+  // Waits for a reader, but not beyond our end: a pipe that has room takes a line.
+  bool AwaitRoom() {
+    for (;;) {
+      pollfd file{STDOUT_FILENO, POLLOUT, 0};
+      if (poll(&file, 1, 50) != 0) return true;
+      const std::lock_guard<std::mutex> lock(mutex_);
+      if (ended_) return false;
+    }
+  }
+
+  void Print(const Line& line) {
+    if (!AwaitRoom()) return;
+    if (json_) {
+      PrintJson(Json{{line.name, line.text}});
+    } else {
+      Out() << line.words << line.text << std::endl;
+    }
+  }
+
+  const bool json_;
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Line> lines_;
+  std::uint64_t dropped_ = 0;
+  bool ended_ = false;
+  std::thread thread_;
+};
+
+int ServeUntilSignal(Store& store, const std::string& listen,
+                     const std::vector<std::string>& connect, EventPrinter& printer) {
   if (!listen.empty()) {
     const auto address = store.Listen(listen);
     if (!address.ok()) return Fail(address.status());
-    if (call.json) {
-      PrintJson(Json{{"listening", *address}});
-    } else {
-      std::cout << "listening on " << *address << std::endl;
-    }
+    printer.Add({"listening", "listening on ", *address});
   }
   for (const std::string& peer : connect) {
     if (const absl::Status status = store.Connect(peer); !status.ok()) {
@@ -159,8 +235,20 @@ int Serve(Store store, const Invocation& call, const std::string& listen,
     }
   }
   AwaitSignal();
-  store.OnEvent({});
   return kDone;
+}
+
+}  // namespace
+
+int Serve(Store store, const Invocation& call, const std::string& listen,
+          const std::vector<std::string>& connect) {
+  EventPrinter printer(call.json);
+  store.OnEvent([&printer](const std::string& line) {
+    printer.Add({"event", "", line});
+  });
+  const int code = ServeUntilSignal(store, listen, connect, printer);
+  store.OnEvent({});
+  return code;
 }
 
 namespace {
@@ -208,12 +296,14 @@ void AddMeetingCommands(CommandLine& line) {
       line.Add({.name = "serve",
                 .arguments = "",
                 .help = "stays and replicates until a signal",
-                .has_base = false},
+                .has_base = false,
+                .alone = true,
+                .stays = true},
                [serve_options](const Invocation& call) -> int {
                  if (serve_options->listen.empty() && serve_options->connect.empty()) {
                    return Fail(kUsage, "serve: needs --listen or --connect");
                  }
-                 HoldSignals();
+                 Console::Current().HoldSignals();
                  int code = kDone;
                  auto store = OpenStore(call.store, code);
                  if (!store) return code;
@@ -233,14 +323,14 @@ void AddMeetingCommands(CommandLine& line) {
   CLI::App* sync = line.Add({.name = "sync",
                              .arguments = "",
                              .help = "replicates until level with a peer",
-                             .has_base = false},
+                             .has_base = false,
+                             .stays = true},
                             [sync_options](const Invocation& call) {
                               return Sync(call, sync_options->connect,
                                           sync_options->timeout_seconds);
                             });
   sync->add_option("--connect", sync_options->connect, "host:port")->required();
-  sync->add_option("--timeout", sync_options->timeout_seconds, "seconds; default: 30")
-      ->check(CLI::PositiveNumber);
+  AddTimeout(sync, sync_options->timeout_seconds);
 }
 
 }  // namespace

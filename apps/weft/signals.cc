@@ -1,5 +1,7 @@
 #include "apps/weft/signals.h"
 
+#include <sys/signalfd.h>
+
 #include <csignal>
 #include <ctime>
 
@@ -23,6 +25,11 @@ void HoldSignals() {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
+void ReleaseSignals() {
+  const sigset_t set = Stops();
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
 void AwaitSignal() {
   const sigset_t set = Stops();
   int signal = 0;
@@ -34,6 +41,11 @@ bool SignalPending() {
   const sigset_t set = Stops();
   const timespec at_once{};
   return sigtimedwait(&set, nullptr, &at_once) > 0;
+}
+
+int SignalFile() {
+  const sigset_t set = Stops();
+  return signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
 }  // namespace weft::cli

@@ -9,7 +9,11 @@ namespace weft::cli {
 void HoldSignals();
 // Returns when one of them came.
 void AwaitSignal();
+// Both signals end the process again.
+void ReleaseSignals();
 // True once one of them came; takes it.
 bool SignalPending();
+// A file descriptor that can be read once one of them came; the caller closes it.
+int SignalFile();
 
 }  // namespace weft::cli

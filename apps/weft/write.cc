@@ -1,11 +1,9 @@
 // put, del, set, unset, erase: one change each, durable when the command ends.
 
-#include <fstream>
-#include <iostream>
-#include <iterator>
-
 #include "apps/weft/commands.h"
+#include "apps/weft/console.h"
 #include "apps/weft/json.h"
+#include "crdt/limits.h"
 
 namespace weft::cli {
 namespace {
@@ -16,36 +14,23 @@ int Report(const Invocation& call, const absl::StatusOr<OpName>& op) {
   if (call.json) {
     PrintJson(Json{{"op", op->ToText()}});
   } else {
-    std::cout << op->ToText() << '\n';
+    Out() << op->ToText() << '\n';
   }
   return kDone;
-}
-
-std::optional<std::string> ReadFile(const std::string& path) {
-  if (path == "-") {
-    return std::string(std::istreambuf_iterator<char>(std::cin), {});
-  }
-  std::ifstream stream(path, std::ios::binary);
-  if (!stream) return std::nullopt;
-  std::string bytes(std::istreambuf_iterator<char>(stream), {});
-  if (stream.bad()) return std::nullopt;
-  return bytes;
 }
 
 int Put(const Invocation& call, const std::string& file) {
   if ((call.arguments.size() == 2) != file.empty()) {
     return Fail(kUsage, "put: takes KEY and either VALUE or --file");
   }
-  std::optional<std::string> value;
-  if (!file.empty()) {
-    value = ReadFile(file);
-    if (!value) return Fail(kWorld, file + ": cannot be read");
-  } else {
-    value = call.arguments[1];
-  }
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
+  if (file.empty()) {
+    return Report(call, base->Put(call.arguments[0], call.arguments[1]));
+  }
+  const auto value = ReadAll(file, Limits().value_bytes);
+  if (!value.ok()) return Fail(value.status());
   return Report(call, base->Put(call.arguments[0], *value));
 }
 
