@@ -5,9 +5,9 @@
 
 #include <algorithm>
 #include <filesystem>
-#include <iostream>
 
 #include "apps/weft/commands.h"
+#include "apps/weft/console.h"
 #include "apps/weft/json.h"
 
 namespace weft::cli {
@@ -41,7 +41,7 @@ int List(const Invocation& call,
     if (call.json) {
       names.push_back(name);
     } else {
-      std::cout << name << '\n';
+      Out() << name << '\n';
     }
   }
   if (call.json) PrintJson(Json{{"benchmarks", std::move(names)}});

@@ -4,12 +4,12 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <iostream>
 #include <map>
 #include <set>
 
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
+#include "apps/weft/console.h"
 #include "apps/weft/demo_story.h"
 #include "engine/status.h"
 #include "engine/text.h"
@@ -389,7 +389,7 @@ int PlayDemo(const Invocation& call, std::string data) {
   }
   const std::chrono::duration<double> elapsed =
       std::chrono::steady_clock::now() - start;
-  std::cout << absl::StrFormat(
+  Out() << absl::StrFormat(
       "\nDone in %.1f s. The three stores are in %s; try:\n"
       "   weft status %s/ada\n   weft scan %s/bob --prefix airports/S\n"
       "   weft get %s/cleo airports/JFK --json\n",

@@ -1,8 +1,7 @@
 #include "apps/weft/demo_story.h"
 
-#include <iostream>
-
 #include "absl/strings/str_format.h"
+#include "apps/weft/console.h"
 #include "engine/status.h"
 
 namespace weft::cli {
@@ -49,11 +48,11 @@ std::string Stage::NameOf(const std::string& identity) const {
 }
 
 void Stage::Tell(std::string_view line) const {
-  if (!silent_) std::cout << "   " << line << std::endl;
+  if (!silent_) Out() << "   " << line << std::endl;
 }
 
 void Stage::Heading(std::string_view line) const {
-  if (!silent_) std::cout << '\n' << line << std::endl;
+  if (!silent_) Out() << '\n' << line << std::endl;
 }
 
 std::vector<std::string> Stage::Command(const Person& person,
