@@ -1,0 +1,460 @@
+"""Who may do what: part 6 of the semantics, and the names of F2, as one pass over a heap.
+
+Part of the executable specification: see causal.py.
+"""
+
+import heapq
+
+from causal import GENESIS
+
+READER, MODERATED, WRITER, MODERATOR, ADMIN, FOUNDER = range(6)
+FOREVER = float("inf")
+MODERATION = ("accept", "reject", "hide", "unhide")
+
+
+class Grant:
+    """A capability (6.2): from the genesis, from a grant op, or from a redemption (P8)."""
+
+    def __init__(self, key, holder, role, scope, delegate, forks, path, above, op):
+        self.key = key          # op id; of a redemption's: ("redeemed", invite, identity)
+        self.holder = holder    # identity
+        self.role = role
+        self.scope = scope
+        self.delegate = delegate
+        self.forks = forks
+        self.path = path
+        self.above = above      # keys of all grants and invites above, for `subtree`
+        self.op = op            # (block, index); None for the genesis
+        self.revocations = []   # effective ones, once popped
+        self.counting = []      # incarnations that count for it (S2)
+        self.cuts = {}          # writer -> the smallest kept length
+
+    redeemed = property(lambda self: self.key[0] == "redeemed")
+
+
+class Revocation:
+    def __init__(self, path, kept, subtree, by, holder_cuts=None):
+        self.path = path
+        self.kept = kept
+        self.subtree = subtree
+        self.by = by
+
+    def keeps(self, writer):
+        return self.kept.get(writer, 0)
+
+
+class Authority:
+    """The evaluation of 6.4 over a causal set."""
+
+    def __init__(self, causal):
+        self.causal = causal
+        self.history = causal.history
+        self.limits = self.history["limits"]
+        self.incarnations = self.find_incarnations()
+        self.grants = {}        # key -> Grant, effective
+        self.invites = {}       # op id -> Grant, effective; the holder is None
+        self.revokes = {}       # target key -> [Revocation]
+        self.admits = []        # (writer, a, b, hash, path)
+        self.verdicts = []      # (batch block, index, op, grant)
+        self.redeems = []       # (block, index, op, batch, citing grant)
+        self.redeemed = []      # (block, index, grant key), effective
+        self.passed = []        # (batch, grant), in order of the pass
+        self.verdict = {}       # (writer, start of batch) -> "passes" or a reason
+        self.heap = []
+        self.run()
+
+    # --- identities (S2) ---
+
+    def find_incarnations(self):
+        """identity -> its writers in the order of (n, core key)."""
+        found = {}
+        for writer, said in enumerate(self.history["writers"]):
+            if said["number"] > 0:
+                log = self.causal.of_writer.get(writer, [None])[0]
+                if (log is None or not log.blocks
+                        or not self.causal.has_prefix(log.number, 1)
+                        or log.blocks[0].kind != "incarnation"
+                        or log.blocks[0].state != "valid"):
+                    continue
+            found.setdefault(said["identity"], []).append(writer)
+        for writers in found.values():
+            writers.sort(key=self.incarnation_order)
+        return found
+
+    def incarnation_order(self, writer):
+        return self.history["writers"][writer]["number"], self.history["keys"][writer]
+
+    def holder(self, writer):
+        identity = self.history["writers"][writer]["identity"]
+        return identity if writer in self.incarnations.get(identity, []) else None
+
+    # --- the pass (6.4) ---
+
+    def run(self):
+        for index, identity in enumerate(self.history["founders"]):
+            self.push(Grant((GENESIS, 0, index), identity, FOUNDER, "", True, 0,
+                            (index,), (), None))
+        self.evaluated = set()
+        self.empty_heap()
+        # F2: writers whose holder has no grant but by redemption, or none at all.
+        for identity in sorted(self.incarnations):
+            self.evaluate_forks(self.incarnations[identity])
+        self.evaluate_forks(self.causal.of_writer)
+        self.causal.order()
+        self.decide_redemptions()
+        self.judge_the_rest()
+
+    def push(self, grant):
+        self.grants[grant.key] = grant
+        heapq.heappush(self.heap, (grant.path, len(self.grants), grant))
+
+    def empty_heap(self):
+        while self.heap:
+            _, _, grant = heapq.heappop(self.heap)
+            self.evaluate_forks(self.incarnations.get(grant.holder, []))
+            self.pop(grant)
+
+    def evaluate_forks(self, writers):
+        """F2, once for each forked writer."""
+        for writer in writers:
+            if writer not in self.causal.proofs or writer in self.evaluated:
+                continue
+            self.evaluated.add(writer)
+            fork = self.causal.proofs[writer]
+            names = []
+            for batch, grant in self.passed:
+                if grant.role < ADMIN:
+                    continue
+                for block in batch.blocks:
+                    for dep in block.deps:
+                        log, length = self.causal.logs[dep[0]], dep[1]
+                        if log.writer == writer and length > fork:
+                            wrong = len(dep) > 2
+                            names.append((grant.path, length,
+                                          b"" if wrong else log.hashes[length - 1],
+                                          None if wrong else log.number))
+            self.causal.survive(writer, names)
+
+    def pop(self, grant):
+        grant.revocations = [
+            revocation
+            for key in (grant.key, *grant.above) for revocation in self.revokes.get(key, [])
+            if revocation.path < self.path_of(key) and (key == grant.key
+                                                       or revocation.subtree)]
+        self.find_resignations(grant)
+        late = self.late(grant)
+        for writer in grant.counting:
+            for batch in self.causal.batches(writer):
+                if self.target(batch.cite) == grant.key:
+                    self.judge(batch, grant, late)
+
+    def path_of(self, key):
+        return (self.grants.get(key) or self.invites[key]).path
+
+    def find_resignations(self, grant):
+        """P2, S2: resignations first, in the order of incarnations, and with them which
+        incarnations count: at most 64."""
+        for writer in self.incarnations.get(grant.holder, []):
+            if (not self.complete_first_block(writer) or len(grant.counting) == 64
+                    or any(r.keeps(writer) == 0 for r in grant.revocations)):
+                continue
+            grant.counting.append(writer)
+            if grant.key == (GENESIS, 0, 0):
+                continue
+            for batch in self.causal.batches(writer):
+                if (self.target(batch.cite) == grant.key
+                        and self.passes(batch, grant) == "passes"):
+                    op = self.resigns(batch, grant)
+                    if op:
+                        kept = {w: FOREVER for w in self.incarnations[grant.holder]
+                                if self.incarnation_order(w)
+                                < self.incarnation_order(writer)}
+                        kept[writer] = batch.end
+                        grant.revocations.append(Revocation(
+                            grant.path, kept, False, op))
+                        self.revokes.setdefault(grant.key, []).append(Revocation(
+                            grant.path, {}, self.wants_subtree(batch, grant), op))
+                        break
+
+    def complete_first_block(self, writer):
+        return self.causal.block(writer, 0) is not None
+
+    def resigns(self, batch, grant):
+        for block, index, op in batch.ops():
+            if op["t"] == "revoke" and self.target(tuple(op["of"])) == grant.key:
+                return block, index
+        return None
+
+    def wants_subtree(self, batch, grant):
+        return any(op["t"] == "revoke" and op["subtree"]
+                   and self.target(tuple(op["of"])) == grant.key
+                   for _, _, op in batch.ops())
+
+    def late(self, grant):
+        """S2: (writer, position) -> whether a rank-creating op there is late."""
+        numbers = [self.history["writers"][w]["number"] for w in grant.counting]
+        beyond = {}
+        for later in grant.counting:
+            prev = self.history["writers"][later].get("prev")
+            if prev:
+                core = self.history["logs"][prev[0]]["writer"]
+                if core in grant.counting and (self.incarnation_order(core)
+                                               < self.incarnation_order(later)):
+                    beyond[core] = min(beyond.get(core, FOREVER), prev[1])
+
+        def is_late(writer, position):
+            number = self.history["writers"][writer]["number"]
+            return (position >= beyond.get(writer, FOREVER)
+                    or number >= 1 and numbers.count(number) > 1)
+        return is_late
+
+    # --- one batch ---
+
+    def target(self, op_id):
+        """The key of the grant that an op id names: redemptions are one an identity."""
+        if op_id[0] == GENESIS:
+            return op_id
+        op = self.op_at(op_id)
+        if op is not None and op["t"] == "redeem" and op["good"]:
+            return ("redeemed", tuple(op["of"]), op["who"])
+        return op_id
+
+    def op_at(self, op_id):
+        """6.2: an op id means the op on the surviving branch."""
+        block = self.causal.block(op_id[0], op_id[1])
+        if block is None or block.state != "valid" or op_id[2] >= len(block.ops):
+            return None
+        if block.batch is None or block.batch.state != "valid" or not block.batch.whole:
+            return None
+        return block.ops[op_id[2]]
+
+    def names(self, block, key, reach=None):
+        """6.2: the block names this grant or invite, to the end of its batch."""
+        reach = reach or self.named
+        if key[0] == GENESIS:
+            return True
+        if key[0] == "redeemed":
+            return any(self.names(block, op_id, reach)
+                       for op_id in self.redemptions_of(key))
+        at = self.causal.block(key[0], key[1])
+        return (at is not None and at.batch is not None and at.batch.whole
+                and reach(block, key[0]) >= at.batch.end)
+
+    def named(self, block, writer):
+        return block.named.get(writer, 0)
+
+    def reach(self, block, writer):
+        """What an op of the block names; of its own log, with all of its own batch."""
+        return block.batch.end if writer == block.writer else block.named.get(writer, 0)
+
+    def redemptions_of(self, key):
+        for writer, (log, length) in sorted(self.causal.surviving.items()):
+            for block in log.blocks[:length]:
+                for index, op in enumerate(block.ops):
+                    op_id = (writer, block.position, index)
+                    if op["t"] == "redeem" and self.target(op_id) == key:
+                        yield op_id
+
+    def passes(self, batch, grant):
+        """6.4's needs, of the batch as one: "passes", or why not."""
+        for block in batch.blocks:
+            if not self.names(block, grant.key):
+                return "not named"
+        for block, _, op in batch.ops():
+            if not self.may(op, grant, block):
+                return "role or scope"
+        hitting = [r for r in grant.revocations
+                   if r.keeps(batch.blocks[0].writer) < batch.end]
+        if hitting and not self.admitted(batch, grant, hitting):
+            return "revoked"
+        return "passes"
+
+    def may(self, op, grant, block):
+        """6.1, P2: the cited grant allows this op."""
+        kind = op["t"]
+        if block.kind == "data":
+            return grant.role >= MODERATED and op["key"].startswith(grant.scope)
+        if kind == "redeem" or kind == "revoke" and (
+                self.target(tuple(op["of"])) == grant.key):
+            return True
+        if kind in MODERATION:
+            return grant.role >= MODERATOR
+        if grant.role < ADMIN:
+            return False
+        if kind in ("grant", "invite"):
+            # One step each, and for an invite one more: the redemption's.
+            depth = len(grant.path) + (1 if kind == "invite" else 0)
+            return (op["role"] <= grant.role and op["scope"].startswith(grant.scope)
+                    and (op["role"] < MODERATOR or grant.delegate)
+                    and depth <= self.limits["delegation_depth"])
+        return True
+
+    def admitted(self, batch, grant, hitting):
+        """P4."""
+        writer = batch.blocks[0].writer
+        return any(who == writer and a <= batch.start and batch.end <= b
+                   and tree_hash == self.causal.hash_at(writer, b)
+                   and path < grant.path and all(path <= r.path for r in hitting)
+                   for who, a, b, tree_hash, path in self.admits)
+
+    def judge(self, batch, grant, late):
+        verdict = self.passes(batch, grant)
+        self.verdict[batch.blocks[0].writer, batch.start] = verdict
+        if verdict != "passes":
+            return
+        self.passed.append((batch, grant))
+        joined = {}
+        for block, index, op in batch.ops():
+            if block.kind != "auth":
+                continue
+            kind = op["t"]
+            if kind in ("grant", "invite"):
+                self.create(block, index, op, grant, late)
+            elif kind == "revoke":
+                self.revoke(block, index, op, grant, joined)
+            elif kind == "redeem":
+                self.redeems.append((block, index, op, batch, grant))
+            elif kind == "admit":
+                if self.reach(block, op["who"]) >= op["b"]:
+                    self.admits.append((op["who"], op["a"], op["b"],
+                                        self.said_hash(op), grant.path))
+            else:
+                self.verdicts.append((block, index, op, grant))
+
+    def said_hash(self, op):
+        log, length = op["hash"][:2]
+        return None if len(op["hash"]) > 2 else (
+            self.causal.logs[log].hashes[length - 1])
+
+    def create(self, block, index, op, grant, late):
+        """P1: the path of what an op creates."""
+        key = (block.writer, block.position, index)
+        number, core = self.incarnation_order(block.writer)
+        step = (int(late(block.writer, block.position)), number, core, block.position,
+                index)
+        above = (grant.key, *grant.above)
+        made = Grant(key, op.get("to"), op["role"], op["scope"],
+                     op.get("delegate", False), op.get("forks", 0),
+                     (*grant.path, step), above, (block, index))
+        if op["t"] == "grant":
+            self.push(made)
+        else:
+            made.uses = op["uses"]
+            self.invites[key] = made
+
+    def revoke(self, block, index, op, grant, joined):
+        """P2, P3: recorded by path; whether it is senior is asked when the target is
+        popped. Keep lists of revocations of one grant in one batch are joined."""
+        target = self.target(tuple(op["of"]))
+        if target == grant.key or target == (GENESIS, 0, 0):
+            return
+        if not self.names(block, target, self.reach):
+            return
+        if target not in joined:
+            joined[target] = Revocation(grant.path, {}, False, (block, index))
+            self.revokes.setdefault(target, []).append(joined[target])
+        joined[target].subtree |= op["subtree"]
+        for writer, length in op["keep"]:
+            joined[target].kept[writer] = length
+
+    # --- invites (P8) ---
+
+    def decide_redemptions(self):
+        for block in self.causal.sequence:
+            for index, op in enumerate(block.ops):
+                if op["t"] != "redeem" or not op["good"]:
+                    continue
+                kept = [r for r in self.redeems if r[0] is block and r[1] == index]
+                if kept and self.redeems_now(block, op, kept[0][4]):
+                    key = ("redeemed", tuple(op["of"]), op["who"])
+                    self.redeemed.append((block, index, key))
+                    if key not in self.grants:
+                        invite = self.invites[key[1]]
+                        identity_key = self.history["identity_keys"][op["who"]]
+                        self.push(Grant(
+                            key, op["who"], invite.role, invite.scope, False, 0,
+                            (*invite.path, (identity_key,)),
+                            (invite.key, *invite.above), (block, index)))
+                        self.empty_heap()
+
+    def in_past(self, earlier, later):
+        return self.causal.before(earlier, later)
+
+    def redeems_now(self, block, op, grant):
+        invite = self.invites.get(tuple(op["of"]))
+        if grant.redeemed and not any(
+                key == grant.key and self.in_past(b, block)
+                for b, _, key in self.redeemed):
+            return False
+        if invite is None or not self.names(block, invite.key, self.reach):
+            return False
+        if any(r.path < invite.path for r in self.revokes.get(invite.key, [])):
+            return False
+        others = {key[2] for b, _, key in self.redeemed
+                  if key[1] == invite.key and key[2] != op["who"]
+                  and (self.in_past(b, block) or b is block)}
+        return len(others) < invite.uses
+
+    # --- what no popped grant judged ---
+
+    def judge_the_rest(self):
+        for writer in self.causal.surviving:
+            for batch in self.causal.batches(writer):
+                at = writer, batch.start
+                if at not in self.verdict:
+                    self.verdict[at] = self.why_not(batch, writer)
+
+    def why_not(self, batch, writer):
+        """Of a batch whose cited grant never came to judge it."""
+        key = self.target(batch.cite)
+        grant = self.grants.get(key)
+        if grant is not None:
+            if grant.holder != self.holder(writer):
+                return "not the holder"
+            if not self.names(batch.blocks[0], key):
+                return "not named"
+            return "revoked"  # an incarnation that does not count
+        return "no grant"
+
+    # --- moderation (6.6, F5) ---
+
+    def moderated(self, grant):
+        proven = sum(w in self.causal.proofs
+                     for w in self.incarnations.get(grant.holder, []))
+        return grant.role == MODERATED or proven >= grant.forks + 3
+
+    def decide(self, kinds, grant, hits):
+        """The deciding verdict: the senior-most cite, then the greatest op."""
+        best = None
+        for block, index, op, by in self.verdicts:
+            if op["t"] not in kinds or not by.path < grant.path or not hits(block, op):
+                continue
+            rank = (*self.incarnation_order(block.writer), block.position, index)
+            if (best is None or by.path < best[0]
+                    or by.path == best[0] and rank > best[1]):
+                best = (by.path, rank, op["t"], (block.writer, block.position, index))
+        return best and best[2:]
+
+    def accepted(self, batch, grant):
+        """None, or ("accept" or "reject", op id)."""
+        writer = batch.blocks[0].writer
+        return self.decide(
+            ("accept", "reject"), grant,
+            lambda block, op: (
+                op["who"] == writer and op["a"] <= batch.start and batch.end <= op["b"]
+                and self.reach(block, writer) >= op["b"]
+                and self.said_hash(op) is not None
+                and self.said_hash(op) == self.causal.hash_at(writer, op["b"])))
+
+    def hidden(self, block, index, grant):
+        """The op id of the hide that hides this op, or None."""
+        writer, position = block.writer, block.position
+
+        def hits(by, op):
+            named = self.reach(by, writer)
+            if "ops" in op:
+                return named > position and [writer, position, index] in op["ops"]
+            return (op["who"] == writer and op["a"] <= position < op["b"] <= named
+                    and block.ops[index]["key"].startswith(op["prefix"]))
+        decided = self.decide(("hide", "unhide"), grant, hits)
+        return decided[1] if decided and decided[0] == "hide" else None

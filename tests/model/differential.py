@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""The rules against the engine: random histories into both, and every answer compared.
+
+    differential.py --engine build/release/tests/model/model_replay --seeds 1 2000
+    differential.py --engine ... --case tests/model/cases/x.json
+
+Exit code 0: no difference, 1: a difference, printed with its seed, 2: usage.
+"""
+
+import argparse
+import collections
+import json
+import multiprocessing
+import random
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import engine as engines  # noqa: E402
+import generate  # noqa: E402
+import lanes  # noqa: E402
+from model import Model  # noqa: E402
+
+NO_EFFECT = {"waiting", "unknown"}
+
+
+def all_ops(history):
+    """An op id for every op of every block, and one for blocks that have none."""
+    ops = set()
+    for log in history["logs"]:
+        shared = log["shares"][1] if log.get("shares") else 0
+        for n, block in enumerate(log["blocks"]):
+            for index in range(max(1, len(block.get("ops") or []))):
+                ops.add((log["writer"], shared + n, index))
+    return sorted(ops)
+
+
+def value_hex(value):
+    if isinstance(value, str):
+        return (b"\4" + value.encode()).hex()
+    return bytes([value[0]]).hex() + value[1]
+
+
+def live_of(seen):
+    return {"live": [[list(op), value_hex(value)] for op, value in seen["live"]],
+            "deleted": seen["deleted"]}
+
+
+def places(seen):
+    """The registers at a key: its own, and the cells of its record."""
+    for lane in seen.values():
+        yield from [lane] if "live" in lane else lane.get("cells", {}).values()
+
+
+def expected_view(model):
+    view = {}
+    for key, seen in model.seen.items():
+        if not seen:
+            continue
+        entry = {"shown": lanes.shown_lane(seen)}
+        if lanes.REGISTER in seen:
+            entry["register"] = live_of(seen[lanes.REGISTER])
+        if lanes.RECORD in seen:
+            record = seen[lanes.RECORD]
+            entry["record"] = {
+                "cells": {column: live_of(cell)
+                          for column, cell in record["cells"].items()},
+                "presence": None, "deleted": record["deleted"]}
+            entry["record"]["presence"] = sorted(
+                [list(op) for op in record["presence"]],
+                key=lambda op: (model.history["keys"][op[0]], op[1:]))
+        entry["conflict"] = any(len(place["live"]) > 1 for place in places(seen))
+        view[key.encode().hex()] = entry
+    return view
+
+
+def expected_version(model):
+    key = model.history["keys"]
+    version = model.version()
+    logs = model.causal.surviving
+    return {
+        "writers": [[w, n, logs[w][0].hashes[n - 1].hex()]
+                    for w, n in sorted(version["writers"], key=lambda x: key[x[0]])],
+        "forked": [list(x) for x in sorted(version["forked"], key=lambda x: key[x[0]])],
+        "parked": [list(x) for x in sorted(version["parked"], key=lambda x: key[x[0]])]}
+
+
+def expected_grants(model):
+    grants = sorted((g for g in model.authority.grants.values()), key=lambda g: g.path)
+    return [{"op": [grant.key[0] if grant.key[0] >= 0 else "0" * 64, *grant.key[1:]],
+             "identity": writer_of(model.history, grant.holder), "role": grant.role,
+             "scope": grant.scope.encode().hex(), "depth": len(grant.path) - 1}
+            for grant in grants]
+
+
+def writer_of(history, identity):
+    for number, writer in enumerate(history["writers"]):
+        if writer["identity"] == identity and writer["number"] == 0:
+            return number
+    return history["identity_keys"][identity].hex()
+
+
+def compare(model, state, ops):
+    """Every difference, as (what, the rules' answer, the engine's)."""
+    differences = []
+
+    def same(what, expected, got):
+        if expected != got:
+            differences.append((what, expected, got))
+
+    same("version", expected_version(model), state["version"])
+    same("grants", expected_grants(model), state["grants"])
+    view = expected_view(model)
+    for key in sorted(set(view) | set(state["view"])):
+        same(f"view of {bytes.fromhex(key).decode()}", view.get(key),
+             state["view"].get(key))
+    for op, got in zip(ops, state["fates"]):
+        kind, by = model.fate(op)
+        settled = model.settled.get(op[0], 0)
+        if op[1] >= settled:
+            # Beyond the settled lengths only this is promised: no effect.
+            if kind in ("winner", "conflict", "superseded", "removed"):
+                differences.append((f"fate of {op} beyond {settled}", kind, got[0]))
+            continue
+        block_end = model.causal.surviving[op[0]][0].blocks[op[1]].batch
+        if block_end is not None and block_end.end > settled:
+            continue
+        if kind is None:
+            continue
+        same(f"fate of {op}", kind, got[0])
+        if by and kind == got[0]:
+            same(f"fate of {op}, by", sorted(map(list, by)), sorted(got[1]))
+    return differences
+
+
+class Tally(collections.Counter):
+    def add(self, model):
+        self["cases"] += 1
+        self["blocks"] += sum(n for n in model.causal.complete)
+        view = model.seen.values()
+        self["with conflicts"] += any(
+            len(place["live"]) > 1 for seen in view for place in places(seen))
+        self["with revocation races"] += races(model)
+        self["with forks"] += any(model.causal.proofs)
+        self["with parked logs"] += any(log.parked is not None
+                                        for log in model.causal.logs)
+        for kind, _ in model.stopped.values():
+            self[kind] += 1
+
+    def report(self):
+        cases = max(1, self["cases"])
+        lines = [f"{cases} cases, {self['blocks'] / cases:.1f} blocks each"]
+        for name in sorted(self):
+            if name.startswith("with "):
+                lines.append(f"{name}: {100 * self[name] / cases:.1f} %")
+        return "; ".join(lines)
+
+
+def races(model):
+    """A revocation beside blocks of its victim that it had not seen."""
+    return any(v == "revoked" for v in model.authority.verdict.values())
+
+
+def run_history(engine, history, count=3, watch=False):
+    engine.prepare(history)
+    ops = all_ops(history)
+    chance = random.Random(history.get("seed", 0))
+    answer = engine.replay(history, generate.orders(history, chance, count), ops, watch)
+    held = [len(log["bytes"]) for log in history["logs"]]
+    model = Model(history, held, {int(k): v for k, v in history["proofs"].items()})
+    differences = compare(model, answer["states"][-1], ops)
+    if answer["differs"]:
+        differences.append(("two orders of delivery", "one state",
+                            json.dumps(answer["differs"])[:2000]))
+    return model, differences
+
+
+def run_seeds(job):
+    program, first, last, features, watch = job
+    engine = engines.Engine(program)
+    tally, failures = Tally(), []
+    for seed in range(first, last):
+        history = generate.history(seed, features)
+        model, differences = run_history(engine, history, watch=watch and seed % 8 == 0)
+        tally.add(model)
+        if differences:
+            failures.append((seed, differences))
+            if len(failures) >= 5:
+                break
+    engine.close()
+    return tally, failures
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--engine", required=True, help="the model_replay program")
+    parser.add_argument("--seeds", type=int, nargs=2, default=(1, 1001),
+                        metavar=("FIRST", "END"))
+    parser.add_argument("--features", default="", help="comma-separated, or 'all'")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--case", help="a history as JSON instead of seeds")
+    parser.add_argument("--save", help="write the first failing history here")
+    options = parser.parse_args()
+    features = (generate.EVERYTHING if options.features == "all"
+                else tuple(filter(None, options.features.split(","))))
+    started = time.time()
+    if options.case:
+        engine = engines.Engine(options.engine)
+        history = json.loads(Path(options.case).read_text())
+        _, differences = run_history(engine, history, count=12, watch=True)
+        failures = [(options.case, differences)] if differences else []
+    else:
+        first, last = options.seeds
+        size = max(1, min(250, (last - first) // options.jobs))
+        jobs = [(options.engine, n, min(n + size, last), features, True)
+                for n in range(first, last, size)]
+        tally, failures = Tally(), []
+        with multiprocessing.Pool(options.jobs) as pool:
+            for one, failed in pool.imap_unordered(run_seeds, jobs):
+                tally.update(one)
+                failures += failed
+        print(tally.report(), f"in {time.time() - started:.0f} s")
+        if failures and options.save:
+            Path(options.save).write_text(json.dumps(
+                generate.history(failures[0][0], features), indent=1))
+    for name, differences in failures[:10]:
+        print(f"\n== {name}")
+        for what, expected, got in differences[:6]:
+            print(f"{what}\n  rules:  {expected}\n  engine: {got}")
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

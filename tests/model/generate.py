@@ -1,0 +1,322 @@
+"""Random histories of one base, most of them with somebody who cheats.
+
+A history is a plain dictionary that JSON can hold:
+
+people      which of the engine's fixed identities take part: identity n of this history
+founders    identities, in order of the genesis
+writers     {identity, number, core, prev}: incarnation `number` of an identity; of a
+            later one the core and the prefix [log, length] that its certificate names
+logs        {writer, shares, blocks}: the blocks of a branch; `shares`: [log, length]
+            that it begins with
+proofs      writer -> the smallest fork point proven
+limits      those that the genesis lowers
+
+A block is {kind, hlc, cite, deps, batch, ops, flaw}; a dep is [log, length] or, with a hash
+that is nobody's, [log, length, "wrong"]; op ids are [writer, position, index], with writer
+-1 for a grant of the genesis. Ops are shown by encode.py, which writes them.
+"""
+
+import random
+
+READER, MODERATED, WRITER, MODERATOR, ADMIN = range(5)
+GENESIS = -1
+
+# What the engine under test has; the runner switches more of it on as it lands.
+EVERYTHING = ("revocation", "moderation", "invites", "incarnations", "forks", "lanes")
+
+
+class Person:
+    """One writer as the generator sees him: a log and what it names."""
+
+    def __init__(self, log, writer, identity):
+        self.log = log
+        self.writer = writer
+        self.identity = identity
+        self.named = {}   # log -> length
+        self.hlc = [1000, 0]
+        self.open_batch = None
+
+
+class Generator:
+    def __init__(self, seed, features=(), steps=None):
+        self.random = random.Random(seed)
+        self.features = features
+        self.history = {"seed": seed, "people": [], "founders": [], "writers": [],
+                        "logs": [], "proofs": {}, "limits": {}}
+        self.people = []
+        self.grants = []  # {id, to, role, scope, log, end, delegate, kind}
+        self.texts = 0
+        self.steps = steps or self.random.randint(6, 16)
+
+    def chance(self, percent):
+        return self.random.random() * 100 < percent
+
+    def make(self):
+        count = self.random.randint(2, 5)
+        self.history["people"] = self.random.sample(range(20), count + 1)
+        founders = 2 if self.chance(30) and count > 2 else 1
+        for identity in range(count):
+            self.add_writer(identity)
+        self.outsider = count  # an identity that may be invited, or write without a grant
+        for founder in range(founders):
+            self.history["founders"].append(founder)
+            self.grants.append({"id": [GENESIS, 0, founder], "to": founder, "role": 5,
+                                "scope": "", "log": None, "end": 0, "delegate": True})
+        self.open_the_base(founders, count)
+        for _ in range(self.steps):
+            self.step()
+        return self.history
+
+    def add_writer(self, identity, **later):
+        writer = len(self.history["writers"])
+        self.history["writers"].append({"identity": identity, "number": 0, **later})
+        return self.add_log(writer, identity)
+
+    def add_log(self, writer, identity, shares=None):
+        log = len(self.history["logs"])
+        self.history["logs"].append({"writer": writer, "shares": shares, "blocks": []})
+        person = Person(log, writer, identity)
+        self.people.append(person)
+        return person
+
+    def length(self, log):
+        shares = self.history["logs"][log].get("shares")
+        return len(self.history["logs"][log]["blocks"]) + (shares[1] if shares else 0)
+
+    # --- the members ---
+
+    def open_the_base(self, founders, count):
+        """The first grants, by founders, so that most people may do something."""
+        for identity in range(founders, count):
+            if self.chance(88):
+                giver = self.people[self.random.randrange(founders)]
+                self.act(giver, [self.grant_op(identity, honest=True)],
+                         self.grants[giver.identity], honest=True)
+        for person in self.people:
+            self.meet(person, everything=True)
+
+    def grant_op(self, identity, honest=False, role=None):
+        if role is None:
+            role = self.random.choices(
+                (READER, MODERATED, WRITER, MODERATOR, ADMIN),
+                (1, 2 if "moderation" in self.features else 0.4, 6, 2,
+                 5 if "revocation" in self.features else 2))[0]
+        scope = "b" if self.chance(12) else ""
+        return {"t": "grant", "to": identity, "role": role, "scope": scope,
+                "delegate": self.chance(75 if role == ADMIN else 10), "forks": 0}
+
+    # --- deps ---
+
+    def ends(self, log):
+        """Lengths of a log at which no batch is cut."""
+        ends = []
+        for position, block in enumerate(self.blocks(log)):
+            index, count = block.get("batch", (0, 1))
+            if index + 1 == count:
+                ends.append(position + 1)
+        return ends
+
+    def blocks(self, log):
+        said = self.history["logs"][log]
+        before = self.blocks(said["shares"][0])[:said["shares"][1]] if said.get(
+            "shares") else []
+        return before + said["blocks"]
+
+    def meet(self, person, everything=False, deps=None):
+        """Heads of others that the next block of this person will name."""
+        deps = {} if deps is None else deps
+        for other in self.people:
+            if other.writer == person.writer or self.length(other.log) == 0:
+                continue
+            if not everything and not self.chance(35):
+                continue
+            ends = self.ends(other.log) or [self.length(other.log)]
+            if everything or self.chance(70):
+                length = ends[-1]
+            elif self.chance(85):
+                length = self.random.choice(ends)
+            else:
+                length = self.random.randint(1, self.length(other.log))
+            if length > person.named.get(other.log, 0):
+                deps[other.log] = max(length, deps.get(other.log, 0))
+        if everything:
+            person.pending = deps
+        return deps
+
+    def deps_for(self, person, cite, refers, honest):
+        deps = dict(getattr(person, "pending", None) or {})
+        person.pending = None
+        if not deps or self.chance(35):
+            self.meet(person, deps=deps)
+        for grant in [cite, *refers]:
+            log = grant["log"]
+            if log is None or self.history["logs"][log]["writer"] == person.writer:
+                continue
+            if max(deps.get(log, 0), person.named.get(log, 0)) < grant["end"]:
+                if honest or not self.chance(4):
+                    deps[log] = grant["end"]
+        # One head a writer: of two branches only one can be named in a block.
+        by_writer = {}
+        for log, length in deps.items():
+            writer = self.history["logs"][log]["writer"]
+            if writer not in by_writer or by_writer[writer][1] < length:
+                by_writer[writer] = (log, length)
+        out = [list(dep) for dep in by_writer.values()]
+        if out and not honest:
+            if self.chance(1.5):
+                out.remove(self.random.choice(out))  # a lie by omission
+            elif self.chance(1.2):
+                self.random.choice(out).append("wrong")
+        for dep in out:
+            if len(dep) == 2:
+                person.named[dep[0]] = max(person.named.get(dep[0], 0), dep[1])
+        return out
+
+    # --- ops ---
+
+    def key(self):
+        return self.random.choice(("a", "a", "b", "b1"))
+
+    def text(self):
+        self.texts += 1
+        return f"t{self.texts}" + ("x" * 40 if self.chance(5) else "")
+
+    def data_op(self):
+        key = self.key()
+        roll = self.random.random()
+        if roll < 0.5:
+            return {"t": "put", "key": key, "value": self.text()}
+        if roll < 0.62:
+            return {"t": "del", "key": key, "lanes": self.random.choice(
+                ([1], [2], [1, 2])), "wins": self.chance(25)}
+        columns = sorted(self.random.sample(("p", "q", "r"), self.random.randint(0, 2)))
+        cells = [[column, *(("unset", None) if self.chance(20)
+                            else ("set", self.text()))] for column in columns]
+        return {"t": "record", "key": key, "cells": cells}
+
+    # --- acting ---
+
+    def step(self):
+        person = self.random.choice(self.people)
+        mine = [g for g in self.grants if g["to"] == person.identity]
+        if not mine or self.chance(4):
+            cite = self.random.choice(self.grants)
+        else:
+            cite = self.random.choice(mine)
+        if cite["role"] >= ADMIN and self.chance(30):
+            self.auth_step(person, cite)
+        elif cite["role"] < MODERATED and self.chance(50):
+            self.act(person, None, cite)
+        elif self.chance(6):
+            self.act(person, None, cite)
+        else:
+            ops = [self.data_op() for _ in range(self.random.choice((1, 1, 1, 2, 3)))]
+            self.act(person, ops, cite)
+
+    def auth_step(self, person, cite):
+        to = self.random.randrange(len(self.history["people"]))
+        op = self.grant_op(to)
+        if cite["scope"] and self.chance(80):
+            op["scope"] = cite["scope"] + op["scope"]
+        self.act(person, [op], cite)
+
+    def stamp(self, person):
+        person.hlc[0] += self.random.choice((0, 1, 1, 5, 20))
+        if self.chance(1.5):
+            person.hlc[0] += 10 ** 10  # the year 2250 comes early
+        person.hlc[1] += 1
+        if self.chance(1):
+            person.hlc = [max(1, person.hlc[0] - 30), 0]  # not above the last: invalid
+        return list(person.hlc)
+
+    def flaw(self):
+        flaws = ["garbage", "empty", "flags", "last_auth", "payload", "self_dep",
+                 "late_incarnation"]
+        if self.chance(25):
+            flaws = ["format", "sem", "kind", "unknown_op"]
+        return self.random.choice(flaws)
+
+    def act(self, person, ops, cite, refers=(), honest=False):
+        """Appends a commit of one or several blocks to a person's log; `ops` None: an
+        ack."""
+        blocks = self.split(ops, honest)
+        start = self.length(person.log)
+        writer = person.writer
+        for index, part in enumerate(blocks):
+            kind = ("ack" if part is None else
+                    "auth" if part[0]["t"] in AUTH_OPS else "data")
+            block = {"kind": kind, "hlc": self.stamp(person), "cite": cite["id"],
+                     "deps": self.deps_for(person, cite, refers, honest)
+                     if index == 0 or self.chance(30) else [],
+                     "batch": [index, len(blocks)], "ops": part or []}
+            if not honest and self.chance(2.5):
+                self.spoil(block)
+            self.history["logs"][person.log]["blocks"].append(block)
+        for index, part in enumerate(blocks):
+            for n, op in enumerate(part or []):
+                self.remember(op, [writer, start + index, n], person, start + len(blocks))
+
+    def split(self, ops, honest):
+        """Into the blocks of a batch; a cheat may leave off the last of them."""
+        if not ops or len(ops) == 1 or self.chance(60):
+            return [ops]
+        at = self.random.randint(1, len(ops) - 1)
+        return [ops[:at], ops[at:]]
+
+    def spoil(self, block):
+        roll = self.random.random()
+        if roll < 0.55:
+            flaw = self.flaw()
+            if flaw == "unknown_op" and block["kind"] == "ack":
+                flaw = "sem"
+            if flaw == "payload" and block["kind"] == "ack":
+                flaw = "flags"
+            if flaw == "late_incarnation":
+                flaw = "flags"
+            block["flaw"] = flaw
+            if flaw in ("garbage", "empty", "self_dep"):
+                block["deps"] = []
+        elif roll < 0.8:
+            block["batch"] = [self.random.randint(0, 2), self.random.randint(1, 3)]
+            if block["batch"][0] >= block["batch"][1]:
+                block["batch"] = [0, 2]
+        else:
+            block["cite"] = self.random.choice(self.grants)["id"]
+
+    def remember(self, op, op_id, person, end):
+        if op["t"] == "grant":
+            self.grants.append({"id": op_id, "to": op["to"], "role": op["role"],
+                                "scope": op["scope"], "log": person.log, "end": end,
+                                "delegate": op["delegate"]})
+
+
+AUTH_OPS = {"grant", "revoke", "invite", "redeem", "accept", "reject", "hide", "unhide",
+            "admit"}
+
+
+def history(seed, features=(), steps=None):
+    return Generator(seed, features, steps).make()
+
+
+def orders(history, random_source, count):
+    """Ways to deliver a history: pieces in random order, with repeats, flushes, restarts."""
+    lengths = [len(log["bytes"]) for log in history["logs"]]
+    made = []
+    for n in range(count):
+        held = [0] * len(lengths)
+        steps = []
+        largest = random_source.choice((1, 3, 100))
+        while held != lengths:
+            log = random_source.choice([i for i, h in enumerate(held) if h < lengths[i]])
+            held[log] = min(lengths[log], held[log] + random_source.randint(1, largest))
+            steps.append([log, held[log]])
+            roll = random_source.random()
+            if roll < 0.05:
+                steps.append([log, held[log]])
+            elif roll < 0.1:
+                steps.append(["flush"])
+            elif roll < 0.14:
+                steps.append(["restart"])
+        made.append({"steps": steps, "flush_ops": random_source.choice((1, 7, 1000)),
+                     "cache_keys": random_source.choice((0, 2, 1000))})
+    return made
