@@ -80,7 +80,9 @@ class Log:
     def prefix(self, logs, length):
         """The log that first has this prefix: equal prefixes have equal names."""
         other, shared = self.shared
-        return logs[other].prefix(logs, length) if length <= shared else self.number
+        if other is None or length > shared:
+            return self.number
+        return logs[other].prefix(logs, length)
 
     def decode(self, shared, said, history):
         limits = history["limits"]

@@ -45,7 +45,9 @@ class Generator:
                         "logs": [], "proofs": {}, "limits": {}}
         self.people = []
         self.grants = []  # {id, to, role, scope, log, end, delegate, kind}
+        self.invites = []
         self.texts = 0
+        self.secrets = 0
         self.steps = steps or self.random.randint(6, 16)
 
     def chance(self, percent):
@@ -57,7 +59,7 @@ class Generator:
         founders = 2 if self.chance(30) and count > 2 else 1
         for identity in range(count):
             self.add_writer(identity)
-        self.outsider = count  # an identity that may be invited, or write without a grant
+        self.add_writer(count)  # somebody without a grant: may be invited, or just write
         for founder in range(founders):
             self.history["founders"].append(founder)
             self.grants.append({"id": [GENESIS, 0, founder], "to": founder, "role": 5,
@@ -198,13 +200,25 @@ class Generator:
 
     def step(self):
         person = self.random.choice(self.people)
+        if "incarnations" in self.features and self.chance(4):
+            return self.reincarnate(person)
+        if "forks" in self.features and self.chance(3):
+            return self.fork(person)
         mine = [g for g in self.grants if g["to"] == person.identity]
         if not mine or self.chance(4):
             cite = self.random.choice(self.grants)
         else:
             cite = self.random.choice(mine)
-        if cite["role"] >= ADMIN and self.chance(30):
+        heavy = 45 if len(self.features) > 0 else 30
+        if self.invites and self.chance(8):
+            self.redeem(person, cite)
+        elif cite["role"] >= ADMIN and self.chance(heavy):
             self.auth_step(person, cite)
+        elif cite["role"] == MODERATOR and self.chance(50) and (
+                "moderation" in self.features):
+            self.auth_step(person, cite)
+        elif "revocation" in self.features and self.chance(2):
+            self.act(person, self.make_revoke(person, cite, refers := []), cite, refers)
         elif cite["role"] < MODERATED and self.chance(50):
             self.act(person, None, cite)
         elif self.chance(6):
@@ -214,11 +228,156 @@ class Generator:
             self.act(person, ops, cite)
 
     def auth_step(self, person, cite):
-        to = self.random.randrange(len(self.history["people"]))
-        op = self.grant_op(to)
+        kinds = ["grant"] * 3
+        if "revocation" in self.features:
+            kinds += ["revoke"] * 5 + ["admit"] * 2 + ["demote"]
+        if "moderation" in self.features:
+            kinds += ["verdict"] * 3 + ["hide"] * 2
+        if "invites" in self.features:
+            kinds += ["invite"] * 2
+        kind = self.random.choice(kinds)
+        refers = []
+        ops = getattr(self, "make_" + kind)(person, cite, refers)
+        if ops:
+            self.act(person, ops, cite, refers)
+
+    def make_grant(self, person, cite, refers):
+        op = self.grant_op(self.random.randrange(len(self.history["people"])))
         if cite["scope"] and self.chance(80):
             op["scope"] = cite["scope"] + op["scope"]
-        self.act(person, [op], cite)
+        return [op]
+
+    def make_revoke(self, person, cite, refers):
+        targets = [g for g in self.grants if g["log"] is not None] or self.grants
+        if self.chance(12):
+            target = cite  # a resignation
+        else:
+            target = self.random.choice(targets + self.grants[:1] * self.chance(5))
+            if self.chance(60):
+                target = self.random.choice([g for g in targets
+                                             if g["role"] >= WRITER] or targets)
+        refers.append(target)
+        keep = []
+        for other in range(len(self.history["writers"])):
+            if self.history["writers"][other]["identity"] == target["to"]:
+                if self.chance(85):
+                    keep.append([other, self.kept_length(person, other)])
+            elif self.chance(40):
+                keep.append([other, self.kept_length(person, other)])
+        return [{"t": "revoke", "of": target["id"], "keep": keep,
+                 "subtree": self.chance(35)}]
+
+    def kept_length(self, person, writer):
+        logs = [n for n, log in enumerate(self.history["logs"])
+                if log["writer"] == writer]
+        length = max(self.length(log) for log in logs)
+        roll = self.random.random()
+        if roll < 0.45:
+            return max(person.named.get(log, 0) for log in logs)
+        if roll < 0.7:
+            return length
+        return self.random.randint(0, length + 2)
+
+    def make_demote(self, person, cite, refers):
+        ops = self.make_revoke(person, cite, refers)
+        to = next(g["to"] for g in self.grants if g["id"] == ops[0]["of"])
+        return ops + [self.grant_op(to, role=self.random.choice((READER, WRITER)))]
+
+    def some_range(self, person, refers):
+        """A range of batches in somebody's log, as an op names it."""
+        log = self.random.choice(self.people).log
+        ends = self.ends(log)
+        if not ends:
+            return None
+        b = self.random.choice(ends) if self.chance(93) else self.length(log)
+        a = self.random.choice([0, *ends]) if self.chance(50) else max(
+            0, b - self.random.randint(1, 3))
+        if a >= b:
+            a = 0
+        refers.append({"log": log, "end": b})
+        wrong = ["wrong"] if self.chance(4) else []
+        return {"who": self.history["logs"][log]["writer"], "a": a, "b": b,
+                "hash": [log, b, *wrong]}
+
+    def make_admit(self, person, cite, refers):
+        found = self.some_range(person, refers)
+        return found and [{"t": "admit", **found}]
+
+    def make_verdict(self, person, cite, refers):
+        found = self.some_range(person, refers)
+        kind = "accept" if self.chance(65) else "reject"
+        return found and [{"t": kind, **found}]
+
+    def make_hide(self, person, cite, refers):
+        kind = "hide" if self.chance(65) else "unhide"
+        found = self.some_range(person, refers)
+        if not found:
+            return None
+        if self.chance(50):
+            del found["hash"]
+            return [{"t": kind, **found, "prefix": self.random.choice(("", "a", "b"))}]
+        position = found["b"] - 1
+        ops = (self.blocks(found["hash"][0])[position].get("ops") or [None])
+        return [{"t": kind, "ops": [[found["who"], position, n]
+                                    for n in range(len(ops)) if self.chance(80)]
+                 or [[found["who"], position, 0]]}]
+
+    def make_invite(self, person, cite, refers):
+        self.secrets += 1
+        return [{"t": "invite", "secret": 1000 + self.secrets % 40,
+                 "role": self.random.choice((READER, MODERATED, WRITER, WRITER)),
+                 "scope": cite["scope"] + ("b" if self.chance(10) else ""),
+                 "uses": self.random.choice((1, 1, 1, 2))}]
+
+    def redeem(self, person, cite):
+        """Anybody may carry a redemption, most of them the newcomer's own."""
+        invite = self.random.choice(self.invites)
+        who = (len(self.history["people"]) - 1 if self.chance(60)
+               else self.random.randrange(len(self.history["people"])))
+        op = {"t": "redeem", "of": invite["id"], "who": who, "good": self.chance(95),
+              "secret": invite["secret"]}
+        self.act(person, [op], cite, [invite])
+
+    # --- incarnations and forks ---
+
+    def reincarnate(self, person):
+        """A later incarnation of somebody: its block 0 is the certificate."""
+        identity = person.identity
+        mine = [w for w in self.history["writers"] if w["identity"] == identity]
+        cores = {w.get("core") for w in self.history["writers"]}
+        core = self.random.choice([c for c in range(20) if c not in cores])
+        number = len(mine) if self.chance(75) else self.random.randint(1, 2)
+        if self.length(person.log) == 0:
+            return
+        prev = [person.log, self.random.randint(1, self.length(person.log))]
+        made = self.add_writer(identity, number=number, core=core, prev=prev)
+        made.named = dict(person.named)
+        cite = self.random.choice(self.grants)
+        block = {"kind": "incarnation", "hlc": self.stamp(made), "cite": cite["id"],
+                 "deps": [list(prev)] if self.chance(70) else [], "batch": [0, 1],
+                 "ops": [], "prev": prev}
+        made.named = {dep[0]: dep[1] for dep in block["deps"]}
+        if self.chance(6):
+            block["certificate"] = "bad"
+        self.history["logs"][made.log]["blocks"].append(block)
+
+    def fork(self, person):
+        """A second branch of a log, and the proof of it."""
+        length = self.length(person.log)
+        if length == 0 or len([p for p in self.people
+                               if p.writer == person.writer]) > 1:
+            return
+        f = self.random.randint(0, length) if self.chance(30) else max(
+            0, length - self.random.randint(0, 2))
+        if person.identity != 0 or f > 0:
+            made = self.add_log(person.writer, person.identity, [person.log, f])
+            made.hlc = [5000 + self.steps, 0]
+            for block in self.blocks(person.log)[:f]:
+                for dep in block["deps"]:
+                    if len(dep) == 2:
+                        made.named[dep[0]] = max(made.named.get(dep[0], 0), dep[1])
+                made.hlc = max(made.hlc, list(block["hlc"]))
+            self.history["proofs"][person.writer] = f
 
     def stamp(self, person):
         person.hlc[0] += self.random.choice((0, 1, 1, 5, 20))
@@ -288,6 +447,13 @@ class Generator:
             self.grants.append({"id": op_id, "to": op["to"], "role": op["role"],
                                 "scope": op["scope"], "log": person.log, "end": end,
                                 "delegate": op["delegate"]})
+        elif op["t"] == "invite":
+            self.invites.append({**op, "id": op_id, "log": person.log, "end": end})
+        elif op["t"] == "redeem":
+            invite = next(i for i in self.invites if i["id"] == op["of"])
+            self.grants.append({"id": op_id, "to": op["who"], "role": invite["role"],
+                                "scope": invite["scope"], "log": person.log, "end": end,
+                                "delegate": False})
 
 
 AUTH_OPS = {"grant", "revoke", "invite", "redeem", "accept", "reject", "hide", "unhide",
