@@ -16,7 +16,7 @@
 
 namespace weft {
 
-class RawPeer : public ChannelHandler, public std::enable_shared_from_this<RawPeer> {
+class RawPeer : public ChannelHandler {
  public:
   // Connects to `other` as the initiator; ready after world.Drain().
   static std::shared_ptr<RawPeer> Connect(World& world, Peer& other) {
@@ -36,8 +36,10 @@ class RawPeer : public ChannelHandler, public std::enable_shared_from_this<RawPe
         capability.value_or(Capability(mux->handshake_hash(), true, key));
     Bytes body;
     Encode(handshake, &body);
-    MuxChannel* channel = *mux->Open(kHypercoreProtocol, DiscoveryKeyOf(key).view(),
-                                     body, shared_from_this());
+    // The mux is ours, so its channels must not own us in turn.
+    MuxChannel* channel =
+        *mux->Open(kHypercoreProtocol, DiscoveryKeyOf(key).view(), body,
+                   std::shared_ptr<ChannelHandler>(std::shared_ptr<void>(), this));
     Flush();
     return channel;
   }
