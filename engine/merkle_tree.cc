@@ -105,7 +105,7 @@ absl::Status CheckSubtree(const Proof& proof, CheckedProof* out,
       return Malformed("the block index is out of bounds");
     }
     const TreeNode leaf{2 * block.block_index, block.value.size(),
-                        LeafHash(block.value)};
+                        block.leaf ? *block.leaf : LeafHash(block.value)};
     return Climb(NodeQueue(block.nodes, seek_root), Claimed{leaf, true}, out, top);
   }
   if (proof.hash) {

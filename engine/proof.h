@@ -53,6 +53,8 @@ struct BlockProof {
   std::uint64_t block_index = 0;
   Bytes value;
   std::vector<TreeNode> nodes;
+  // Ours, never the peer's: the hash of `value` (engine/proof_check.h).
+  std::optional<TreeHash> leaf = {};
   bool operator==(const BlockProof&) const = default;
 };
 
@@ -74,6 +76,8 @@ struct UpgradeProof {
   std::vector<TreeNode> nodes;
   std::vector<TreeNode> additional_nodes;
   Bytes signature;  // as stored: a multisignature container, or 64 bare bytes
+  // Ours, never the peer's: what the signature was verified for.
+  std::optional<Hash32> verified = {};
   bool operator==(const UpgradeProof&) const = default;
 };
 

@@ -1,10 +1,13 @@
 #include "replication/core_channel.h"
 
 #include <algorithm>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <utility>
 
 #include "engine/check.h"
 #include "engine/flat_tree.h"
+#include "engine/proof_check.h"
 #include "replication/verdict.h"
 
 namespace weft {
@@ -12,6 +15,8 @@ namespace {
 
 constexpr std::uint64_t kWantWindowBlocks = 2097152;
 constexpr std::size_t kExtensionBytesMax = 64 * 1024;
+// So much, or a signature, is worth the way to the workers.
+constexpr std::size_t kHeavyBytes = 64 * 1024;
 constexpr Nanos kPatience = std::chrono::seconds(10);
 // A connection that brings other data gets longer for each single core.
 constexpr Nanos kPatienceWhileReceiving = std::chrono::seconds(60);
@@ -336,11 +341,56 @@ absl::StatusOr<bool> CoreChannel::Work() {
 }
 
 absl::Status CoreChannel::ApplyAnswers(bool* more) {
-  if (!session_->may_check()) return absl::OkStatus();
+  if (checking_ || !session_->may_check()) return absl::OkStatus();
+  std::unique_ptr<Downloader::Answers> answers = downloader_.Take();
+  const bool heavy = answers->upgrades > 0 || answers->bytes >= kHeavyBytes;
+  if (!heavy || session_->options_.workers == nullptr) {
+    return Apply(*answers, session_->options_.clock->Steady(), more);
+  }
+  checking_ = true;
+  ++session_->checks_running_;
+  asio::co_spawn(
+      session_->executor_,
+      Check(shared_from_this(), session_->shared_from_this(), std::move(answers)),
+      asio::detached);
+  return absl::OkStatus();
+}
+
+// Hashes and signatures on the workers; then back here with the rest. The channel and
+// the session may be over by then.
+Task<void> CoreChannel::Check(std::shared_ptr<CoreChannel> self,
+                              std::shared_ptr<Session> session,
+                              std::unique_ptr<Downloader::Answers> answers) {
+  const Nanos started = session->options_.clock->Steady();
+  ProofContext context;
+  context.key = self->core_->key();
+  context.manifest = self->core_->manifest();
+  context.tree = MerkleTree::FromRoots(self->core_->roots()).value_or(MerkleTree());
+  context.fork = self->core_->fork();
+  std::function<void()> check = [&context, &answers] {
+    CheckAhead(context, answers->proofs);
+  };
+  co_await session->options_.workers->Run(std::move(check));
+  self->checking_ = false;
+  --session->checks_running_;
+  session->taken_in_.Notify();
+  if (self->session_ == nullptr) {
+    self->downloader_.GiveBack(*answers);
+    self->scheduler_->Wake();
+    co_return;
+  }
+  bool more = false;
+  const absl::Status applied = self->Apply(*answers, started, &more);
+  if (!applied.ok()) session->Close(applied);
+  self->Recount();
+  session->ScheduleWork(self);
+}
+
+absl::Status CoreChannel::Apply(Downloader::Answers& answers, Nanos started,
+                                bool* more) {
   const bool allow_fork = session_->options_.cores->AllowFork(*core_);
-  const Nanos started = session_->options_.clock->Steady();
   WEFT_ASSIGN_OR_RETURN(const Downloader::Applied applied,
-                        downloader_.Apply(allow_fork));
+                        downloader_.Apply(answers, allow_fork));
   if (applied.useless > 0) {
     const Nanos spent = session_->options_.clock->Steady() - started;
     session_->ChargeUselessWork(spent * static_cast<std::int64_t>(applied.useless) /

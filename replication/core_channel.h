@@ -76,6 +76,10 @@ class CoreChannel final : public ChannelHandler,
   // The length others may hear of: what is durable, for a core of our own.
   std::uint64_t visible_length() const;
   absl::Status ApplyAnswers(bool* more);
+  static Task<void> Check(std::shared_ptr<CoreChannel> self,
+                          std::shared_ptr<Session> session,
+                          std::unique_ptr<Downloader::Answers> answers);
+  absl::Status Apply(Downloader::Answers& answers, Nanos started, bool* more);
   void AskForMore();
   void AskForWindows();
   void Unwant();
@@ -105,6 +109,7 @@ class CoreChannel final : public ChannelHandler,
   bool window_pending_ = false;            // one of them is not answered
   Counted counted_;                        // what the session was told
   bool uploads_ = true;
+  bool checking_ = false;  // answers are with the workers
   std::uint64_t known_fork_ = 0;
   bool open_ = false;
   bool sync_due_ = false;

@@ -313,41 +313,51 @@ void Downloader::Settle(const Outstanding& request) {
   }
 }
 
-absl::StatusOr<Downloader::Applied> Downloader::Apply(bool allow_fork) {
-  Applied applied;
-  std::vector<Outstanding> batch;
-  std::vector<Proof> proofs;
-  std::size_t bytes = 0;
-  while (!outstanding_.empty() && proofs.size() < kApplyProofsMax &&
-         bytes < kApplyBytesMax) {
+std::unique_ptr<Downloader::Answers> Downloader::Take() {
+  auto answers = std::make_unique<Answers>();
+  while (!outstanding_.empty() && answers->proofs.size() < kApplyProofsMax &&
+         answers->bytes < kApplyBytesMax) {
     Outstanding& front = outstanding_.front();
     if (front.state == Outstanding::State::kWaiting) break;
-    ++applied.settled;
+    ++answers->settled;
     if (front.state == Outstanding::State::kFailed) {
       Settle(front);
     } else {
-      const std::size_t size = front.proof.block ? front.proof.block->value.size() : 0;
-      bytes += size;
-      answers_bytes_ -= size;
-      proofs.push_back(std::move(front.proof));
-      batch.push_back(std::move(front));
+      answers->bytes += front.proof.block ? front.proof.block->value.size() : 0;
+      answers->upgrades += front.proof.upgrade ? 1 : 0;
+      answers->proofs.push_back(std::move(front.proof));
+      answers->requests.push_back(std::move(front));
     }
     outstanding_.pop_front();
     ++first_id_;
   }
-  applied.more = !outstanding_.empty() &&
-                 outstanding_.front().state != Outstanding::State::kWaiting;
-  if (proofs.empty()) return applied;
+  answers->more = !outstanding_.empty() &&
+                  outstanding_.front().state != Outstanding::State::kWaiting;
+  taken_ = answers->settled;
+  return answers;
+}
+
+void Downloader::GiveBack(Answers& answers) {
+  for (const Outstanding& request : answers.requests) Settle(request);
+  answers_bytes_ -= answers.bytes;
+  taken_ = 0;
+}
+
+absl::StatusOr<Downloader::Applied> Downloader::Apply(Answers& answers,
+                                                      bool allow_fork) {
+  Applied applied;
+  applied.settled = answers.settled;
+  applied.more = answers.more;
+  GiveBack(answers);
+  if (answers.proofs.empty()) return applied;
   const std::uint64_t old_length = core_->length();
   const std::uint64_t old_fork = core_->fork();
-  const auto results = core_->Apply(proofs, allow_fork);
-  for (std::size_t i = 0; i < batch.size(); ++i) {
-    Settle(batch[i]);
-    if (!results.ok()) continue;
-    if (!(*results)[i].ok()) ++applied.useless;
-    Judge(batch[i], (*results)[i], &applied);
+  WEFT_ASSIGN_OR_RETURN(const std::vector<absl::Status> results,
+                        core_->Apply(answers.proofs, allow_fork));
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    if (!results[i].ok()) ++applied.useless;
+    Judge(answers.requests[i], results[i], &applied);
   }
-  if (!results.ok()) return results.status();
   if (core_->length() != old_length || core_->fork() != old_fork) {
     applied.upgraded_from = old_length;
   }
@@ -392,9 +402,9 @@ void Downloader::OnForkChange() {
 }
 
 bool Downloader::IsLevel(const RemoteState& remote) const {
-  if (mode_.kind == Download::Kind::kNone || !remote.synced() ||
-      !outstanding_.empty() || remote.fork() != core_->fork() ||
-      core_->length() < remote.length() || NextProbe()) {
+  if (mode_.kind == Download::Kind::kNone || !remote.synced() || in_flight() > 0 ||
+      remote.fork() != core_->fork() || core_->length() < remote.length() ||
+      NextProbe()) {
     return false;
   }
   for (const BlockRange& target : Targets(remote.length())) {

@@ -57,9 +57,13 @@ class Downloader {
     std::optional<std::uint64_t> upgraded_from;
     bool more = false;  // further answers wait to be applied
   };
-  // Applies the answers that are next in order, a bounded number at once.
+  // Answers that are next in order, a bounded number at once. They are checked where
+  // and when one likes; then Apply or GiveBack must be called, before the next Take.
+  struct Answers;
+  std::unique_ptr<Answers> Take();
   // The status is an error of the disk.
-  absl::StatusOr<Applied> Apply(bool allow_fork);
+  absl::StatusOr<Applied> Apply(Answers& answers, bool allow_fork);
+  void GiveBack(Answers& answers);
 
   // Nothing came for `patience`: cancels everything. Returns how many requests ended.
   std::size_t Expire(Nanos now, Nanos patience, const SendMessage& send);
@@ -80,7 +84,8 @@ class Downloader {
   std::optional<std::uint64_t> UnknownWindow(const RemoteState& remote,
                                              std::uint64_t from) const;
 
-  std::size_t in_flight() const { return outstanding_.size(); }
+  // Requests without an answer, and answers taken that are not applied.
+  std::size_t in_flight() const { return outstanding_.size() + taken_; }
   // Bytes of blocks that came and are not applied.
   std::size_t answers_bytes() const { return answers_bytes_; }
   // True for the id of no request so far, other than 0, which a stock peer uses to
@@ -135,6 +140,7 @@ class Downloader {
   std::uint64_t first_id_ = 1;           // of outstanding_.front()
   Bitfield asked_;                       // blocks in outstanding_
   std::size_t answers_bytes_ = 0;
+  std::size_t taken_ = 0;
   bool upgrade_asked_ = false;
   std::uint64_t upgrade_to_ = 0;
   bool upgrade_refused_ = false;
@@ -145,6 +151,15 @@ class Downloader {
   std::size_t no_data_run_ = 0;     // refusals without an answer between
   std::size_t retry_run_ = 0;
   Bytes scratch_;
+};
+
+struct Downloader::Answers {
+  std::vector<Outstanding> requests;  // of the proofs
+  std::vector<Proof> proofs;
+  std::size_t bytes = 0;     // of their blocks
+  std::size_t upgrades = 0;  // among them
+  std::size_t settled = 0;   // requests that are over, the refused included
+  bool more = false;
 };
 
 }  // namespace weft

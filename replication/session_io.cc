@@ -58,6 +58,12 @@ Task<absl::Status> Session::ReadLoop() {
     if (closed_) break;
     if (!bytes.ok()) co_return bytes.status();
     if (bytes->empty()) {
+      // There is no goodbye in the protocol; but in the middle of a frame nobody leaves
+      // of his own will.
+      if (stream_.buffered() > 0) {
+        co_return absl::UnavailableError(
+            absl::StrFormat("%s was cut off in the middle of a frame", wire_->peer()));
+      }
       if (ready()) break;
       co_return absl::UnavailableError(
           absl::StrFormat("%s hung up in the handshake", wire_->peer()));
