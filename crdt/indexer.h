@@ -83,10 +83,28 @@ struct MemberInfo {
 // What an author asks for. `lanes` and order are found here; values are copied into
 // the blocks.
 struct Mutation {
-  enum class Kind : std::uint8_t { kPut, kDelete, kSet, kUnset, kErase };
+  enum class Kind : std::uint8_t {
+    kPut,
+    kDelete,
+    kSet,
+    kUnset,
+    kErase,
+    // Of a key or, with `column`, of one cell of a record.
+    kIncrement,
+    kReset,
+    kAdd,
+    kRemove,
+    kRaiseMax,
+    kRaiseMin,
+    kEnable,
+    kDisable,
+  };
   Kind kind = Kind::kPut;
   std::string_view key;
-  ValueView value;                                            // kPut
+  std::optional<std::string_view> column;
+  ValueView value;            // kPut, kAdd, kRemove
+  std::int64_t number = 0;    // kIncrement, kRaiseMax, kRaiseMin
+  bool disable_wins = false;  // kDisable
   std::vector<std::pair<std::string_view, ValueView>> cells;  // kSet; names for kUnset
   bool delete_wins = false;                                   // kErase
 };

@@ -7,6 +7,7 @@
 
 #include <algorithm>
 
+#include "crdt/apply_op.h"
 #include "crdt/indexer_state.h"
 
 namespace weft {
@@ -14,55 +15,6 @@ namespace {
 
 std::uint64_t Packed(Hlc hlc) {
   return (hlc.ms << 16) | hlc.counter;
-}
-
-std::string Canonical(ValueView value) {
-  std::string text;
-  text.reserve(value.bytes.size() + 1);
-  text.push_back(static_cast<char>(value.type));
-  text.append(AsText(value.bytes));
-  return text;
-}
-
-LaneMask LanesOf(const Operation& op) {
-  return op.type == OpType::kDel ? op.lanes : MaskOf(op.lane);
-}
-
-RecordLane* RecordOf(KeyState* state) {
-  if (!state->record) state->record = std::make_unique<RecordLane>();
-  return state->record.get();
-}
-
-void ApplyOp(const Operation& op, const Stamp& stamp, const CausalOrder& order,
-             KeyState* state) {
-  switch (op.type) {
-    case OpType::kPut:
-      state->value.Apply({stamp, true, Canonical(op.value)}, order);
-      break;
-    case OpType::kDel:
-      if ((op.lanes & MaskOf(Lane::kRegister)) != 0) {
-        state->value.Apply({stamp, false, {}}, order);
-      }
-      if ((op.lanes & MaskOf(Lane::kRecord)) != 0) {
-        RecordOf(state)->Erase(stamp, (op.flags & kDeleteWins) != 0, order);
-      }
-      break;
-    case OpType::kRecord: {
-      std::vector<std::string> values;
-      std::vector<CellChange> cells;
-      values.reserve(op.cells.size());  // the views below point into it
-      cells.reserve(op.cells.size());
-      for (const CellWrite& cell : op.cells) {
-        const bool is_set = cell.verb == OpType::kPut;
-        values.push_back(is_set ? Canonical(cell.value) : std::string());
-        cells.push_back({AsText(cell.column), is_set, values.back()});
-      }
-      RecordOf(state)->Write(stamp, cells, order);
-      break;
-    }
-    default:
-      break;  // other types have parked their log
-  }
 }
 
 }  // namespace
@@ -97,7 +49,9 @@ absl::Status Indexer::State::Apply(WriterNumber writer,
       if (late) {
         touched.push_back(entry);
       } else {
-        ApplyOp(op, stamp, *graph, &entry->state);
+        if (!ApplyOp(op, stamp, *graph, ApplyMode::kArrival, &entry->state)) {
+          touched.push_back(entry);
+        }
         view->Changed(entry);
       }
     }
@@ -176,7 +130,7 @@ absl::Status Indexer::State::Recompute(View::Entry* entry) {
   state.last_op = entry->state.last_op;
   for (const Placed& placed : chain) {
     WEFT_ASSIGN_OR_RETURN(const StoredOp stored, ReadOperation(placed.row));
-    ApplyOp(*stored.operation, placed.row.stamp, *graph, &state);
+    ApplyOp(*stored.operation, placed.row.stamp, *graph, ApplyMode::kReplay, &state);
   }
   entry->state = std::move(state);
   return graph->status();

@@ -25,9 +25,7 @@ class SeenLanes {
     if (found != lanes_.end()) return &found->second;
     LaneMask mask = 0;
     if (view_) {
-      WEFT_ASSIGN_OR_RETURN(const ViewEntry entry, view_->Get(key));
-      if (entry.value) mask |= MaskOf(Lane::kRegister);
-      if (entry.record) mask |= MaskOf(Lane::kRecord);
+      WEFT_ASSIGN_OR_RETURN(mask, view_->LanesAt(key));
     }
     return &lanes_.emplace(std::string(key), mask).first->second;
   }
@@ -72,6 +70,48 @@ absl::Status FillDelete(const Mutation& mutation, LaneMask* seen, Draft* draft) 
   return absl::OkStatus();
 }
 
+// The change of one of the lanes 3 to 7, without its place.
+Operation TypedOperation(const Mutation& mutation) {
+  const ByteView key = AsBytes(mutation.key);
+  switch (mutation.kind) {
+    case Mutation::Kind::kIncrement:
+      return IncOp(key, mutation.number);
+    case Mutation::Kind::kReset:
+      return ResetOp(key);
+    case Mutation::Kind::kAdd:
+      return AddOp(key, mutation.value);
+    case Mutation::Kind::kRemove:
+      return RemoveOp(key, mutation.value);
+    case Mutation::Kind::kRaiseMax:
+      return RaiseOp(key, Lane::kMax, mutation.number);
+    case Mutation::Kind::kRaiseMin:
+      return RaiseOp(key, Lane::kMin, mutation.number);
+    case Mutation::Kind::kEnable:
+      return FlagOp(key, kFlagOn);
+    default:
+      return FlagOp(key, mutation.disable_wins ? kFlagOffWins : std::uint8_t{0});
+  }
+}
+
+// On the key, or as the one cell of a record op.
+absl::Status FillTyped(const Mutation& mutation, LaneMask* seen, Draft* draft) {
+  const Operation op = TypedOperation(mutation);
+  if (mutation.column) {
+    draft->cells.push_back({.column = AsBytes(*mutation.column),
+                            .lane = op.lane,
+                            .verb = op.type,
+                            .value = op.value,
+                            .number = op.number,
+                            .flags = op.flags});
+    draft->operation = RecordOp(op.key, draft->cells);
+    *seen |= MaskOf(Lane::kRecord);
+    return absl::OkStatus();
+  }
+  draft->operation = op;
+  *seen |= MaskOf(op.lane);
+  return absl::OkStatus();
+}
+
 absl::Status Fill(const Mutation& mutation, SeenLanes* seen_lanes, Draft* draft) {
   WEFT_ASSIGN_OR_RETURN(LaneMask* const seen, seen_lanes->At(mutation.key));
   switch (mutation.kind) {
@@ -88,8 +128,9 @@ absl::Status Fill(const Mutation& mutation, SeenLanes* seen_lanes, Draft* draft)
     case Mutation::Kind::kDelete:
     case Mutation::Kind::kErase:
       return FillDelete(mutation, seen, draft);
+    default:
+      return FillTyped(mutation, seen, draft);
   }
-  return absl::InternalError("an unknown kind of mutation");
 }
 
 // An author at work on one commit.

@@ -36,9 +36,36 @@ void LookAtDelete(const RecordLane& lane, const LocalOp& op,
   }
 }
 
+// Of an op on one of the lanes 3 to 7, on a key or in a cell.
+void LookInTyped(const TypedLanes& lanes, const LocalOp& op, Lane lane,
+                 std::size_t presence, const WriterTable& writers,
+                 std::optional<OpFateKind>* best) {
+  const auto look = [&](bool stands, bool wins) {
+    if (stands) Improve(best, wins ? OpFateKind::kWinner : OpFateKind::kConflict);
+  };
+  if (lane == Lane::kCounter && lanes.counter) {
+    look(lanes.counter->Counts(op, presence), true);
+  }
+  if (lane == Lane::kSet && lanes.set) look(lanes.set->Stands(op, presence), true);
+  if (lane == Lane::kFlag && lanes.flag) {
+    for (const FlagLane::Turn& turn : lanes.flag->turns()) {
+      if (turn.stamp.op != op) continue;
+      look(turn.buried_for.size() < presence,
+           ((turn.flags & kFlagOn) != 0) == lanes.flag->enabled(presence));
+    }
+  }
+  const auto& extreme = lane == Lane::kMax ? lanes.max : lanes.min;
+  if ((lane != Lane::kMax && lane != Lane::kMin) || !extreme) return;
+  for (const ExtremeLane::Raise& raise : extreme->raises()) {
+    if (raise.stamp.op != op || raise.buried_for.size() >= presence) continue;
+    look(true, extreme->Winner(presence, writers)->stamp.op == op);
+  }
+}
+
 void LookInRecord(const RecordLane& lane, const LocalOp& op, const WriterTable& writers,
                   std::optional<OpFateKind>* best) {
   if (!lane.readable()) return;
+  const std::size_t presence_count = lane.presence_count();
   bool has_cells = false;
   for (const RecordLane::Column& column : lane.columns()) {
     const std::vector<const LaneWrite*> live = lane.Live(column, writers);
@@ -53,6 +80,16 @@ void LookInRecord(const RecordLane& lane, const LocalOp& op, const WriterTable& 
       }
     }
   }
+  for (const RecordLane::Column& column : lane.columns()) {
+    if (column.typed.empty()) continue;
+    for (const Lane tag : kAllTypedLanes) {
+      std::optional<OpFateKind> of_cell;
+      LookInTyped(column.typed[0], op, tag, presence_count, writers, &of_cell);
+      if (!of_cell) continue;
+      has_cells = true;
+      Improve(best, *of_cell);
+    }
+  }
   // With no cell left to show, it is still what makes the row be there.
   const auto present = lane.presence();
   const bool is_present =
@@ -61,13 +98,34 @@ void LookInRecord(const RecordLane& lane, const LocalOp& op, const WriterTable& 
   if (is_present && !has_cells) Improve(best, OpFateKind::kWinner);
 }
 
-bool SharesColumn(const Operation& a, const Operation& b) {
-  for (const CellWrite& cell : a.cells) {
-    for (const CellWrite& other : b.cells) {
-      if (Equal(cell.column, other.column)) return true;
+// Whether a write to a lane makes an earlier one to the same lane, which it has seen,
+// count no longer.
+template <class Write>
+bool OverrulesTyped(Lane lane, OpType type, const Write& write, OpType earlier_type,
+                    const Write& earlier) {
+  switch (lane) {
+    case Lane::kCounter:
+      return type != OpType::kInc;
+    case Lane::kSet:
+      return type == OpType::kDel || earlier_type == OpType::kDel ||
+             write.value == earlier.value;
+    case Lane::kMax:
+      return type == OpType::kDel || write.number >= earlier.number;
+    case Lane::kMin:
+      return type == OpType::kDel || write.number <= earlier.number;
+    default:
+      return true;
+  }
+}
+
+bool SharesColumn(const Operation& later, const Operation& self) {
+  for (const CellWrite& cell : self.cells) {
+    for (const CellWrite& other : later.cells) {
+      if (!Equal(cell.column, other.column) || cell.lane != other.lane) continue;
+      if (OverrulesTyped(cell.lane, other.verb, other, cell.verb, cell)) return true;
     }
   }
-  return a.cells.empty();
+  return self.cells.empty();
 }
 
 // An answer being found.
@@ -152,10 +210,12 @@ class FateFinder {
     WEFT_RETURN_IF_ERROR(state_->view->Load(std::span(&name, 1)));
     std::optional<std::uint64_t> newest;
     std::optional<OpFateKind> shown;
+    bool readable = false;
     {
       const absl::MutexLock lock(&state_->view->mutex());
       const KeyState& lanes = state_->view->Touch(name)->state;
       shown = LookAt(lanes, row);
+      readable = (lanes.lanes() & row.lanes) != 0;
       if (lanes.last_op != 0) newest = lanes.last_op - 1;
     }
     OpFate fate;
@@ -163,7 +223,12 @@ class FateFinder {
       fate.kind = *shown;
       return fate;
     }
-    return Overruled(row, newest);
+    WEFT_ASSIGN_OR_RETURN(fate, Overruled(row, newest));
+    if (!fate.by.empty()) return fate;
+    // What only takes away is kept in no lane.
+    const bool beside = static_cast<OpType>(row.type) == OpType::kDel && readable;
+    fate.kind = beside ? OpFateKind::kConflict : OpFateKind::kWinner;
+    return fate;
   }
 
   std::optional<OpFateKind> LookAt(const KeyState& lanes, const OpRow& row) const {
@@ -178,6 +243,13 @@ class FateFinder {
         LookAtDelete(*lanes.record, op_, &best);
       } else {
         LookInRecord(*lanes.record, op_, writers, &best);
+      }
+    }
+    if ((row.lanes & kTypedLanes) != 0 && lanes.typed && type != OpType::kDel) {
+      for (const Lane lane : kAllTypedLanes) {
+        if (row.lanes == MaskOf(lane)) {
+          LookInTyped(*lanes.typed, op_, lane, 1, writers, &best);
+        }
       }
     }
     return best;
@@ -225,10 +297,15 @@ class FateFinder {
       return is_delete && (row.flags & kDeleteWins) != 0 &&
              self.operation->type == OpType::kRecord && !state_->graph->Before(op, op_);
     }
-    if (is_delete || self.operation->type != OpType::kRecord) return true;
+    const Operation& earlier = *self.operation;
+    if (is_delete || earlier.type == OpType::kDel || earlier.type == OpType::kPut) {
+      return true;
+    }
     WEFT_ASSIGN_OR_RETURN(const Indexer::State::StoredOp other,
                           state_->ReadOperation(row));
-    return SharesColumn(*self.operation, *other.operation);
+    const Operation& later = *other.operation;
+    if (earlier.type == OpType::kRecord) return SharesColumn(later, earlier);
+    return OverrulesTyped(earlier.lane, later.type, later, earlier.type, earlier);
   }
 
   Indexer::State* state_;  // not owned

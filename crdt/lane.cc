@@ -40,6 +40,32 @@ LocalOp ReadOp(std::size_t writers, Reader& in) {
   return op;
 }
 
+void StoreStamp(const Stamp& stamp, Writer& out) {
+  StoreOp(stamp.op, out);
+  out.U64(stamp.hlc);
+}
+
+Stamp ReadStamp(std::size_t writers, Reader& in) {
+  Stamp stamp;
+  stamp.op = ReadOp(writers, in);
+  stamp.hlc = in.U64();
+  return stamp;
+}
+
+void StoreOps(std::span<const LocalOp> ops, Writer& out) {
+  out.Uint(ops.size());
+  for (const LocalOp& op : ops) StoreOp(op, out);
+}
+
+std::vector<LocalOp> ReadOps(std::size_t writers, Reader& in) {
+  constexpr std::size_t kOpBytesMin = 3;
+  std::vector<LocalOp> ops;
+  for (std::size_t n = in.Count(kOpBytesMin); n > 0 && in.ok(); --n) {
+    ops.push_back(ReadOp(writers, in));
+  }
+  return ops;
+}
+
 void StoreWrite(const LaneWrite& write, Writer& out) {
   StoreOp(write.stamp.op, out);
   out.U64(write.stamp.hlc);

@@ -13,7 +13,10 @@
 
 #pragma once
 
+#include <span>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "crdt/writer_table.h"
 #include "engine/bytes.h"
@@ -44,10 +47,17 @@ void WriteLive(const LaneWrite& write, const WriterTable& writers, Writer& out);
 // reader on a writer number at or above `writers`.
 void StoreOp(const LocalOp& op, Writer& out);
 LocalOp ReadOp(std::size_t writers, Reader& in);
+void StoreStamp(const Stamp& stamp, Writer& out);
+Stamp ReadStamp(std::size_t writers, Reader& in);
+void StoreOps(std::span<const LocalOp> ops, Writer& out);
+std::vector<LocalOp> ReadOps(std::size_t writers, Reader& in);
 void StoreWrite(const LaneWrite& write, Writer& out);
 LaneWrite ReadWrite(std::size_t writers, Reader& in);
 
 // What goes into the leaf for one lane: its bytes, or the root of a nested trie.
 inline constexpr std::size_t kLaneInlineBytesMax = 4096;
+
+// Items of a nested trie: key and state.
+using LaneItems = std::vector<std::pair<Bytes, Bytes>>;
 
 }  // namespace weft

@@ -62,12 +62,12 @@ class DataReader {
   // S8: what is not built or not known, before anything else is judged.
   std::string FindUnknown() const {
     for (const std::uint8_t tag : ops_) {
-      if (tag != kPutTag && tag != kDelTag && tag != kRecordTag) {
+      if (!IsBuiltOp(tag)) {
         return absl::StrFormat("op type %d on lane %d", tag & 15, tag >> 4);
       }
     }
     for (const std::uint8_t tag : cell_tags_) {
-      if (tag != kSetTag && tag != kUnsetTag) {
+      if (!IsBuiltCell(tag)) {
         return absl::StrFormat("cell verb %d on lane %d", tag & 15, tag >> 4);
       }
     }
@@ -115,25 +115,40 @@ class DataReader {
   void ReadOp(std::uint8_t tag, Payload& payload) {
     Operation op;
     op.key = heap_.Take(key_sizes_.Next());
-    if (tag == kPutTag) {
-      op.value = ReadValue();
-    } else if (tag == kDelTag) {
-      op.type = OpType::kDel;
-      op.lane = Lane::kNone;
+    op.type = TypeOf(tag);
+    op.lane = LaneOf(tag);
+    if (tag == kDelTag) {
       op.flags = flags_.Next();
       op.lanes = lanes_.Next();
       if (op.lanes == 0) error_ = "a del that names no lane";
       if ((op.flags & ~kDeleteWins) != 0) error_ = "unknown flags";
-    } else {
-      op.type = OpType::kRecord;
-      op.lane = Lane::kRecord;
+    } else if (tag == kRecordTag) {
       op.cells = ReadCells(payload);
+    } else {
+      ReadOperands(op);
     }
     if (!intact()) error_ = "columns shorter than the operations need";
     if (error_.empty() && (op.key.empty() || op.key.size() > limits_.key_bytes)) {
       error_ = absl::StrFormat("a key of %d bytes", op.key.size());
     }
     payload.operations.push_back(op);
+  }
+
+  // Of an op or a cell that writes to one lane.
+  template <class Write>
+  void ReadOperands(Write& write) {
+    Takes takes;
+    if constexpr (std::is_same_v<Write, CellWrite>) {
+      takes = TakesOf(write.lane, write.verb);
+    } else {
+      takes = TakesOf(write.lane, write.type);
+    }
+    if (takes.value) write.value = ReadValue();
+    if (takes.number) write.number = numbers_.Next();
+    if (takes.flags) {
+      write.flags = flags_.Next();
+      if (!AreFlagsOf(takes, write.flags)) error_ = "unknown flags";
+    }
   }
 
   std::span<const CellWrite> ReadCells(Payload& payload) {
@@ -157,11 +172,9 @@ class DataReader {
         error_ = "cells that are not sorted by column";
         return {};
       }
-      if (tags[i] == kSetTag) {
-        cell.value = ReadValue();
-      } else {
-        cell.verb = OpType::kDel;
-      }
+      cell.lane = LaneOf(tags[i]);
+      cell.verb = TypeOf(tags[i]);
+      if (cell.verb != OpType::kDel) ReadOperands(cell);
       payload.cells.push_back(cell);
     }
     return std::span<const CellWrite>(payload.cells).subspan(first);
@@ -195,7 +208,7 @@ class DataReader {
   bool intact() const {
     return key_sizes_.ok() && flags_.ok() && lanes_.ok() && cell_counts_.ok() &&
            cells_.ok() && cell_columns_.ok() && value_types_.ok() &&
-           value_sizes_.ok() && words_.ok() && heap_.ok();
+           value_sizes_.ok() && words_.ok() && numbers_.ok() && heap_.ok();
   }
 
   std::span<const std::uint8_t> ops_;

@@ -30,12 +30,12 @@ enum class Lane : std::uint8_t {
   kNone = 0,  // of a del, which names a set of lanes instead
   kRegister = 1,
   kRecord = 2,
-  kCounter = 3,  // 3 and above are reserved
+  kCounter = 3,
   kSet = 4,
   kMax = 5,
   kMin = 6,
   kFlag = 7,
-  kText = 8,
+  kText = 8,  // 8 and above are not built
   kList = 9,
 };
 
@@ -44,33 +44,39 @@ using LaneMask = std::uint16_t;
 inline constexpr LaneMask MaskOf(Lane lane) {
   return static_cast<LaneMask>(1U << static_cast<unsigned>(lane));
 }
-inline constexpr LaneMask kBuiltLanes = MaskOf(Lane::kRegister) | MaskOf(Lane::kRecord);
+// The lanes 1 to 7.
+inline constexpr LaneMask kBuiltLanes = 0xfe;
 
 enum class OpType : std::uint8_t {
   kPut = 1,      // register; in a cell: set
-  kDel = 2,      // the lanes it names; in a cell: unset
-  kRecord = 3,   // record: sets and unsets cells, maybe none
-  kInc = 4,      // counter; 4 and above are reserved
+  kDel = 2,      // the lanes it names; in a cell: unset, of the lane it names
+  kRecord = 3,   // record: writes cells, maybe none
+  kInc = 4,      // counter
   kReset = 5,    // counter
   kAdd = 6,      // set
   kRemove = 7,   // set
   kRaise = 8,    // max, min
   kFlag = 9,     // flag: enable or disable, by the op's flags
-  kInsert = 10,  // text, list
+  kInsert = 10,  // text, list; 10 and above are not built
   kCut = 11,     // text, list: removes elements
   kMark = 12,    // text
 };
 
 // Flags of an op. Those that are not known make the block invalid.
 inline constexpr std::uint8_t kDeleteWins = 1;  // del, for the record lane only
+// Of a flag op; without kFlagOn it turns off.
+inline constexpr std::uint8_t kFlagOn = 1;
+inline constexpr std::uint8_t kFlagOffWins = 2;  // of one that turns off
 
 // All views are borrowed: from the Payload that decoded them, or from the caller who is
 // about to encode them.
 struct CellWrite {
   ByteView column;
   Lane lane = Lane::kRegister;
-  OpType verb = OpType::kPut;  // kPut sets, kDel unsets
-  ValueView value;             // of a set
+  OpType verb = OpType::kPut;  // any type that the lane has as an op; kDel unsets
+  ValueView value = {};        // of a put, add or remove
+  std::int64_t number = 0;     // of an inc or a raise
+  std::uint8_t flags = 0;      // of a flag op
 };
 
 struct Operation {
@@ -79,15 +85,22 @@ struct Operation {
   std::uint8_t flags = 0;
   LaneMask lanes = 0;  // what a del removes; not empty
   ByteView key;
-  ValueView value;                   // of a put
+  ValueView value;                   // of a put, add or remove
+  std::int64_t number = 0;           // of an inc or a raise
   std::span<const CellWrite> cells;  // of a record op: strictly ascending by column
 };
 
 Operation PutOp(ByteView key, ValueView value);
 Operation DelOp(ByteView key, LaneMask lanes, std::uint8_t flags = 0);
+Operation IncOp(ByteView key, std::int64_t delta);
+Operation ResetOp(ByteView key);
+Operation AddOp(ByteView key, ValueView element);
+Operation RemoveOp(ByteView key, ValueView element);
+Operation RaiseOp(ByteView key, Lane lane, std::int64_t value);  // kMax or kMin
+Operation FlagOp(ByteView key, std::uint8_t flags);
 Operation RecordOp(ByteView key, std::span<const CellWrite> cells);
 CellWrite SetCell(ByteView column, ValueView value);
-CellWrite UnsetCell(ByteView column);
+CellWrite UnsetCell(ByteView column, Lane lane = Lane::kRegister);
 
 // The decoded payload; owns what its operations borrow, so it moves and never copies.
 struct Payload {

@@ -49,11 +49,14 @@ absl::Status CheckCells(const Operation& op, const Limits& limits) {
     if (i > 0 && Compare(op.cells[i - 1].column, cell.column) >= 0) {
       return refuse("cells that are not sorted by column, each once");
     }
-    const bool set = cell.verb == OpType::kPut;
-    if (cell.lane != Lane::kRegister || (!set && cell.verb != OpType::kDel)) {
+    if (!IsBuiltCell(TagOf(cell.lane, cell.verb))) {
       return refuse("a cell verb that is not built");
     }
-    if (set) WEFT_RETURN_IF_ERROR(CheckSized(op.key, cell.value, limits));
+    const Takes takes = TakesOf(cell.lane, cell.verb);
+    if (takes.value && cell.verb != OpType::kDel) {
+      WEFT_RETURN_IF_ERROR(CheckSized(op.key, cell.value, limits));
+    }
+    if (!AreFlagsOf(takes, cell.flags)) return refuse("a cell with unknown flags");
   }
   return absl::OkStatus();
 }
@@ -64,23 +67,18 @@ class DataWriter {
   void Add(const Operation& op) {
     key_sizes_.push_back(static_cast<std::uint16_t>(op.key.size()));
     Append(heap_, op.key);
+    ops_.push_back(TagOf(op.lane, op.type));
     switch (op.type) {
-      case OpType::kPut:
-        ops_.push_back(kPutTag);
-        AddValue(op.value);
-        break;
       case OpType::kDel:
-        ops_.push_back(kDelTag);
         flags_.push_back(op.flags);
         lanes_.push_back(op.lanes);
         break;
       case OpType::kRecord:
-        ops_.push_back(kRecordTag);
         cell_counts_.push_back(static_cast<std::uint16_t>(op.cells.size()));
         for (const CellWrite& cell : op.cells) AddCell(cell);
         break;
       default:
-        WEFT_CHECK(false);
+        AddOperands(TakesOf(op.lane, op.type), op.value, op.number, op.flags);
     }
   }
 
@@ -99,10 +97,11 @@ class DataWriter {
     const auto value_types = Column(builder, value_types_);
     const auto value_sizes = Column(builder, value_sizes_);
     const auto words = Column(builder, words_);
+    const auto numbers = Column(builder, numbers_);
     const auto heap = Column(builder, column_ids_);
     builder.Finish(wire::CreateDataPayload(
         builder, ops, key_sizes, flags, lanes, cell_counts, cells, cell_columns,
-        column_sizes, value_types, value_sizes, words, 0, heap));
+        column_sizes, value_types, value_sizes, words, numbers, heap));
     return ToBytes(ByteView(builder.GetBufferPointer(), builder.GetSize()));
   }
 
@@ -123,9 +122,17 @@ class DataWriter {
       Append(column_ids_, cell.column);
     }
     cell_columns_.push_back(entry->second);
-    const bool set = cell.verb == OpType::kPut;
-    cells_.push_back(set ? kSetTag : kUnsetTag);
-    if (set) AddValue(cell.value);
+    cells_.push_back(TagOf(cell.lane, cell.verb));
+    if (cell.verb == OpType::kDel) return;
+    AddOperands(TakesOf(cell.lane, cell.verb), cell.value, cell.number, cell.flags);
+  }
+
+  void AddOperands(const Takes& takes, ValueView value, std::int64_t number,
+                   std::uint8_t flags) {
+    WEFT_CHECK(takes.built);
+    if (takes.value) AddValue(value);
+    if (takes.number) numbers_.push_back(number);
+    if (takes.flags) flags_.push_back(flags);
   }
 
   void AddValue(ValueView value) {
@@ -152,6 +159,7 @@ class DataWriter {
   std::vector<std::uint8_t> value_types_;
   std::vector<std::uint16_t> value_sizes_;
   std::vector<std::uint32_t> words_;
+  std::vector<std::int64_t> numbers_;
   absl::flat_hash_map<std::string, std::uint16_t> columns_;
   Bytes column_ids_;
   Bytes heap_;
@@ -180,6 +188,52 @@ Operation DelOp(ByteView key, LaneMask lanes, std::uint8_t flags) {
   return op;
 }
 
+namespace {
+
+Operation LaneOp(ByteView key, Lane lane, OpType type) {
+  Operation op;
+  op.type = type;
+  op.lane = lane;
+  op.key = key;
+  return op;
+}
+
+}  // namespace
+
+Operation IncOp(ByteView key, std::int64_t delta) {
+  Operation op = LaneOp(key, Lane::kCounter, OpType::kInc);
+  op.number = delta;
+  return op;
+}
+
+Operation ResetOp(ByteView key) {
+  return LaneOp(key, Lane::kCounter, OpType::kReset);
+}
+
+Operation AddOp(ByteView key, ValueView element) {
+  Operation op = LaneOp(key, Lane::kSet, OpType::kAdd);
+  op.value = element;
+  return op;
+}
+
+Operation RemoveOp(ByteView key, ValueView element) {
+  Operation op = LaneOp(key, Lane::kSet, OpType::kRemove);
+  op.value = element;
+  return op;
+}
+
+Operation RaiseOp(ByteView key, Lane lane, std::int64_t value) {
+  Operation op = LaneOp(key, lane, OpType::kRaise);
+  op.number = value;
+  return op;
+}
+
+Operation FlagOp(ByteView key, std::uint8_t flags) {
+  Operation op = LaneOp(key, Lane::kFlag, OpType::kFlag);
+  op.flags = flags;
+  return op;
+}
+
 Operation RecordOp(ByteView key, std::span<const CellWrite> cells) {
   Operation op;
   op.type = OpType::kRecord;
@@ -190,11 +244,11 @@ Operation RecordOp(ByteView key, std::span<const CellWrite> cells) {
 }
 
 CellWrite SetCell(ByteView column, ValueView value) {
-  return {column, Lane::kRegister, OpType::kPut, value};
+  return {.column = column, .value = value};
 }
 
-CellWrite UnsetCell(ByteView column) {
-  return {column, Lane::kRegister, OpType::kDel, {}};
+CellWrite UnsetCell(ByteView column, Lane lane) {
+  return {.column = column, .lane = lane, .verb = OpType::kDel};
 }
 
 absl::Status CheckOperation(const Operation& op, const Limits& limits) {
@@ -204,10 +258,6 @@ absl::Status CheckOperation(const Operation& op, const Limits& limits) {
         absl::StrFormat("key \"%s\": %s", AsText(op.key).substr(0, 32), what));
   };
   switch (op.type) {
-    case OpType::kPut:
-      if (op.lane != Lane::kRegister || op.flags != 0)
-        return refuse("a put with flags");
-      return CheckSized(op.key, op.value, limits);
     case OpType::kDel:
       if (op.lane != Lane::kNone || op.lanes == 0 || (op.lanes & ~kBuiltLanes) != 0) {
         return refuse("a del names no lane, or one that is not built");
@@ -219,14 +269,20 @@ absl::Status CheckOperation(const Operation& op, const Limits& limits) {
         return refuse("a record with flags");
       return CheckCells(op, limits);
     default:
-      return refuse("an operation that is not built");
+      break;
   }
+  const Takes takes = TakesOf(op.lane, op.type);
+  if (!takes.built) return refuse("an operation that is not built");
+  if (!AreFlagsOf(takes, op.flags)) return refuse("an operation with unknown flags");
+  return takes.value ? CheckSized(op.key, op.value, limits) : absl::OkStatus();
 }
 
 std::size_t EncodedSizeMax(const Operation& op) {
   std::size_t size = 8 + op.key.size() + ValueSizeMax(op.value);
+  if (op.lane > Lane::kRecord) size += 8;
   for (const CellWrite& cell : op.cells) {
-    size += 4 + cell.column.size() + ValueSizeMax(cell.value);
+    size += 4 + (cell.lane == Lane::kRegister ? 0 : 8) + cell.column.size() +
+            ValueSizeMax(cell.value);
   }
   return size;
 }

@@ -134,20 +134,37 @@ void View::MarkFlushed(std::size_t cache_keys_max) {
   }
 }
 
-absl::StatusOr<ViewEntry> View::Get(std::string_view key) const {
+template <class Use>
+absl::Status View::WithState(std::string_view key, Use use) const {
   const absl::ReaderMutexLock lock(&mutex_);
   if (const auto found = entries_.find(key); found != entries_.end()) {
-    return ResolveHeld(*found->second);
+    use(found->second->state);
+    return absl::OkStatus();
   }
-  ViewEntry none;
-  none.key = std::string(key);
-  if (complete_) return none;
+  if (complete_) return absl::OkStatus();
   WEFT_ASSIGN_OR_RETURN(
       const std::optional<Bytes> row,
       storage_->Get(Family::kView, keys::ViewKey(base_, AsBytes(key)), nullptr));
-  if (!row) return none;
+  if (!row) return absl::OkStatus();
   WEFT_ASSIGN_OR_RETURN(const KeyState state, DecodeKeyState(*row, writers_.size()));
-  return Resolve(key, state, writers_, siblings_max_);
+  use(state);
+  return absl::OkStatus();
+}
+
+absl::StatusOr<ViewEntry> View::Get(std::string_view key) const {
+  ViewEntry entry;
+  entry.key = std::string(key);
+  WEFT_RETURN_IF_ERROR(WithState(key, [&](const KeyState& state) {
+    entry = Resolve(key, state, writers_, siblings_max_);
+  }));
+  return entry;
+}
+
+absl::StatusOr<LaneMask> View::LanesAt(std::string_view key) const {
+  LaneMask lanes = 0;
+  WEFT_RETURN_IF_ERROR(
+      WithState(key, [&](const KeyState& state) { lanes = state.lanes(); }));
+  return lanes;
 }
 
 // Merges what was changed and not yet stored with the rows of a snapshot.

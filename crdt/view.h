@@ -61,12 +61,18 @@ class View {
 
   // --- any thread ---
   absl::StatusOr<ViewEntry> Get(std::string_view key) const;
+  // The lanes that are readable at the key.
+  absl::StatusOr<LaneMask> LanesAt(std::string_view key) const;
   std::unique_ptr<ViewScan> Scan(std::string_view from,
                                  std::optional<std::string_view> to, bool reverse,
                                  bool conflicts_only) const;
 
  private:
   friend class ViewScanner;
+
+  // Calls back with the state of a key, if it has any, under the lock.
+  template <class Use>
+  absl::Status WithState(std::string_view key, Use use) const;
 
   Storage* storage_;  // not owned
   std::uint64_t base_;

@@ -35,23 +35,51 @@ struct ViewRegister {
   bool operator==(const ViewRegister&) const = default;
 };
 
+// The counter, set, max, min and flag lanes of a key or a cell; absent where nothing is
+// readable.
+struct ViewTyped {
+  struct Counter {
+    std::int64_t value = 0;  // the nearest to the sum that 64 bits hold
+    std::string sum;         // exact, decimal
+    bool operator==(const Counter&) const = default;
+  };
+  struct Flag {
+    bool enabled = false;
+    bool in_conflict = false;  // ops that disagree stand beside each other
+    bool operator==(const Flag&) const = default;
+  };
+
+  std::optional<Counter> counter;
+  std::optional<std::vector<std::string>> set;  // canonical values, in byte order
+  std::optional<std::int64_t> max;
+  std::optional<std::int64_t> min;
+  std::optional<Flag> flag;
+
+  bool empty() const { return !counter && !set && !max && !min && !flag; }
+  bool operator==(const ViewTyped&) const = default;
+};
+
 struct ViewRecord {
-  std::map<std::string, ViewRegister> cells;  // by column
-  std::vector<OpId> presence;                 // by op id
+  std::map<std::string, ViewRegister> cells;     // by column
+  std::map<std::string, ViewTyped> typed_cells;  // by column; none is empty
+  std::vector<OpId> presence;                    // by op id
   bool deleted_concurrently = false;
 
   bool operator==(const ViewRecord&) const = default;
 };
 
-// Nothing is readable at the key if it has neither lane.
+// Nothing is readable at the key if it has no lane.
 struct ViewEntry {
   std::string key;
   std::optional<ViewRegister> value;
   std::optional<ViewRecord> record;
+  ViewTyped typed;
   // The lane whose newest live op has the largest tie: what a plain read shows (D7).
   Lane shown = Lane::kNone;
 
-  bool readable() const { return value.has_value() || record.has_value(); }
+  bool readable() const {
+    return value.has_value() || record.has_value() || !typed.empty();
+  }
   bool has_conflicts() const;
   bool operator==(const ViewEntry&) const = default;
 };

@@ -12,10 +12,9 @@ constexpr std::uint8_t kInline = 0;
 constexpr std::uint8_t kNested = 1;
 constexpr std::uint8_t kRegisterRow = 1;
 constexpr std::uint8_t kRecordRow = 2;
+constexpr std::uint8_t kTypedRow = 4;
 
-using Items = std::vector<std::pair<Bytes, Bytes>>;
-
-Hash32 NestedRoot(Items items) {
+Hash32 NestedRoot(LaneItems items) {
   std::sort(items.begin(), items.end());
   std::vector<TrieItem> leaves;
   leaves.reserve(items.size());
@@ -26,7 +25,7 @@ Hash32 NestedRoot(Items items) {
 }
 
 Hash32 RegisterRoot(const RegisterLane& lane, const WriterTable& writers) {
-  Items items;
+  LaneItems items;
   for (const LaneWrite& write : lane.writes()) {
     if (!write.is_set) continue;
     Bytes key;
@@ -42,7 +41,7 @@ Hash32 RegisterRoot(const RegisterLane& lane, const WriterTable& writers) {
 }
 
 Hash32 RecordRoot(const RecordLane& lane, const WriterTable& writers) {
-  Items items;
+  LaneItems items;
   for (const Stamp& present : lane.presence()) {
     Bytes key{0};
     Writer out(&key);
@@ -50,6 +49,16 @@ Hash32 RecordRoot(const RecordLane& lane, const WriterTable& writers) {
     items.emplace_back(std::move(key), Bytes());
   }
   for (const RecordLane::Column& column : lane.columns()) {
+    const LaneMask typed = lane.TypedLanesOf(column);
+    for (const Lane tag : kAllTypedLanes) {
+      if ((typed & MaskOf(tag)) == 0) continue;
+      Bytes key{2, static_cast<std::uint8_t>(tag)};
+      Append(key, AsBytes(column.name));
+      Bytes state;
+      Writer out(&state);
+      column.typed[0].WriteState(tag, lane.presence_count(), writers, out);
+      items.emplace_back(std::move(key), std::move(state));
+    }
     if (lane.Live(column, writers).empty()) continue;
     Bytes key{1};
     Append(key, AsBytes(column.name));
@@ -61,19 +70,45 @@ Hash32 RecordRoot(const RecordLane& lane, const WriterTable& writers) {
   return NestedRoot(std::move(items));
 }
 
-template <class L, class Root>
-void WriteLane(Lane tag, const L& lane, const WriterTable& writers, Root root,
-               Writer& out) {
-  Bytes state;
-  Writer state_out(&state);
-  lane.WriteState(writers, state_out);
+Hash32 FlagRoot(const FlagLane& lane, const WriterTable& writers) {
+  LaneItems items;
+  for (const FlagLane::Turn& turn : lane.turns()) {
+    Bytes key;
+    Writer out(&key);
+    WriteOpId(turn.stamp.op, writers, out);
+    items.emplace_back(std::move(key), Bytes{turn.flags});
+  }
+  return NestedRoot(std::move(items));
+}
+
+// `root` is asked only if the state is too long.
+template <class Root>
+void WriteLane(Lane tag, const Bytes& state, Root root, Writer& out) {
   out.U8(static_cast<std::uint8_t>(tag));
   if (state.size() <= kLaneInlineBytesMax) {
     out.U8(kInline);
     out.Buffer(state);
   } else {
     out.U8(kNested);
-    out.Raw(root(lane, writers).view());
+    out.Raw(root().view());
+  }
+}
+
+// The states of max and min have eight bytes, that of a counter sixteen.
+Hash32 TypedRoot(Lane tag, const TypedLanes& typed, const WriterTable& writers) {
+  return tag == Lane::kFlag ? FlagRoot(*typed.flag, writers)
+                            : NestedRoot(typed.set->Items(1, writers));
+}
+
+void WriteTypedLanes(const TypedLanes& typed, const WriterTable& writers, Writer& out) {
+  const LaneMask lanes = typed.Readable(1);
+  for (const Lane tag : kAllTypedLanes) {
+    if ((lanes & MaskOf(tag)) == 0) continue;
+    Bytes state;
+    Writer state_out(&state);
+    typed.WriteState(tag, 1, writers, state_out);
+    WriteLane(
+        tag, state, [&] { return TypedRoot(tag, typed, writers); }, out);
   }
 }
 
@@ -98,6 +133,36 @@ const Stamp* Newer(const Stamp* a, const Stamp* b, const WriterTable& writers) {
   return writers.TieLess(*a, *b) ? b : a;
 }
 
+ViewTyped ResolveTyped(const TypedLanes& typed, std::size_t presence) {
+  ViewTyped seen;
+  const LaneMask lanes = typed.Readable(presence);
+  if ((lanes & MaskOf(Lane::kCounter)) != 0) {
+    const Int128 sum = typed.counter->Sum(presence);
+    seen.counter = {Saturated(sum), Decimal(sum)};
+  }
+  if ((lanes & MaskOf(Lane::kSet)) != 0) {
+    seen.set.emplace();
+    for (const std::string_view element : typed.set->Elements(presence)) {
+      seen.set->emplace_back(element);
+    }
+  }
+  if ((lanes & MaskOf(Lane::kMax)) != 0) seen.max = typed.max->Value(presence);
+  if ((lanes & MaskOf(Lane::kMin)) != 0) seen.min = typed.min->Value(presence);
+  if ((lanes & MaskOf(Lane::kFlag)) != 0) {
+    seen.flag = {typed.flag->enabled(presence), typed.flag->has_conflict(presence)};
+  }
+  return seen;
+}
+
+const Stamp* NewestTyped(const TypedLanes& typed, std::size_t presence,
+                         const WriterTable& writers) {
+  const Stamp* newest = nullptr;
+  for (const Lane lane : kAllTypedLanes) {
+    newest = Newer(newest, typed.Newest(lane, presence, writers), writers);
+  }
+  return newest;
+}
+
 ViewRecord ResolveRecord(const RecordLane& lane, const WriterTable& writers,
                          std::size_t siblings_max, const Stamp** newest) {
   ViewRecord seen;
@@ -109,6 +174,12 @@ ViewRecord ResolveRecord(const RecordLane& lane, const WriterTable& writers,
   }
   std::sort(seen.presence.begin(), seen.presence.end());
   for (const RecordLane::Column& column : lane.columns()) {
+    if (lane.TypedLanesOf(column) != 0) {
+      const std::size_t presence = lane.presence_count();
+      seen.typed_cells.emplace(column.name, ResolveTyped(column.typed[0], presence));
+      *newest =
+          Newer(*newest, NewestTyped(column.typed[0], presence, writers), writers);
+    }
     const std::vector<const LaneWrite*> live = lane.Live(column, writers);
     if (live.empty()) continue;
     *newest = Newer(*newest, &live.front()->stamp, writers);
@@ -124,13 +195,15 @@ ViewRecord ResolveRecord(const RecordLane& lane, const WriterTable& writers,
 }  // namespace
 
 KeyState KeyState::Copy() const {
-  return {value, record ? std::make_unique<RecordLane>(*record) : nullptr, last_op};
+  return {value, record ? std::make_unique<RecordLane>(*record) : nullptr,
+          typed ? std::make_unique<TypedLanes>(*typed) : nullptr, last_op};
 }
 
 LaneMask KeyState::lanes() const {
   LaneMask mask = 0;
   if (value.readable()) mask |= MaskOf(Lane::kRegister);
   if (record && record->readable()) mask |= MaskOf(Lane::kRecord);
+  if (typed) mask |= typed->Readable(1);
   return mask;
 }
 
@@ -138,11 +211,20 @@ Bytes LeafLanesOf(const KeyState& state, const WriterTable& writers) {
   Bytes lanes;
   Writer out(&lanes);
   if (state.value.readable()) {
-    WriteLane(Lane::kRegister, state.value, writers, RegisterRoot, out);
+    Bytes bytes;
+    Writer bytes_out(&bytes);
+    state.value.WriteState(writers, bytes_out);
+    const auto root = [&] { return RegisterRoot(state.value, writers); };
+    WriteLane(Lane::kRegister, bytes, root, out);
   }
   if (state.record && state.record->readable()) {
-    WriteLane(Lane::kRecord, *state.record, writers, RecordRoot, out);
+    Bytes bytes;
+    Writer bytes_out(&bytes);
+    state.record->WriteState(writers, bytes_out);
+    const auto root = [&] { return RecordRoot(*state.record, writers); };
+    WriteLane(Lane::kRecord, bytes, root, out);
   }
+  if (state.typed) WriteTypedLanes(*state.typed, writers, out);
   return lanes;
 }
 
@@ -151,10 +233,12 @@ Bytes EncodeKeyState(const KeyState& state) {
   Writer out(&row);
   const bool has_value = !state.value.writes().empty();
   out.U8(static_cast<std::uint8_t>((has_value ? kRegisterRow : 0) |
-                                   (state.record ? kRecordRow : 0)));
+                                   (state.record ? kRecordRow : 0) |
+                                   (state.typed ? kTypedRow : 0)));
   out.Uint(state.last_op);
   if (has_value) state.value.Store(out);
   if (state.record) state.record->Store(out);
+  if (state.typed) state.typed->Store(out);
   return row;
 }
 
@@ -166,6 +250,9 @@ absl::StatusOr<KeyState> DecodeKeyState(ByteView row, std::size_t writers) {
   if ((lanes & kRegisterRow) != 0) state.value = RegisterLane::Read(writers, in);
   if ((lanes & kRecordRow) != 0) {
     state.record = std::make_unique<RecordLane>(RecordLane::Read(writers, in));
+  }
+  if ((lanes & kTypedRow) != 0) {
+    state.typed = std::make_unique<TypedLanes>(TypedLanes::Read(writers, in));
   }
   if (!in.ok() || !in.done())
     return absl::DataLossError("a row of the view is malformed");
@@ -188,15 +275,30 @@ ViewEntry Resolve(std::string_view key, const KeyState& state,
     const Stamp* of_record = nullptr;
     entry.record = ResolveRecord(*state.record, writers, siblings_max, &of_record);
     if (Newer(newest, of_record, writers) == of_record) entry.shown = Lane::kRecord;
+    newest = Newer(newest, of_record, writers);
+  }
+  if (state.typed) {
+    entry.typed = ResolveTyped(*state.typed, 1);
+    for (const Lane lane : kAllTypedLanes) {
+      const Stamp* of_lane = state.typed->Newest(lane, 1, writers);
+      if (of_lane == nullptr || Newer(newest, of_lane, writers) != of_lane) continue;
+      newest = of_lane;
+      entry.shown = lane;
+    }
   }
   return entry;
 }
 
 bool ViewEntry::has_conflicts() const {
   if (value && value->live_count > 1) return true;
+  if (typed.flag && typed.flag->in_conflict) return true;
   if (!record) return false;
   return std::any_of(record->cells.begin(), record->cells.end(),
-                     [](const auto& cell) { return cell.second.live_count > 1; });
+                     [](const auto& cell) { return cell.second.live_count > 1; }) ||
+         std::any_of(record->typed_cells.begin(), record->typed_cells.end(),
+                     [](const auto& cell) {
+                       return cell.second.flag && cell.second.flag->in_conflict;
+                     });
 }
 
 }  // namespace weft

@@ -2,15 +2,17 @@
 //
 //   lanes    := lane*                                by tag, readable ones only
 //   lane     := tag:u8 (00 state:buffer | 01 root:32)
-//   register := crdt/lanes/register.h, record := crdt/lanes/record.h
+// with the states of crdt/lanes/*.h.
 // A state longer than 4 096 bytes is replaced by the root of the trie over its items
 // (engine/trie_node.h, item). Items of a register: key op_id, state the rest of its
 // live. Items of a record: key 00 op_id, state empty, for each presence op; key
-// 01 name, state count:uint live*, for each column that shows something.
+// 01 name, state count:uint live*, for each column that shows something; key 02 tag
+// name and the lane's state for each cell of the lanes 3 to 7. Items of a set: key the
+// element, state count:uint op_id*. A flag: key op_id, state flags.
 //
 // Row of the store:
-//   key := lanes:u8 last_op:uint register? record?   1 register | 2 record; local
-//   numbers
+//   key := lanes:u8 last_op:uint register? record? typed?         with local numbers
+// lanes: 1 register | 2 record | 4 typed.
 // `last_op` is 1 + the arrival number of the newest op on the key; 0: none.
 
 #pragma once
@@ -26,13 +28,18 @@ namespace weft {
 struct KeyState {
   RegisterLane value;
   std::unique_ptr<RecordLane> record;  // null: nothing ever spoke to it
+  std::unique_ptr<TypedLanes> typed;   // the same
   std::uint64_t last_op = 0;
 
   KeyState Copy() const;
-  bool readable() const { return value.readable() || (record && record->readable()); }
+  bool readable() const {
+    return value.readable() || (record && record->readable()) ||
+           (typed && typed->Readable(1) != 0);
+  }
   bool has_conflict() const {
     return value.has_conflict() ||
-           (record && record->readable() && record->has_conflict());
+           (record && record->readable() && record->has_conflict()) ||
+           (typed && typed->has_conflict(1));
   }
   // Lanes that a reader sees.
   LaneMask lanes() const;

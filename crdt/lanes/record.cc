@@ -21,22 +21,10 @@ bool EraseIf(Container& container, Predicate predicate) {
   return true;
 }
 
-void StoreStamp(const Stamp& stamp, Writer& out) {
-  StoreOp(stamp.op, out);
-  out.U64(stamp.hlc);
-}
-
-Stamp ReadStamp(std::size_t writers, Reader& in) {
-  Stamp stamp;
-  stamp.op = ReadOp(writers, in);
-  stamp.hlc = in.U64();
-  return stamp;
-}
-
 }  // namespace
 
-void RecordLane::Write(const Stamp& stamp, std::span<const CellChange> cells,
-                       const CausalOrder& order) {
+bool RecordLane::Write(const Stamp& stamp, std::span<const CellChange> cells,
+                       const CausalOrder& order, bool fold) {
   const bool fewer = EraseIf(
       presence_, [&](const Stamp& other) { return order.Before(other.op, stamp.op); });
   bool dead = false;
@@ -45,75 +33,120 @@ void RecordLane::Write(const Stamp& stamp, std::span<const CellChange> cells,
     if (seen) del.standing = false;
     dead = dead || (del.delete_wins && !seen);
   }
-  for (const CellChange& change : cells) ApplyCell(stamp, change, order);
+  bool exact = true;
+  for (const CellChange& change : cells) {
+    exact &= change.typed ? ApplyTyped(stamp, change, order, fold)
+                          : ApplyCell(stamp, change, order);
+  }
   if (!dead) {
     presence_.push_back(stamp);
-    Bury(stamp, order);
+    exact &= Bury(stamp, order);
   }
   if (fewer) ForgetPresence();
   PruneDeletes(order);
+  return exact;
 }
 
-void RecordLane::ApplyCell(const Stamp& stamp, const CellChange& change,
-                           const CausalOrder& order) {
+RecordLane::Column& RecordLane::ColumnOf(std::string_view name) {
   auto column = std::lower_bound(
-      columns_.begin(), columns_.end(), change.column,
-      [](const Column& a, std::string_view name) { return a.name < name; });
-  if (column == columns_.end() || column->name != change.column) {
-    column = columns_.insert(column, Column{std::string(change.column), {}});
+      columns_.begin(), columns_.end(), name,
+      [](const Column& a, std::string_view other) { return a.name < other; });
+  if (column == columns_.end() || column->name != name) {
+    column = columns_.insert(column, Column{std::string(name), {}, {}});
   }
-  EraseIf(column->cells, [&](const Cell& cell) {
+  return *column;
+}
+
+bool RecordLane::ApplyCell(const Stamp& stamp, const CellChange& change,
+                           const CausalOrder& order) {
+  Column& column = ColumnOf(change.column);
+  EraseIf(column.cells, [&](const Cell& cell) {
     return order.Before(cell.write.stamp.op, stamp.op);
   });
   Cell cell;
   cell.write = {stamp, change.is_set, std::string(change.value)};
-  // Only a delete that wins can bury a write that comes after it, beside it.
-  for (const Delete& del : deletes_) {
-    if (!del.delete_wins || !Covers(del, stamp.op, order)) continue;
-    for (const Stamp& present : presence_) {
-      if (!order.Before(del.stamp.op, present.op)) continue;
-      const auto end = cell.buried_for.end();
-      if (std::find(cell.buried_for.begin(), end, present.op) == end) {
-        cell.buried_for.push_back(present.op);
-        buried_ = true;
-      }
-    }
-  }
-  column->cells.push_back(std::move(cell));
+  BuryNew(stamp.op, order, cell.buried_for);
+  column.cells.push_back(std::move(cell));
+  return true;
 }
 
-// Finds which cells are buried for a presence op that has just come.
-void RecordLane::Bury(const Stamp& presence, const CausalOrder& order) {
+bool RecordLane::ApplyTyped(const Stamp& stamp, const CellChange& change,
+                            const CausalOrder& order, bool fold) {
+  Column& column = ColumnOf(change.column);
+  if (column.typed.empty()) column.typed.emplace_back();
+  const bool exact = column.typed[0].Apply(*change.typed, stamp, order, fold);
+  if (deletes_.empty()) return exact;
+  column.typed[0].ForEach(
+      [&](const LocalOp&, const LocalOp& last, std::vector<LocalOp>& buried_for) {
+        if (last == stamp.op) BuryNew(last, order, buried_for);
+      });
+  return exact;
+}
+
+// Only a delete that wins can bury a write that comes after it, beside it.
+void RecordLane::BuryNew(const LocalOp& op, const CausalOrder& order,
+                         std::vector<LocalOp>& buried_for) {
   for (const Delete& del : deletes_) {
-    if (!order.Before(del.stamp.op, presence.op)) continue;
-    for (Column& column : columns_) {
-      for (Cell& cell : column.cells) {
-        const LocalOp& op = cell.write.stamp.op;
-        if (op == presence.op || !Covers(del, op, order)) continue;
-        if (!cell.buried_for.empty() && cell.buried_for.back() == presence.op) continue;
-        cell.buried_for.push_back(presence.op);
+    if (!del.delete_wins || !Covers(del, op, order)) continue;
+    for (const Stamp& present : presence_) {
+      if (!order.Before(del.stamp.op, present.op)) continue;
+      const auto end = buried_for.end();
+      if (std::find(buried_for.begin(), end, present.op) == end) {
+        buried_for.push_back(present.op);
         buried_ = true;
       }
     }
   }
+}
+
+// Finds which cells are buried for a presence op that has just come. False if that
+// could not be told exactly of increments that were folded together.
+bool RecordLane::Bury(const Stamp& presence, const CausalOrder& order) {
+  bool exact = true;
+  for (const Delete& del : deletes_) {
+    if (!order.Before(del.stamp.op, presence.op)) continue;
+    const auto bury = [&](const LocalOp& first, const LocalOp& last,
+                          std::vector<LocalOp>& buried_for) {
+      if (last == presence.op) return;
+      if (!Covers(del, last, order)) {
+        exact &= first == last || !Covers(del, first, order);
+        return;
+      }
+      if (!buried_for.empty() && buried_for.back() == presence.op) return;
+      buried_for.push_back(presence.op);
+      buried_ = true;
+    };
+    for (Column& column : columns_) {
+      for (Cell& cell : column.cells) {
+        bury(cell.write.stamp.op, cell.write.stamp.op, cell.buried_for);
+      }
+      for (TypedLanes& typed : column.typed) typed.ForEach(bury);
+    }
+  }
+  return exact;
 }
 
 // What a cell is buried for matters while that op is presence, and no longer.
 void RecordLane::ForgetPresence() {
   if (!buried_) return;
   buried_ = false;
+  const auto forget = [&](std::vector<LocalOp>& buried_for) {
+    EraseIf(buried_for, [&](const LocalOp& op) {
+      return std::none_of(presence_.begin(), presence_.end(),
+                          [&](const Stamp& present) { return present.op == op; });
+    });
+    buried_ = buried_ || !buried_for.empty();
+  };
   for (Column& column : columns_) {
-    for (Cell& cell : column.cells) {
-      EraseIf(cell.buried_for, [&](const LocalOp& op) {
-        return std::none_of(presence_.begin(), presence_.end(),
-                            [&](const Stamp& present) { return present.op == op; });
-      });
-      buried_ = buried_ || !cell.buried_for.empty();
+    for (Cell& cell : column.cells) forget(cell.buried_for);
+    for (TypedLanes& typed : column.typed) {
+      typed.ForEach([&](const LocalOp&, const LocalOp&,
+                        std::vector<LocalOp>& buried_for) { forget(buried_for); });
     }
   }
 }
 
-void RecordLane::Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order) {
+bool RecordLane::Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order) {
   EraseIf(presence_, [&](const Stamp& present) {
     return delete_wins || order.Before(present.op, stamp.op);
   });
@@ -123,6 +156,7 @@ void RecordLane::Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& 
   deletes_.push_back({stamp, delete_wins, true});
   ForgetPresence();
   PruneDeletes(order);
+  return true;
 }
 
 void RecordLane::PruneDeletes(const CausalOrder& order) {
@@ -139,7 +173,7 @@ void RecordLane::PruneDeletes(const CausalOrder& order) {
 // that write in its past too: whoever has seen this delete has seen the smaller one.
 // One that wins is as good as every later one that wins: an op that has seen the first
 // and not the second is no presence.
-bool RecordLane::IsNeeded(const Delete& candidate, const CausalOrder& order) const {
+bool RecordLane::IsNeeded(const Delete& candidate, const CausalOrder& order) {
   if (candidate.standing) return true;
   if (candidate.delete_wins) {
     return std::none_of(deletes_.begin(), deletes_.end(), [&](const Delete& later) {
@@ -152,14 +186,25 @@ bool RecordLane::IsNeeded(const Delete& candidate, const CausalOrder& order) con
              Covers(smaller, op, order);
     });
   };
-  for (const Column& column : columns_) {
+  bool needed = false;
+  for (Column& column : columns_) {
     for (const Cell& cell : column.cells) {
       if (!cell.write.is_set) continue;
       const LocalOp& op = cell.write.stamp.op;
       if (Covers(candidate, op, order) && !covered_below(op)) return true;
     }
+    // Of writes that were folded together the first and the last speak for all: who
+    // covers the last covers them all, who covers the first is needed for it.
+    for (TypedLanes& typed : column.typed) {
+      typed.ForEach(
+          [&](const LocalOp& first, const LocalOp& last, std::vector<LocalOp>&) {
+            for (const LocalOp& op : {first, last}) {
+              needed = needed || (Covers(candidate, op, order) && !covered_below(op));
+            }
+          });
+    }
   }
-  return false;
+  return needed;
 }
 
 bool RecordLane::Shows(const Cell& cell) const {
@@ -170,6 +215,9 @@ bool RecordLane::has_conflict() const {
   for (const Column& column : columns_) {
     if (std::count_if(column.cells.begin(), column.cells.end(),
                       [&](const Cell& cell) { return Shows(cell); }) > 1) {
+      return true;
+    }
+    if (!column.typed.empty() && column.typed[0].has_conflict(presence_.size())) {
       return true;
     }
   }
@@ -191,6 +239,11 @@ std::vector<const LaneWrite*> RecordLane::Live(const Column& column,
     return writers.TieLess(b->stamp, a->stamp);
   });
   return live;
+}
+
+LaneMask RecordLane::TypedLanesOf(const Column& column) const {
+  return column.typed.empty() ? LaneMask{0}
+                              : column.typed[0].Readable(presence_.size());
 }
 
 void RecordLane::WriteColumn(const Column& column, const WriterTable& writers,
@@ -222,6 +275,24 @@ void RecordLane::WriteState(const WriterTable& writers, Writer& out) const {
     out.Buffer(AsBytes(column.name));
     WriteColumn(column, writers, out);
   }
+  WriteTyped(writers, out);
+}
+
+void RecordLane::WriteTyped(const WriterTable& writers, Writer& out) const {
+  std::vector<std::pair<const Column*, Lane>> shown;
+  for (const Column& column : columns_) {
+    const LaneMask lanes = TypedLanesOf(column);
+    for (const Lane lane : kAllTypedLanes) {
+      if ((lanes & MaskOf(lane)) != 0) shown.emplace_back(&column, lane);
+    }
+  }
+  if (shown.empty()) return;
+  out.Uint(shown.size());
+  for (const auto& [column, lane] : shown) {
+    out.Buffer(AsBytes(column->name));
+    out.U8(static_cast<std::uint8_t>(lane));
+    column->typed[0].WriteState(lane, presence_.size(), writers, out);
+  }
 }
 
 void RecordLane::Store(Writer& out) const {
@@ -236,18 +307,17 @@ void RecordLane::Store(Writer& out) const {
   out.Uint(columns_.size());
   for (const Column& column : columns_) {
     out.Buffer(AsBytes(column.name));
-    out.Uint(column.cells.size());
+    out.Uint(2 * column.cells.size() + column.typed.size());
     for (const Cell& cell : column.cells) {
       StoreWrite(cell.write, out);
-      out.Uint(cell.buried_for.size());
-      for (const LocalOp& op : cell.buried_for) StoreOp(op, out);
+      StoreOps(cell.buried_for, out);
     }
+    for (const TypedLanes& typed : column.typed) typed.Store(out);
   }
 }
 
 RecordLane RecordLane::Read(std::size_t writers, Reader& in) {
   constexpr std::size_t kStampBytesMin = 11;
-  constexpr std::size_t kOpBytesMin = 3;
   RecordLane lane;
   for (std::size_t n = in.Count(kStampBytesMin); n > 0 && in.ok(); --n) {
     lane.presence_.push_back(ReadStamp(writers, in));
@@ -266,14 +336,20 @@ RecordLane RecordLane::Read(std::size_t writers, Reader& in) {
   for (std::size_t i = 0; i < columns && in.ok(); ++i) {
     Column column;
     column.name = std::string(AsText(in.Buffer()));
-    for (std::size_t n = in.Count(kStampBytesMin + 2); n > 0 && in.ok(); --n) {
+    const std::uint64_t count = in.Uint();
+    for (std::uint64_t n = count / 2; n > 0 && in.ok(); --n) {
       Cell cell;
       cell.write = ReadWrite(writers, in);
-      for (std::size_t m = in.Count(kOpBytesMin); m > 0 && in.ok(); --m) {
-        cell.buried_for.push_back(ReadOp(writers, in));
-      }
+      cell.buried_for = ReadOps(writers, in);
       lane.buried_ = lane.buried_ || !cell.buried_for.empty();
       column.cells.push_back(std::move(cell));
+    }
+    if (count % 2 == 1 && in.ok()) {
+      column.typed.push_back(TypedLanes::Read(writers, in));
+      column.typed[0].ForEach(
+          [&](const LocalOp&, const LocalOp&, const std::vector<LocalOp>& buried_for) {
+            lane.buried_ = lane.buried_ || !buried_for.empty();
+          });
     }
     lane.columns_.push_back(std::move(column));
   }

@@ -1,4 +1,5 @@
-// The record lane: a map from column to a register, under one key (rule D11).
+// The record lane: a map from column to a register, or to lanes 3 to 7, under one key
+// (rule D11).
 //
 // Presence is the record ops (set, unset or neither) that no other record op has seen
 // and that lie in the past of no record delete; the record is readable while there is
@@ -13,10 +14,16 @@
 // their past, least first, and the delete-wins ones that no later one has seen (every
 // record op beside such a delete counts as in its past).
 //
-//   state  := presence:uint op_id* columns:uint column*         canonical
+// In a cell of another lane the rules of that lane say which writes count; those that
+// are buried for every presence op do not. A column may hold several lanes.
+//
+//   state  := presence:uint op_id* columns:uint column* [typed]  canonical
 //   column := name_bytes:uint name count:uint live*             by name; live by op id
+//   typed  := cells:uint (name_bytes:uint name tag:u8 state)*   by name and tag; left
+//                                                               out if there are none
 //   stored := presence:uint (op hlc:u64)* deletes:uint (op hlc:u64 flags:u8)*
-//             columns:uint (name_bytes:uint name writes:uint (write buried:uint op*)*)*
+//             columns:uint (name_bytes:uint name writes:uint (write buried:uint op*)*
+//             typed?)*               writes: 2 * count, plus 1 if typed lanes follow
 //   flags  := 1 delete-wins | 2 standing
 
 #pragma once
@@ -26,15 +33,17 @@
 #include <vector>
 
 #include "absl/container/inlined_vector.h"
-#include "crdt/lane.h"
+#include "crdt/lanes/typed.h"
 
 namespace weft {
 
-// One cell of a record op: a set, or an unset if `is_set` is false.
+// One cell of a record op: a set, or an unset if `is_set` is false; or a change to one
+// of the lanes 3 to 7.
 struct CellChange {
   std::string_view column;
   bool is_set = false;
   std::string_view value;  // type byte and bytes
+  std::optional<TypedChange> typed = {};
 };
 
 class RecordLane {
@@ -46,6 +55,7 @@ class RecordLane {
   struct Column {
     std::string name;
     absl::InlinedVector<Cell, 1> cells;  // writes that no other has seen
+    std::vector<TypedLanes> typed;       // none or one
   };
   struct Delete {
     Stamp stamp;
@@ -54,10 +64,10 @@ class RecordLane {
   };
 
   // The op must not lie in the past of one that was applied before. A column occurs
-  // at most once in `cells`.
-  void Write(const Stamp& stamp, std::span<const CellChange> cells,
-             const CausalOrder& order);
-  void Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order);
+  // at most once in `cells`. False if the result is not exact: see TypedLanes::Apply.
+  bool Write(const Stamp& stamp, std::span<const CellChange> cells,
+             const CausalOrder& order, bool fold = true);
+  bool Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order);
 
   bool readable() const { return !presence_.empty(); }
   bool empty() const {
@@ -75,6 +85,9 @@ class RecordLane {
   // The values that a column shows, the winner first, then by falling tie.
   std::vector<const LaneWrite*> Live(const Column& column,
                                      const WriterTable& writers) const;
+  // The lanes 3 to 7 that a column shows; ask column.typed[0] with presence_count().
+  LaneMask TypedLanesOf(const Column& column) const;
+  std::size_t presence_count() const { return presence_.size(); }
 
   // Appends the canonical state; only for a readable record.
   void WriteState(const WriterTable& writers, Writer& out) const;
@@ -85,12 +98,18 @@ class RecordLane {
   static RecordLane Read(std::size_t writers, Reader& in);
 
  private:
-  void ApplyCell(const Stamp& stamp, const CellChange& change,
+  Column& ColumnOf(std::string_view name);
+  bool ApplyCell(const Stamp& stamp, const CellChange& change,
                  const CausalOrder& order);
-  void Bury(const Stamp& presence, const CausalOrder& order);
+  bool ApplyTyped(const Stamp& stamp, const CellChange& change,
+                  const CausalOrder& order, bool fold);
+  void BuryNew(const LocalOp& op, const CausalOrder& order,
+               std::vector<LocalOp>& buried_for);
+  bool Bury(const Stamp& presence, const CausalOrder& order);
   void ForgetPresence();
   void PruneDeletes(const CausalOrder& order);
-  bool IsNeeded(const Delete& candidate, const CausalOrder& order) const;
+  bool IsNeeded(const Delete& candidate, const CausalOrder& order);
+  void WriteTyped(const WriterTable& writers, Writer& out) const;
 
   absl::InlinedVector<Stamp, 1> presence_;
   std::vector<Delete> deletes_;

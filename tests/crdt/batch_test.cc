@@ -184,11 +184,11 @@ TEST_F(BatchTest, S8_AnUnknownOpParksTheLogAndTheBatchItStandsIn) {
   const Bytes tag = {1, 0, 0, 0, 0x11};
   const auto found = std::search(block.begin(), block.end(), tag.begin(), tag.end());
   ASSERT_NE(found, block.end());
-  found[4] = 0x34;
+  found[4] = 0x8c;
   LogState log = ada_.log();
   const DecodedBlock parked = DecodeBlock(log, block, {});
   EXPECT_EQ(parked.header.state, BlockState::kParked);
-  EXPECT_EQ(parked.header.reason, "op type 4 on lane 3");
+  EXPECT_EQ(parked.header.reason, "op type 12 on lane 8");
   EXPECT_FALSE(parked.header.ends_batch);
   EXPECT_TRUE(parked.payload.operations.empty());
   EXPECT_EQ(log.parked(), 0U);

@@ -18,13 +18,29 @@ std::vector<std::string> TextsOf(const ViewRegister& seen) {
   return texts;
 }
 
+void ReadTyped(const ViewTyped& typed, const std::string& name, ViewModel::Seen* seen) {
+  if (typed.counter) (*seen)[name + "#3"] = {typed.counter->sum};
+  if (typed.set) {
+    for (const std::string& element : *typed.set) {
+      (*seen)[name + "#4"].push_back(element.substr(1));
+    }
+  }
+  if (typed.max) (*seen)[name + "#5"] = {std::to_string(*typed.max)};
+  if (typed.min) (*seen)[name + "#6"] = {std::to_string(*typed.min)};
+  if (typed.flag) (*seen)[name + "#7"] = {typed.flag->enabled ? "on" : "off"};
+}
+
 View ReadAll(Replica& replica) {
   View view;
   auto scan = replica.indexer().ScanView("", std::nullopt, false);
   while (const auto entry = scan->Next()) {
     ViewModel::Seen& seen = view[entry->key];
     if (entry->value) seen["value"] = TextsOf(*entry->value);
+    ReadTyped(entry->typed, "", &seen);
     if (!entry->record) continue;
+    for (const auto& [column, typed] : entry->record->typed_cells) {
+      ReadTyped(typed, "." + column, &seen);
+    }
     seen["present"] = {std::to_string(entry->record->presence.size())};
     for (const auto& [column, cell] : entry->record->cells) {
       seen["." + column] = TextsOf(cell);
@@ -120,6 +136,21 @@ TEST(IndexerProperty, I1_I2_HonestHistoriesGiveTheModelsViewInEveryOrder) {
   EXPECT_GT(tally.conflicts, 100);
   EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kWinner)], 200);
   EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kConflict)], 100);
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kSuperseded)], 200);
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kRemoved)], 100);
+}
+
+TEST(IndexerProperty,
+     D3_D4_D5_D7_D11_HistoriesOfEveryLaneGiveTheModelsViewInEveryOrder) {
+  Tally tally;
+  for (std::uint64_t seed = 2001; seed <= 2100; ++seed) {
+    CheckHistory(
+        seed,
+        {.people = 2 + seed % 4, .steps = 50, .cheats = seed % 3 == 0, .typed = true},
+        &tally);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kWinner)], 200);
   EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kSuperseded)], 200);
   EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kRemoved)], 100);
 }

@@ -19,6 +19,7 @@ struct HistoryOptions {
   std::size_t people = 4;
   std::size_t steps = 40;
   bool cheats = false;
+  bool typed = false;  // writes to the lanes 3 to 7 too, on keys and in cells
 };
 
 class RandomHistory {
@@ -85,6 +86,7 @@ class RandomHistory {
                                    (random_() % 5 == 0 ? std::string(120, 'x') : ""));
     const std::string& column =
         Keep(std::string(1, static_cast<char>('p' + random_() % 3)));
+    if (options_.typed && random_() % 3 != 0) return RandomTyped(key, column);
     switch (random_() % 8) {
       case 0:
       case 1:
@@ -101,6 +103,24 @@ class RandomHistory {
         return column == "p" ? Set(key, {{"p", text}, {"q", text}})
                              : Set(key, {{column, text}});
     }
+  }
+
+  Mutation RandomTyped(std::string_view key, std::string_view column) {
+    using Kind = Mutation::Kind;
+    constexpr Kind kKinds[] = {Kind::kIncrement, Kind::kIncrement, Kind::kReset,
+                               Kind::kAdd,       Kind::kAdd,       Kind::kRemove,
+                               Kind::kRaiseMax,  Kind::kRaiseMin,  Kind::kEnable,
+                               Kind::kDisable};
+    Mutation mutation;
+    mutation.kind = kKinds[random_() % std::size(kKinds)];
+    mutation.key = key;
+    if (random_() % 2 == 0) mutation.column = column;
+    mutation.number = static_cast<std::int64_t>(random_() % 20) - 10;
+    mutation.value = {
+        ValueType::kText,
+        AsBytes(Keep(std::string(1, static_cast<char>('A' + random_() % 3))))};
+    mutation.disable_wins = random_() % 2 == 0;
+    return mutation;
   }
 
   void Step() {

@@ -50,6 +50,7 @@ class ViewModel {
       Seen seen;
       ReadRegister(ops, &seen);
       ReadRecord(ops, &seen);
+      ReadTyped(ops, &seen);
       if (!seen.empty()) view[key] = std::move(seen);
     }
     return view;
@@ -260,28 +261,113 @@ class ViewModel {
       const CellWrite* cell;
     };
     std::map<std::string, std::vector<Write>> columns;
+    const auto is_buried = [&](const Op* op) {
+      for (const Op* present : presence) {
+        bool buried = false;
+        for (const Op* del : deletes) {
+          buried |= CountsAsPast(*del, *op) && Saw(*present, *del);
+        }
+        if (!buried) return false;
+      }
+      return true;
+    };
+    std::map<std::string, std::vector<TypedWrite>> typed;
     for (const Op* op : records) {
       for (const CellWrite& cell : op->op->cells) {
-        columns["." + std::string(AsText(cell.column))].push_back({op, &cell});
+        const std::string column = "." + std::string(AsText(cell.column));
+        if (cell.lane == Lane::kRegister) {
+          columns[column].push_back({op, &cell});
+        } else {
+          typed[column].push_back({op, cell.lane, cell.verb, cell.flags, cell.number,
+                                   TextOf(cell.value), !is_buried(op)});
+        }
       }
     }
+    for (const auto& [column, writes] : typed) ReadLanes(writes, column, seen);
     for (auto& [column, writes] : columns) {
       std::sort(writes.begin(), writes.end(),
                 [](const Write& a, const Write& b) { return Wins(*a.op, *b.op); });
       for (const Write& write : writes) {
         bool overwritten = write.cell->verb != OpType::kPut;
         for (const Write& other : writes) overwritten |= Saw(*other.op, *write.op);
-        bool shown = false;
-        for (const Op* present : presence) {
-          bool buried = false;
-          for (const Op* del : deletes) {
-            buried |= CountsAsPast(*del, *write.op) && Saw(*present, *del);
-          }
-          shown |= !buried;
-        }
-        if (!overwritten && shown) (*seen)[column].push_back(TextOf(write.cell->value));
+        if (overwritten || is_buried(write.op)) continue;
+        (*seen)[column].push_back(TextOf(write.cell->value));
       }
     }
+  }
+
+  // One write to one of the lanes 3 to 7, of a key or of a cell. A del of the key, and
+  // an unset of a cell, are writes of type kDel.
+  struct TypedWrite {
+    const Op* op;
+    Lane lane;
+    OpType type;
+    std::uint8_t flags;
+    std::int64_t number;
+    std::string value;
+    bool shows;  // it is not buried
+  };
+
+  // D3, D4, D5: every pair of writes compared.
+  static void ReadLane(Lane lane, const std::vector<TypedWrite>& all,
+                       const std::string& name, Seen* seen) {
+    std::vector<const TypedWrite*> live;
+    for (const TypedWrite& write : all) {
+      if (write.lane != lane || write.type == OpType::kDel || !write.shows ||
+          write.type == OpType::kReset || write.type == OpType::kRemove) {
+        continue;
+      }
+      bool gone = false;
+      for (const TypedWrite& other : all) {
+        if (other.lane != lane || !Saw(*other.op, *write.op)) continue;
+        gone |= other.type == OpType::kDel || other.type == OpType::kReset ||
+                (other.type == OpType::kRemove && other.value == write.value) ||
+                other.type == OpType::kFlag;
+      }
+      if (!gone) live.push_back(&write);
+    }
+    if (live.empty()) return;
+    std::vector<std::string>& out = (*seen)[name];
+    if (lane == Lane::kSet) {
+      std::set<std::string> elements;
+      for (const TypedWrite* write : live) elements.insert(write->value);
+      out.assign(elements.begin(), elements.end());
+      return;
+    }
+    std::int64_t sum = 0;
+    std::int64_t most = live[0]->number;
+    bool on = false;
+    bool off_wins = false;
+    for (const TypedWrite* write : live) {
+      sum += write->number;
+      most = lane == Lane::kMax ? std::max(most, write->number)
+                                : std::min(most, write->number);
+      on |= (write->flags & kFlagOn) != 0;
+      off_wins |= (write->flags & kFlagOffWins) != 0;
+    }
+    out.push_back(lane == Lane::kCounter ? std::to_string(sum)
+                  : lane == Lane::kFlag  ? (on && !off_wins ? "on" : "off")
+                                         : std::to_string(most));
+  }
+
+  static void ReadLanes(const std::vector<TypedWrite>& writes, const std::string& name,
+                        Seen* seen) {
+    for (int lane = 3; lane <= 7; ++lane) {
+      ReadLane(static_cast<Lane>(lane), writes, name + "#" + std::to_string(lane),
+               seen);
+    }
+  }
+
+  static void ReadTyped(const std::vector<const Op*>& all, Seen* seen) {
+    std::vector<TypedWrite> writes;
+    for (const Op* op : all) {
+      for (int lane = 3; lane <= 7; ++lane) {
+        if (!SpeaksTo(*op, static_cast<Lane>(lane))) continue;
+        writes.push_back({op, static_cast<Lane>(lane), op->op->type, op->op->flags,
+                          op->op->number, TextOf(op->op->value), true});
+      }
+    }
+    ReadLanes(writes, "", seen);
   }
 
   Genesis genesis_;
