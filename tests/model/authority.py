@@ -400,9 +400,7 @@ class Authority:
     def judge_the_rest(self):
         for writer in self.causal.surviving:
             for batch in self.causal.batches(writer):
-                at = writer, batch.start
-                if at not in self.verdict:
-                    self.verdict[at] = self.why_not(batch, writer)
+                self.judged(batch.blocks[0])
 
     def why_not(self, batch, writer):
         """Of a batch whose cited grant never came to judge it."""
@@ -414,7 +412,21 @@ class Authority:
             if not self.names(batch.blocks[0], key):
                 return "not named"
             return "revoked"  # an incarnation that does not count
+        # P5: grants issued at or after a cut are void, so everything citing them is
+        # quarantined with them.
+        block = self.causal.block(batch.cite[0], batch.cite[1])
+        at = block is not None and block.batch is not None and block.batch.blocks[0]
+        if at and self.judged(at) == "revoked" and self.op_at(batch.cite) is not None:
+            return "revoked"
         return "no grant"
+
+    def judged(self, first):
+        """The verdict on the batch that begins with this block, found if need be."""
+        at = first.writer, first.position
+        if at not in self.verdict and first.batch.state == "valid":
+            self.verdict[at] = "no grant"  # whoever cites himself finds this
+            self.verdict[at] = self.why_not(first.batch, first.writer)
+        return self.verdict.get(at)
 
     # --- moderation (6.6, F5) ---
 

@@ -48,7 +48,7 @@ class Generator:
         self.invites = []
         self.texts = 0
         self.secrets = 0
-        self.steps = steps or self.random.randint(6, 16)
+        self.steps = steps or self.random.randint(*((9, 24) if features else (6, 16)))
 
     def chance(self, percent):
         return self.random.random() * 100 < percent
@@ -101,7 +101,7 @@ class Generator:
         if role is None:
             role = self.random.choices(
                 (READER, MODERATED, WRITER, MODERATOR, ADMIN),
-                (1, 2 if "moderation" in self.features else 0.4, 6, 2,
+                (0.7, 1.5 if "moderation" in self.features else 0.4, 6, 2,
                  5 if "revocation" in self.features else 2))[0]
         scope = "b" if self.chance(12) else ""
         return {"t": "grant", "to": identity, "role": role, "scope": scope,
@@ -130,7 +130,7 @@ class Generator:
         for other in self.people:
             if other.writer == person.writer or self.length(other.log) == 0:
                 continue
-            if not everything and not self.chance(35):
+            if not everything and not self.chance(30):
                 continue
             ends = self.ends(other.log) or [self.length(other.log)]
             if everything or self.chance(70):
@@ -167,7 +167,7 @@ class Generator:
         if out and not honest:
             if self.chance(1.5):
                 out.remove(self.random.choice(out))  # a lie by omission
-            elif self.chance(1.2):
+            elif self.chance(0.8):
                 self.random.choice(out).append("wrong")
         for dep in out:
             if len(dep) == 2:
@@ -177,7 +177,7 @@ class Generator:
     # --- ops ---
 
     def key(self):
-        return self.random.choice(("a", "a", "b", "b1"))
+        return self.random.choice(("a", "a", "a", "b", "b1"))
 
     def text(self):
         self.texts += 1
@@ -199,7 +199,9 @@ class Generator:
     # --- acting ---
 
     def step(self):
-        person = self.random.choice(self.people)
+        able = {g["to"] for g in self.grants}
+        person = self.random.choice([p for p in self.people if p.identity in able
+                                     or self.chance(12)] or self.people)
         if "incarnations" in self.features and self.chance(4):
             return self.reincarnate(person)
         if "forks" in self.features and self.chance(3):
@@ -209,7 +211,7 @@ class Generator:
             cite = self.random.choice(self.grants)
         else:
             cite = self.random.choice(mine)
-        heavy = 45 if len(self.features) > 0 else 30
+        heavy = 27 if self.features else 30
         if self.invites and self.chance(8):
             self.redeem(person, cite)
         elif cite["role"] >= ADMIN and self.chance(heavy):
@@ -230,9 +232,9 @@ class Generator:
     def auth_step(self, person, cite):
         kinds = ["grant"] * 3
         if "revocation" in self.features:
-            kinds += ["revoke"] * 5 + ["admit"] * 2 + ["demote"]
+            kinds += ["revoke"] * 4 + ["admit"] * 2 + ["demote"]
         if "moderation" in self.features:
-            kinds += ["verdict"] * 3 + ["hide"] * 2
+            kinds += ["verdict"] * 3 + ["hide"] * 3
         if "invites" in self.features:
             kinds += ["invite"] * 2
         kind = self.random.choice(kinds)
@@ -283,9 +285,13 @@ class Generator:
         to = next(g["to"] for g in self.grants if g["id"] == ops[0]["of"])
         return ops + [self.grant_op(to, role=self.random.choice((READER, WRITER)))]
 
-    def some_range(self, person, refers):
+    def some_range(self, person, refers, moderated=False):
         """A range of batches in somebody's log, as an op names it."""
-        log = self.random.choice(self.people).log
+        among = self.people
+        if moderated and self.chance(85):
+            junior = {g["to"] for g in self.grants if g["role"] == MODERATED}
+            among = [p for p in self.people if p.identity in junior] or self.people
+        log = self.random.choice(among).log
         ends = self.ends(log)
         if not ends:
             return None
@@ -304,7 +310,7 @@ class Generator:
         return found and [{"t": "admit", **found}]
 
     def make_verdict(self, person, cite, refers):
-        found = self.some_range(person, refers)
+        found = self.some_range(person, refers, moderated=True)
         kind = "accept" if self.chance(65) else "reject"
         return found and [{"t": kind, **found}]
 

@@ -63,37 +63,125 @@ def record(ops, saw):
                 if not any(counts_as_past(d, op, saw) for d in deletes)]
     if not presence:
         return None
-    cells = {}
+    def shows(op):
+        """Not buried for every presence op."""
+        return not all(any(counts_as_past(d, op, saw) and saw(p, d) for d in deletes)
+                       for p in presence)
+
+    cells, typed_cells = {}, {}
     for column in sorted({cell[0] for op in writes for cell in op.said["cells"]}):
-        cell = record_cell(column, writes, deletes, presence, saw)
+        cell = record_cell(column, writes, shows, saw)
         if cell:
             cells[column] = cell
-    ties = [op.tie for op in presence] + [cell["tie"] for cell in cells.values()]
+        for lane in TYPED:
+            cell = typed(lane, cell_writes(column, lane, writes), saw, shows)
+            if cell:
+                typed_cells.setdefault(column, {})[lane] = cell
+    ties = [op.tie for op in presence] + [cell["tie"] for cell in cells.values()] + [
+        cell["tie"] for lanes in typed_cells.values() for cell in lanes.values()]
     beside = any(not any(saw(op, d) for op in ops) for d in deletes)
-    return {"cells": cells, "presence": sorted(op.id for op in presence),
+    return {"cells": cells, "typed": typed_cells, "presence": sorted(op.id for op in presence),
             "deleted": beside, "tie": max(ties)}
 
 
-def record_cell(column, writes, deletes, presence, saw):
-    here = [(op, cell) for op in writes for cell in op.said["cells"] if cell[0] == column]
-    shown = []
-    unset = False
-    for op, (_, verb, value) in here:
-        if any(saw(other, op) for other, _ in here):
-            continue
-        buried = all(any(counts_as_past(d, op, saw) and saw(p, d) for d in deletes)
-                     for p in presence)
-        if verb == "set" and not buried:
-            shown.append((op.tie, op.id, value))
-        unset |= verb == "unset"
+def lane_of_cell(cell):
+    return cell[3] if len(cell) > 3 else REGISTER
+
+
+def cell_writes(column, lane, writes):
+    return [Write(op, "del" if cell[1] == "unset" else cell[1], cell[2] or {})
+            for op in writes for cell in op.said["cells"]
+            if cell[0] == column and lane_of_cell(cell) == lane]
+
+
+def record_cell(column, writes, shows, saw):
+    here = [(op, cell) for op in writes for cell in op.said["cells"]
+            if cell[0] == column and lane_of_cell(cell) == REGISTER]
+    standing = [(op, cell) for op, cell in here
+                if not any(saw(other, op) for other, _ in here)]
+    shown = sorted(((op.tie, op.id, cell[2]) for op, cell in standing
+                    if cell[1] == "set" and shows(op)), reverse=True)
     if not shown:
         return None
-    shown.sort(reverse=True)
-    return {"live": [(op_id, value) for _, op_id, value in shown], "deleted": unset,
+    return {"live": [(op_id, value) for _, op_id, value in shown],
+            "deleted": any(cell[1] == "unset" for _, cell in standing),
             "tie": shown[0][0]}
 
 
-READERS = {REGISTER: register, RECORD: record}
+# --- the typed lanes (D3, D4, D5), of a key or of a cell ---
+
+
+class Write:
+    """What an op does to a typed lane: of a key, or of one cell of a record."""
+
+    def __init__(self, op, verb, said):
+        self.op = op
+        self.verb = verb  # inc, reset, add, remove, raise, flag, or del (a cell's unset)
+        self.said = said  # the op, or {"value": ...} and so on of a cell
+
+
+def unseen(writes, of, by, saw):
+    """The writes of kind `of` that none for which `by` holds has seen."""
+    return [w for w in writes if w.verb == of
+            and not any(by(o, w) and saw(o.op, w.op) for o in writes)]
+
+
+def counter(writes, saw):
+    """D3: the exact sum of the incs that no reset and no del has seen."""
+    live = unseen(writes, "inc", lambda o, w: o.verb in ("reset", "del"), saw)
+    return live, lambda shown: {"sum": sum(w.said["n"] for w in shown)}
+
+
+def element_set(writes, saw):
+    """D4: observed remove, add wins; a later add takes the place of one it has seen."""
+    live = unseen(writes, "add", lambda o, w: o.verb == "del" or (
+        o.verb in ("add", "remove") and o.said["value"] == w.said["value"]), saw)
+    return live, lambda shown: {"elements": sorted({w.said["value"] for w in shown})}
+
+
+def extreme(pick):
+    def lane(writes, saw):
+        """D5: the farthest of the raises that no del has seen."""
+        live = unseen(writes, "raise", lambda o, w: o.verb == "del", saw)
+        # One that a raise at least as far has seen decides nothing any more.
+        live = [w for w in live if not any(
+            saw(o.op, w.op) and pick(o.said["n"], w.said["n"]) == o.said["n"]
+            for o in live)]
+        return live, lambda shown: {"number": pick(w.said["n"] for w in shown)}
+    return lane
+
+
+def flag(writes, saw):
+    """D5: of flags that disagree on wins, unless a disable says that it wins."""
+    live = unseen(writes, "flag", lambda o, w: o.verb in ("flag", "del"), saw)
+
+    def shown_as(shown):
+        on = {bool(w.said["on"]) for w in shown}
+        wins = any(w.said.get("wins") for w in shown if not w.said["on"])
+        return {"on": True in on and not wins, "conflict": len(on) > 1}
+    return live, shown_as
+
+
+TYPED = {COUNTER: counter, SET: element_set, MAX: extreme(max), MIN: extreme(min),
+         FLAG: flag}
+
+
+def typed(lane, writes, saw, shows=lambda op: True):
+    live, shown_as = TYPED[lane](writes, saw)
+    shown = [w for w in live if shows(w.op)]
+    if not shown:
+        return None
+    return {**shown_as(shown), "tie": max(w.op.tie for w in shown),
+            "ops": sorted(w.op.id for w in shown)}
+
+
+def typed_of_key(lane):
+    return lambda ops, saw: typed(
+        lane, [Write(op, op.said["t"], op.said) for op in ops], saw)
+
+
+READERS = {REGISTER: register, RECORD: record,
+           **{lane: typed_of_key(lane) for lane in TYPED}}
 
 
 def read(ops, saw):

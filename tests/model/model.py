@@ -112,12 +112,12 @@ class Model:
             return "waiting", None
         block = log.blocks[position]
         batch = block.batch
-        known = self.settled[writer] if self.is_outsider(writer) else length
         if log.parked is not None and position >= log.parked:
             return "parked", None
         if batch is None:
             return "invalid", None
-        if batch.decided > known and not forked:
+        if (position < self.settled[writer] < batch.decided
+                and self.is_outsider(writer)):
             return "waiting", None  # of an outsider's log only what is settled speaks
         if batch.decided > length:
             cut = length >= self.causal.fork_cut(writer)
