@@ -89,10 +89,21 @@ def expected_version(model):
 
 def expected_grants(model):
     grants = sorted((g for g in model.authority.grants.values()), key=lambda g: g.path)
-    return [{"op": [grant.key[0] if grant.key[0] >= 0 else "0" * 64, *grant.key[1:]],
+    return [{"op": op_of_grant(model, grant),
              "identity": writer_of(model.history, grant.holder), "role": grant.role,
-             "scope": grant.scope.encode().hex(), "depth": len(grant.path) - 1}
+             "scope": grant.scope.encode().hex(), "depth": len(grant.path) - 1,
+             "revoked": bool(grant.revocations)}
             for grant in grants]
+
+
+def op_of_grant(model, grant):
+    """Its op id; of a redeemed one the least of the redemptions that count."""
+    if not grant.redeemed:
+        return [grant.key[0] if grant.key[0] >= 0 else "0" * 64, *grant.key[1:]]
+    key = model.history["keys"]
+    return list(min(((block.writer, block.position, index)
+                     for block, index, of in model.authority.redeemed if of == grant.key),
+                    key=lambda op: (key[op[0]], op[1:])))
 
 
 def writer_of(history, identity):

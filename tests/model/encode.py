@@ -115,46 +115,66 @@ def value_bytes(value):
     return value[0], bytes.fromhex(value[1])
 
 
-def data_payload(ops):
-    columns = sorted({cell[0] for op in ops if op["t"] == "record"
-                      for cell in op["cells"]})
-    f = {name: [] for name in (
-        "ops", "key_sizes", "flags", "lanes", "cell_counts", "cells", "cell_columns",
-        "value_types", "value_sizes", "words", "numbers")}
-    heap = b"".join(column.encode() for column in columns)
+TYPES = {"put": 1, "set": 1, "unset": 2, "inc": 4, "reset": 5, "add": 6, "remove": 7,
+         "raise": 8, "flag": 9}
+LANES = {"put": 1, "inc": 3, "reset": 3, "add": 4, "remove": 4, "flag": 7}
 
-    def put_value(value):
-        kind, content = value_bytes(value)
-        f["value_types"].append(kind)
-        if kind in (4, 5):
-            f["value_sizes"].append(len(content))
-        return content
 
-    for op in ops:
-        key = op["key"].encode()
+class DataPayload:
+    """The columns of a payload, filled op by op."""
+
+    def __init__(self, ops):
+        self.f = {name: [] for name in (
+            "ops", "key_sizes", "flags", "lanes", "cell_counts", "cells", "cell_columns",
+            "value_types", "value_sizes", "words", "numbers")}
+        self.columns = sorted({cell[0] for op in ops if op["t"] == "record"
+                               for cell in op["cells"]})
+        self.heap = b"".join(column.encode() for column in self.columns)
+        for op in ops:
+            self.add(op)
+
+    def take(self, kind, said):
+        """The operands of an op, or of a cell."""
+        f = self.f
+        if kind in ("put", "set", "add", "remove"):
+            of_type, content = value_bytes(said["value"])
+            f["value_types"].append(of_type)
+            if of_type in (4, 5):
+                f["value_sizes"].append(len(content))
+            self.heap += content
+        elif kind in ("inc", "raise"):
+            f["numbers"].append(said["n"])
+        elif kind == "flag":
+            f["flags"].append(1 if said["on"] else 2 if said.get("wins") else 0)
+
+    def add(self, op):
+        key, kind, f = op["key"].encode(), op["t"], self.f
         f["key_sizes"].append(len(key))
-        heap += key
-        kind = op["t"]
-        if kind == "put":
-            f["ops"].append(0x11)
-            heap += put_value(op["value"])
-        elif kind == "del":
+        self.heap += key
+        if kind == "del":
             f["ops"].append(0x02)
             f["flags"].append(1 if op.get("wins") else 0)
             f["lanes"].append(sum(1 << lane for lane in op["lanes"]))
         elif kind == "record":
             f["ops"].append(0x23)
             f["cell_counts"].append(len(op["cells"]))
-            for column, verb, value in op["cells"]:
-                f["cells"].append(0x11 if verb == "set" else 0x12)
-                f["cell_columns"].append(columns.index(column))
-                if verb == "set":
-                    heap += put_value(value)
-    return table([
-        ("B", f["ops"]), ("H", f["key_sizes"]), ("B", f["flags"]), ("H", f["lanes"]),
-        ("H", f["cell_counts"]), ("B", f["cells"]), ("H", f["cell_columns"]),
-        ("B", [len(column.encode()) for column in columns]), ("B", f["value_types"]),
-        ("H", f["value_sizes"]), ("I", f["words"]), ("q", f["numbers"]), ("B", heap)])
+            for column, verb, said, *lane in op["cells"]:
+                f["cells"].append((lane[0] if lane else 1) << 4 | TYPES[verb])
+                f["cell_columns"].append(self.columns.index(column))
+                self.take(verb, {"value": said} if verb == "set" else said)
+        else:
+            lane = LANES.get(kind) or op["lane"]
+            f["ops"].append(lane << 4 | TYPES[kind])
+            self.take(kind, op)
+
+    def bytes(self):
+        f = self.f
+        return table([
+            ("B", f["ops"]), ("H", f["key_sizes"]), ("B", f["flags"]), ("H", f["lanes"]),
+            ("H", f["cell_counts"]), ("B", f["cells"]), ("H", f["cell_columns"]),
+            ("B", [len(column.encode()) for column in self.columns]),
+            ("B", f["value_types"]), ("H", f["value_sizes"]), ("I", f["words"]),
+            ("q", f["numbers"]), ("B", self.heap)])
 
 
 class Encoder:
@@ -297,7 +317,7 @@ class Encoder:
         if kind == "incarnation":
             return self.certificate(log, block)
         if kind == "data":
-            payload = data_payload(block["ops"])
+            payload = DataPayload(block["ops"]).bytes()
             if block.get("flaw") == "unknown_op":
                 payload = table([("B", [0xf1])])
             return payload

@@ -185,16 +185,51 @@ class Generator:
 
     def data_op(self):
         key = self.key()
+        if "lanes" in self.features and self.chance(45):
+            return self.typed_op(key)
         roll = self.random.random()
         if roll < 0.5:
             return {"t": "put", "key": key, "value": self.text()}
         if roll < 0.62:
+            every = [[3], [1, 3, 4, 5, 6, 7], [2, 7]] if "lanes" in self.features else []
             return {"t": "del", "key": key, "lanes": self.random.choice(
-                ([1], [2], [1, 2])), "wins": self.chance(25)}
+                [[1], [2], [1, 2]] + every), "wins": self.chance(25)}
         columns = sorted(self.random.sample(("p", "q", "r"), self.random.randint(0, 2)))
-        cells = [[column, *(("unset", None) if self.chance(20)
-                            else ("set", self.text()))] for column in columns]
-        return {"t": "record", "key": key, "cells": cells}
+        return {"t": "record", "key": key, "cells": [self.cell(c) for c in columns]}
+
+    def cell(self, column):
+        if "lanes" in self.features and self.chance(40):
+            verb, lane, said = self.typed()
+            if self.chance(15):
+                verb, said = "unset", None
+            return [column, verb, said, lane]
+        if self.chance(20):
+            return [column, "unset", None]
+        return [column, "set", self.text()]
+
+    def typed(self):
+        """(verb, lane, operands) of a counter, set, max, min or flag."""
+        roll = self.random.randint(1, 5)
+        if roll == 1:
+            if self.chance(25):
+                return "reset", 3, {}
+            extreme = self.chance(8)
+            return "inc", 3, {"n": self.random.choice(
+                (2**63 - 1, -2**63)) if extreme else self.random.randint(-3, 9)}
+        if roll == 2:
+            verb = "remove" if self.chance(35) else "add"
+            return verb, 4, {"value": self.random.choice(("e", "f"))}
+        if roll in (3, 4):
+            return "raise", roll + 2, {"n": self.random.randint(-3, 5)}
+        on = self.chance(50)
+        return "flag", 7, {"on": on, "wins": not on and self.chance(40)}
+
+    def typed_op(self, key):
+        verb, lane, said = self.typed()
+        op = {"t": verb, "key": key, **said}
+        if verb == "raise":
+            op["lane"] = lane
+        return op
 
     # --- acting ---
 

@@ -160,14 +160,33 @@ class Case {
     return {{"live", live}, {"deleted", seen.deleted_concurrently}};
   }
 
+  static Json TypedOf(const ViewTyped& typed) {
+    Json out = Json::object();
+    if (typed.counter) out["counter"] = {typed.counter->value, typed.counter->sum};
+    if (typed.set) {
+      out["set"] = Json::array();
+      for (const std::string& element : *typed.set) {
+        out["set"].push_back(ToHex(AsBytes(element)));
+      }
+    }
+    if (typed.max) out["max"] = *typed.max;
+    if (typed.min) out["min"] = *typed.min;
+    if (typed.flag) out["flag"] = {typed.flag->enabled, typed.flag->in_conflict};
+    return out;
+  }
+
   Json EntryOf(const ViewEntry& entry) const {
     Json out = {{"conflict", entry.has_conflicts()},
                 {"shown", static_cast<int>(entry.shown)}};
+    if (!entry.typed.empty()) out["typed"] = TypedOf(entry.typed);
     if (entry.value) out["register"] = RegisterOf(*entry.value);
     if (entry.record) {
       Json cells = Json::object();
       for (const auto& [column, cell] : entry.record->cells) {
         cells[column] = RegisterOf(cell);
+      }
+      for (const auto& [column, cell] : entry.record->typed_cells) {
+        out["typed_cells"][column] = TypedOf(cell);
       }
       Json presence = Json::array();
       for (const OpId& op : entry.record->presence) presence.push_back(Name(op));
@@ -192,7 +211,8 @@ class Case {
                         {"identity", WriterName(grant->identity)},
                         {"role", static_cast<int>(grant->role)},
                         {"scope", ToHex(grant->scope)},
-                        {"depth", path.steps.size()}});
+                        {"depth", path.steps.size()},
+                        {"revoked", grant->revoked}});
     }
     return grants;
   }
