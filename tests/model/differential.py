@@ -50,8 +50,35 @@ def live_of(seen):
 
 def places(seen):
     """The registers at a key: its own, and the cells of its record."""
-    for lane in seen.values():
-        yield from [lane] if "live" in lane else lane.get("cells", {}).values()
+    if lanes.REGISTER in seen:
+        yield seen[lanes.REGISTER]
+    yield from seen.get(lanes.RECORD, {"cells": {}})["cells"].values()
+
+
+def flags(seen):
+    """The flags at a key, likewise."""
+    every = [seen, *seen.get(lanes.RECORD, {"typed": {}})["typed"].values()]
+    return [typed[lanes.FLAG] for typed in every if lanes.FLAG in typed]
+
+
+def in_conflict(seen):
+    return (any(len(place["live"]) > 1 for place in places(seen))
+            or any(flag["conflict"] for flag in flags(seen)))
+
+
+def typed_of(seen):
+    out = {}
+    if lanes.COUNTER in seen:
+        total = seen[lanes.COUNTER]["sum"]
+        out["counter"] = [max(-2**63, min(2**63 - 1, total)), str(total)]
+    if lanes.SET in seen:
+        out["set"] = sorted(value_hex(e) for e in seen[lanes.SET]["elements"])
+    for lane, name in ((lanes.MAX, "max"), (lanes.MIN, "min")):
+        if lane in seen:
+            out[name] = seen[lane]["number"]
+    if lanes.FLAG in seen:
+        out["flag"] = [seen[lanes.FLAG]["on"], seen[lanes.FLAG]["conflict"]]
+    return out
 
 
 def expected_view(model):
@@ -59,19 +86,22 @@ def expected_view(model):
     for key, seen in model.seen.items():
         if not seen:
             continue
-        entry = {"shown": lanes.shown_lane(seen)}
+        entry = {"shown": lanes.shown_lane(seen), "conflict": in_conflict(seen)}
         if lanes.REGISTER in seen:
             entry["register"] = live_of(seen[lanes.REGISTER])
+        if typed_of(seen):
+            entry["typed"] = typed_of(seen)
         if lanes.RECORD in seen:
             record = seen[lanes.RECORD]
             entry["record"] = {
                 "cells": {column: live_of(cell)
                           for column, cell in record["cells"].items()},
-                "presence": None, "deleted": record["deleted"]}
-            entry["record"]["presence"] = sorted(
-                [list(op) for op in record["presence"]],
-                key=lambda op: (model.history["keys"][op[0]], op[1:]))
-        entry["conflict"] = any(len(place["live"]) > 1 for place in places(seen))
+                "deleted": record["deleted"],
+                "presence": sorted([list(op) for op in record["presence"]], key=lambda op: (
+                    model.history["keys"][op[0]], op[1:]))}
+            if record["typed"]:
+                entry["typed_cells"] = {column: typed_of(cell)
+                                        for column, cell in record["typed"].items()}
         view[key.encode().hex()] = entry
     return view
 
@@ -152,7 +182,7 @@ class Tally(collections.Counter):
         self["blocks"] += sum(n for n in model.causal.complete)
         view = model.seen.values()
         self["with conflicts"] += any(
-            len(place["live"]) > 1 for seen in view for place in places(seen))
+            in_conflict(seen) for seen in view)
         self["with revocation races"] += races(model)
         self["with forks"] += any(model.causal.proofs)
         self["with parked logs"] += any(log.parked is not None

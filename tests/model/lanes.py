@@ -209,6 +209,8 @@ def fate(op, ops, seen, saw):
         return register_fate(op, ops, seen, saw)
     if kind == "del":
         return delete_fate(op, ops, seen, saw)
+    if kind != "record":
+        return typed_fate(op, ops, seen, saw)
     return record_fate(op, ops, seen, saw)
 
 
@@ -233,6 +235,8 @@ def register_fate(op, ops, seen, saw):
 
 def delete_fate(op, ops, seen, saw):
     """A del stands in each lane that it names, and is the best of what it is there."""
+    if set(op.said["lanes"]) - {REGISTER, RECORD}:
+        return None, None
     standing = [lane for lane in lanes_of(op)
                 if not any(lane in lanes_of(o) and saw(o, op) for o in ops)]
     if standing:
@@ -244,13 +248,16 @@ def delete_fate(op, ops, seen, saw):
 
 def record_fate(op, ops, seen, saw):
     """The best of what became of its cells; without one that stands, its presence."""
+    if any(lane_of_cell(cell) != REGISTER for o in ops if o.said["t"] == "record"
+           for cell in o.said["cells"]):
+        return None, None
     shown = seen.get(RECORD, {"cells": {}, "presence": []})
     deletes = [o for o in ops if o.said["t"] == "del" and RECORD in o.said["lanes"]
                and counts_as_past(o, op, saw)]
     writes = [o for o in ops if o.said["t"] == "record" and saw(o, op)]
     mine = {cell[0] for cell in op.said["cells"]}
     found = set()
-    for column, verb, _ in op.said["cells"]:
+    for column, verb, *_ in op.said["cells"]:
         live = [other for other, _ in shown["cells"].get(column, {"live": []})["live"]]
         if op.id in live:
             found.add("winner" if live[0] == op.id else "conflict")
@@ -265,3 +272,7 @@ def record_fate(op, ops, seen, saw):
     later = deletes + [o for o in writes if not mine
                        or mine & {cell[0] for cell in o.said["cells"]}]
     return (overruled(later, saw)[0], None) if later else (None, None)
+
+
+def typed_fate(op, ops, seen, saw):
+    return None, None
