@@ -37,8 +37,8 @@ DOORS = [
     ),
     (
         "sockets",
-        r"asio::ip::|#include\s+<sys/socket\.h>|#include\s+[<\"]asio/ip/",
-        r"replication/(tcp_\w*|discovery)\.(cc|h)|apps/.*|bench/.*|tests/.*",
+        r"asio::(ip|local)::|#include\s+<sys/socket\.h>|#include\s+[<\"]asio/(ip|local)/",
+        r"replication/(tcp_\w*|stream_wire|discovery)\.(cc|h)|apps/.*|bench/.*|tests/.*",
     ),
     (
         "the machine's clock and randomness",

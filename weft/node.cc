@@ -4,7 +4,6 @@
 #include <asio/experimental/awaitable_operators.hpp>
 
 #include "absl/strings/str_format.h"
-#include "weft/sync_meter.h"
 
 namespace weft {
 namespace {
@@ -365,57 +364,6 @@ bool Node::IsLevel(const Session& session) const {
     any = true;
   }
   return any;
-}
-
-Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, SyncRequest request) {
-  const Nanos timeout = request.timeout;
-  const Nanos deadline = host_.clock->Steady() + timeout;
-  if (bases_.empty()) co_return absl::NotFoundError("the store has no base");
-  const std::weak_ptr<bool> alive = alive_;
-  const SyncMeter meter(bases_);
-  WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Session> session,
-                           co_await swarm_->Dial(address, timeout));
-  if (alive.expired()) co_return absl::CancelledError("the store was closed");
-  absl::Status status = absl::DeadlineExceededError(
-      absl::StrFormat("%s: not level after %d ms; what came is kept", address,
-                      timeout / std::chrono::milliseconds(1)));
-  const std::shared_ptr<Signal> changed = changed_;
-  while (host_.clock->Steady() < deadline) {
-    if (session->closed()) {
-      status = absl::UnavailableError(
-          absl::StrFormat("%s: the connection ended before we were level", address));
-      break;
-    }
-    const Exchanges& exchanges = ExchangesOn(*session);
-    const bool refused =
-        !exchanges.empty() &&
-        std::all_of(exchanges.begin(), exchanges.end(),
-                    [](const auto& entry) { return entry.second->refused(); });
-    if (refused) {
-      status = absl::NotFoundError(
-          absl::StrFormat("%s: the peer has none of our bases", address));
-      break;
-    }
-    if (request.cancelled && request.cancelled()) {
-      status = absl::CancelledError(
-          absl::StrFormat("%s: stopped before we were level", address));
-      break;
-    }
-    if (request.progress) request.progress(meter.Measure(exchanges));
-    if (IsLevel(*session)) {
-      status = absl::OkStatus();
-      break;
-    }
-    co_await (changed->Wait() ||
-              host_.clock->Sleep(std::min<Nanos>(deadline - host_.clock->Steady(),
-                                                 std::chrono::milliseconds(100))));
-    if (alive.expired()) co_return absl::CancelledError("the store was closed");
-  }
-  SyncResult result = meter.Result(ExchangesOn(*session));
-  result.level = status.ok();
-  swarm_->Release(session);
-  if (!status.ok()) co_return status;
-  co_return result;
 }
 
 Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {

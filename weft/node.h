@@ -61,6 +61,9 @@ class Node final : private CoreProvider, private SessionObserver {
   };
   // See Store::Sync. The callbacks are called on the strand.
   Task<absl::StatusOr<SyncResult>> Sync(std::string address, SyncRequest request);
+  // See Store::SyncOver.
+  Task<absl::StatusOr<SyncResult>> SyncOver(std::unique_ptr<Wire> wire,
+                                            bool is_initiator, SyncRequest request);
 
   struct CloneRequest {
     CoreKey key;
@@ -80,6 +83,12 @@ class Node final : private CoreProvider, private SessionObserver {
   // reason of the last.
   Task<absl::Status> FetchGenesis(BaseNode* base, std::vector<std::string> addresses);
   using Exchanges = std::map<BaseNode*, std::shared_ptr<FeedExchange>>;
+
+  struct SyncRun;
+  Task<absl::StatusOr<SyncResult>> RunSync(const SyncRun& run);  // outlives the task
+  std::optional<absl::Status> EndOf(const SyncRun& run,
+                                    const Exchanges& exchanges) const;
+  static bool AllLevel(const Exchanges& exchanges);
 
   explicit Node(const NodeHost& host);
 

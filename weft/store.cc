@@ -36,9 +36,9 @@ absl::StatusOr<CoreReadRequest> ReadRequest(std::string_view key,
                                             const CoreReadOptions& options) {
   CoreReadRequest request;
   WEFT_ASSIGN_OR_RETURN(request.key, ParseCoreKey(key));
-  if (!options.connect.empty() && !IsAddress(options.connect)) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("%s: not an address, which is host:port", options.connect));
+  if (!options.connect.empty() && !IsPeerAddress(options.connect)) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "%s: not an address, which is host:port or unix:PATH", options.connect));
   }
   request.connect = options.connect;
   request.timeout = options.timeout;
@@ -113,9 +113,9 @@ absl::StatusOr<std::string> Store::Listen(std::string_view address) {
 }
 
 absl::Status Store::Connect(std::string_view address) {
-  if (!IsAddress(address)) {
+  if (!IsPeerAddress(address)) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: not an address, which is host:port", std::string(address)));
+        "%s: not an address, which is host:port or unix:PATH", std::string(address)));
   }
   return impl_->Run([&] {
     impl_->node().swarm().Keep(std::string(address));
@@ -127,9 +127,9 @@ absl::StatusOr<SyncResult> Store::Sync(std::string_view address,
                                        std::chrono::milliseconds timeout,
                                        const ProgressCallback& progress,
                                        std::function<bool()> cancelled) {
-  if (!IsAddress(address)) {
+  if (!IsPeerAddress(address)) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: not an address, which is host:port", std::string(address)));
+        "%s: not an address, which is host:port or unix:PATH", std::string(address)));
   }
   Node::SyncRequest request;
   request.timeout = timeout;
@@ -138,6 +138,24 @@ absl::StatusOr<SyncResult> Store::Sync(std::string_view address,
       [&](ProgressCallback tell) {
         request.progress = std::move(tell);
         return impl_->node().Sync(std::string(address), request);
+      },
+      progress);
+}
+
+absl::StatusOr<SyncResult> Store::SyncOver(const ByteStream& stream,
+                                           std::chrono::milliseconds timeout,
+                                           const ProgressCallback& progress,
+                                           std::function<bool()> cancelled) {
+  auto wire = impl_->Run(
+      [&] { return WireOf(impl_->executor(), stream.in, stream.out, stream.name); });
+  if (!wire.ok()) return wire.status();
+  Node::SyncRequest request;
+  request.timeout = timeout;
+  request.cancelled = std::move(cancelled);
+  return impl_->RunTelling<absl::StatusOr<SyncResult>>(
+      [&](ProgressCallback tell) {
+        request.progress = std::move(tell);
+        return impl_->node().SyncOver(*std::move(wire), stream.dialled, request);
       },
       progress);
 }
@@ -237,9 +255,9 @@ absl::StatusOr<CoreStatus> Store::CloneCore(std::string_view key,
                                             std::string_view address,
                                             const CloneOptions& options) {
   WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
-  if (!IsAddress(address)) {
+  if (!IsPeerAddress(address)) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: not an address, which is host:port", std::string(address)));
+        "%s: not an address, which is host:port or unix:PATH", std::string(address)));
   }
   Node::CloneRequest request;
   request.key = parsed;

@@ -25,7 +25,7 @@ struct BaseOptions {
 
 struct JoinOptions {
   std::string name;     // in this store; empty: the name in the genesis, once known
-  std::string connect;  // "host:port", beside the addresses in the link
+  std::string connect;  // an address, beside those in the link
 };
 
 // How a block of a plain hypercore is read.
@@ -78,7 +78,9 @@ class Store {
   std::vector<std::string> Bases() const;
 
   // --- peers ---
-  // Accepts connections at "host:port" (port 0: any) and returns the address in use.
+  // An address is "host:port", or "unix:PATH" of a Unix socket. A link names only the
+  // first kind.
+  // Accepts connections there (port 0: any) and returns the address in use.
   absl::StatusOr<std::string> Listen(std::string_view address);
   // Keeps a connection to the address while the store is open, with back-off. Returns
   // at once; INVALID_ARGUMENT if it is not an address.
@@ -93,6 +95,21 @@ class Store {
                                   std::chrono::milliseconds timeout,
                                   const ProgressCallback& progress = {},
                                   std::function<bool()> cancelled = {});
+  // One end of a stream of bytes: two descriptors that can be polled (pipes, sockets),
+  // or one socket twice.
+  struct ByteStream {
+    int in = -1;
+    int out = -1;
+    std::string name;      // of the peer, for messages
+    bool dialled = false;  // this end begins; exactly one of the two does
+  };
+  // Sync with the peer at the other end of a stream, which is closed when this returns.
+  // The end that dialled hangs up once level; the other answers until then.
+  // Statuses as Sync, and INVALID_ARGUMENT  the descriptors cannot be polled
+  absl::StatusOr<SyncResult> SyncOver(const ByteStream& stream,
+                                      std::chrono::milliseconds timeout,
+                                      const ProgressCallback& progress = {},
+                                      std::function<bool()> cancelled = {});
   std::vector<PeerStatus> Peers() const;
   // Called from the store's thread until the next call of OnEvent. It may read; what
   // writes or waits for peers is refused there with FAILED_PRECONDITION.

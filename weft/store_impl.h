@@ -22,7 +22,7 @@
 #include "engine/real_workers.h"
 #include "engine/rocks_storage.h"
 #include "query/watch.h"
-#include "replication/tcp_wire.h"
+#include "replication/stream_wire.h"
 #include "weft/node.h"
 #include "weft/store.h"
 
@@ -122,6 +122,7 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   void WatchBase(BaseNode* base);
 
   Node& node() { return *node_; }
+  asio::any_io_executor executor() { return io_.get_executor(); }
   // How long the store's thread was kept by one thing.
   StallMeter& stalls() { return stalls_; }
   // Starts the thread that calls watchers back, at the first call.
@@ -144,7 +145,7 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   RealAsyncClock clock_{io_.get_executor()};
-  TcpNetwork network_{io_.get_executor()};
+  MachineNetwork network_{io_.get_executor()};
   RealWorkers workers_;  // behind io_, so that it ends first
   StallMeter stalls_;
   WatchHub watches_;

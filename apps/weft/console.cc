@@ -5,10 +5,12 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <iostream>
 
 #include "absl/strings/str_format.h"
+#include "apps/weft/file_stream.h"
 #include "apps/weft/signals.h"
 #include "engine/status.h"
 
@@ -77,6 +79,16 @@ class ProcessConsole final : public Console {
     if (fstat(file, &about) != 0) return Trouble(path, errno);
     if (S_ISDIR(about.st_mode)) return Trouble(path, EISDIR);
     return input;
+  }
+
+  absl::StatusOr<std::unique_ptr<Stream>> Stdio() override {
+    stdin_touched = true;
+    std::signal(SIGPIPE, SIG_IGN);
+    return FileStream::Of("stdin and stdout", STDIN_FILENO, STDOUT_FILENO);
+  }
+  absl::StatusOr<std::unique_ptr<Stream>> Run(const std::string& command) override {
+    std::signal(SIGPIPE, SIG_IGN);
+    return ShellStream::Start(command);
   }
 
   void HoldSignals() override { cli::HoldSignals(); }

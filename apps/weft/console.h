@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include "absl/status/statusor.h"
+#include "engine/bytes.h"
 #include "weft/store.h"
 
 namespace weft::cli {
@@ -31,6 +32,15 @@ class Input {
   virtual int file() const { return -1; }
 };
 
+// Bytes both ways. Reading and writing may happen on two threads at once.
+class Stream : public Input {
+ public:
+  // All of them; waits.  UNAVAILABLE  the other side has gone
+  virtual absl::Status Write(ByteView bytes) = 0;
+  // Ends a Read that waits, and every later one. From any thread.
+  virtual void Cancel() = 0;
+};
+
 class Console {
  public:
   virtual ~Console() = default;
@@ -44,6 +54,12 @@ class Console {
   // A file of the person's, who may stand in another directory; "-" is stdin.
   // UNAVAILABLE  it cannot be opened; says why
   virtual absl::StatusOr<std::unique_ptr<Input>> Open(const std::string& path) = 0;
+
+  // Stdin and stdout as one stream; the command uses them for nothing else.
+  virtual absl::StatusOr<std::unique_ptr<Stream>> Stdio() = 0;
+  // Stdout and stdin of a shell's command that is run where the person stands; it ends
+  // with the stream.  UNAVAILABLE  it cannot be started
+  virtual absl::StatusOr<std::unique_ptr<Stream>> Run(const std::string& command) = 0;
 
   // From now on a signal to stop is no end of the process but what StopAsked tells.
   // Call it before a store is opened, or a thread of the store takes the signal.

@@ -1,8 +1,10 @@
 #include "apps/weft/control_client.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -18,26 +20,56 @@
 #include "apps/weft/command.h"
 #include "apps/weft/console.h"
 #include "apps/weft/signals.h"
+#include "engine/codec.h"
 #include "engine/text.h"
 
 namespace weft::cli {
 namespace {
 
-// All of it, whatever the file takes at once.
-bool WriteAll(int file, ByteView bytes) {
-  while (!bytes.empty()) {
-    const ssize_t count = write(file, bytes.data(), bytes.size());
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0 && errno == EAGAIN) {
-      pollfd room{file, POLLOUT, 0};
-      poll(&room, 1, -1);
-      continue;
-    }
-    if (count < 0) return false;
-    bytes = bytes.subspan(static_cast<std::size_t>(count));
+constexpr std::size_t kWaitingBytesMax = 256 * 1024;
+
+// What waits to be written to a file. Never writes more than the file takes at once: a
+// process that only wrote could wait for ever for one that does the same.
+class Sink {
+ public:
+  explicit Sink(int file) : file_(file) {
+    struct stat about {};
+    // A pipe with any room takes this much whole; a plain file takes everything.
+    if (fstat(file, &about) != 0 || !S_ISREG(about.st_mode)) at_once_ = PIPE_BUF;
   }
-  return true;
-}
+
+  int file() const { return file_; }
+  std::size_t waiting() const { return bytes_.size() - written_; }
+  void Add(ByteView bytes) {
+    if (waiting() == 0) {
+      bytes_.clear();
+      written_ = 0;
+    }
+    Append(bytes_, bytes);
+  }
+  // Once the file takes bytes. False if it never will again.
+  bool WriteSome() {
+    const std::size_t size = std::min(waiting(), at_once_);
+    const ssize_t count = write(file_, bytes_.data() + written_, size);
+    if (count < 0) return errno == EINTR || errno == EAGAIN;
+    written_ += static_cast<std::size_t>(count);
+    return true;
+  }
+  bool WriteAll() {
+    while (waiting() > 0) {
+      pollfd room{file_, POLLOUT, 0};
+      poll(&room, 1, -1);
+      if (!WriteSome()) return false;
+    }
+    return true;
+  }
+
+ private:
+  int file_;
+  std::size_t at_once_ = SIZE_MAX;
+  Bytes bytes_;
+  std::size_t written_ = 0;
+};
 
 class Client {
  public:
@@ -49,40 +81,62 @@ class Client {
     // If that fails the holder has hung up, and may have said why.
     SendFrame(socket_, FrameType::kAsked, EncodeAsked(asked_)).IgnoreError();
     const Descriptor signals(holds_signals_ ? SignalFile() : -1);
-    while (!code_ && !again_) {
-      std::array<pollfd, 3> files{
-          pollfd{socket_, POLLIN, 0}, pollfd{signals.get(), POLLIN, 0},
-          pollfd{wanted_ ? SourceFile(wanted_->source) : -1, POLLIN, 0}};
-      if (poll(files.data(), files.size(), -1) < 0) continue;
-      if (files[1].revents != 0 && !stopped_) {
-        // Half closed: the command hears of it and still has the last word.
-        stopped_ = true;
-        SignalPending();
-        ReleaseSignals();  // a second one is meant for this process
-        shutdown(socket_, SHUT_WR);
-      }
-      if (files[2].revents != 0) Answer();
-      if (files[0].revents != 0) Take();
-    }
-    return again_ ? std::nullopt : code_;
+    while (!code_ && !again_) Step(signals.get());
+    if (again_) return std::nullopt;
+    if (!out_.WriteAll()) return StdoutFailed();
+    return code_;
   }
 
  private:
+  // Waits until something can be done, and does it.
+  void Step(int signals) {
+    const bool full =
+        out_.waiting() + (command_ ? command_->waiting() : 0) > kWaitingBytesMax;
+    std::array<pollfd, 5> files{
+        pollfd{full ? -1 : socket_, POLLIN, 0}, pollfd{signals, POLLIN, 0},
+        pollfd{wanted_ ? SourceFile(wanted_->source) : -1, POLLIN, 0},
+        pollfd{out_.waiting() > 0 ? out_.file() : -1, POLLOUT, 0},
+        pollfd{command_ && command_->waiting() > 0 ? command_->file() : -1, POLLOUT,
+               0}};
+    if (poll(files.data(), files.size(), -1) < 0) return;
+    if (files[1].revents != 0 && !stopped_) {
+      // Half closed: the command hears of it and still has the last word.
+      stopped_ = true;
+      SignalPending();
+      ReleaseSignals();  // a second one is meant for this process
+      shutdown(socket_, SHUT_WR);
+    }
+    if (files[2].revents != 0) Answer();
+    if (files[3].revents != 0 && !out_.WriteSome()) code_ = StdoutFailed();
+    // What a command does not take it has no use for; its end is seen by reading.
+    if (files[4].revents != 0 && !command_->WriteSome()) command_.reset();
+    if (files[0].revents != 0) Take();
+  }
+
+  int StdoutFailed() const { return Fail(kWorld, "stdout: cannot be written"); }
+
   void Take() {
     const auto frame = ReceiveFrame(socket_, kPieceBytesMax);
     if (!frame.ok()) return Lost();
     switch (frame->type) {
       case FrameType::kOut:
-        if (!WriteAll(STDOUT_FILENO, frame->body)) {
-          code_ = Fail(kWorld, "stdout: cannot be written");
-        }
+        return out_.Add(frame->body);
+      case FrameType::kErr: {
+        if (!out_.WriteAll()) code_ = StdoutFailed();
+        Sink err(STDERR_FILENO);
+        err.Add(frame->body);
+        err.WriteAll();  // nobody to tell if that fails
         return;
-      case FrameType::kErr:
-        // Nobody to tell if that fails.
-        WriteAll(STDERR_FILENO, frame->body);
-        return;
+      }
       case FrameType::kOpen:
-        return Open(frame->body);
+      case FrameType::kRun:
+        return Open(frame->type, frame->body);
+      case FrameType::kWrite: {
+        Reader reader(frame->body);
+        if (reader.Uint() != command_source_ || !reader.ok()) return Lost();
+        if (command_) command_->Add(reader.Rest());
+        return;
+      }
       case FrameType::kRead: {
         const auto wanted = DecodeReadWanted(frame->body);
         if (!wanted.ok() || wanted_ || SourceFile(wanted->source) < 0) return Lost();
@@ -91,7 +145,9 @@ class Client {
       }
       case FrameType::kClose: {
         const auto source = DecodeSource(frame->body);
-        if (source.ok()) files_.erase(*source);
+        if (!source.ok()) return Lost();
+        if (*source == command_source_) command_.reset();
+        files_.erase(*source);
         return;
       }
       case FrameType::kExit:
@@ -119,20 +175,32 @@ class Client {
                        });
   }
 
-  void Open(ByteView body) {
-    const auto path = DecodeText(body);
-    if (!path.ok()) return Lost();
-    std::string error = *path + ": is not among the arguments";
-    if (IsNamed(*path)) {
-      auto opened = Console::OfProcess().Open(*path);
+  void Open(FrameType type, ByteView body) {
+    const auto text = DecodeText(body);
+    if (!text.ok() || (type == FrameType::kRun && command_source_ != 0)) return Lost();
+    std::string error = *text + ": is not among the arguments";
+    if (IsNamed(*text)) {
+      auto opened = Make(type, *text);
       if (opened.ok()) {
         error.clear();
         files_[++sources_] = *std::move(opened);
+        if (type == FrameType::kRun) {
+          command_source_ = sources_;
+          command_.emplace(files_[sources_]->file());
+        }
       } else {
         error = std::string(ToStd(opened.status().message()));
       }
     }
     SendFrame(socket_, FrameType::kOpened, EncodeText(error)).IgnoreError();
+  }
+
+  static absl::StatusOr<std::unique_ptr<Input>> Make(FrameType type,
+                                                     const std::string& text) {
+    if (type == FrameType::kOpen) return Console::OfProcess().Open(text);
+    auto stream = Console::OfProcess().Run(text);
+    if (!stream.ok()) return stream.status();
+    return std::unique_ptr<Input>(*std::move(stream));
   }
 
   int SourceFile(std::uint64_t source) const {
@@ -170,6 +238,9 @@ class Client {
   bool again_ = false;
   std::optional<int> code_;
   std::optional<ReadWanted> wanted_;
+  Sink out_{STDOUT_FILENO};
+  std::optional<Sink> command_;  // of the one command there may be
+  std::uint64_t command_source_ = 0;
   std::uint64_t sources_ = 0;
   std::map<std::uint64_t, std::unique_ptr<Input>> files_;
 };

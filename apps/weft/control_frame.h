@@ -12,8 +12,9 @@
 // read    := 14 source:varint size:varint        source 0 is stdin; one at a time
 // close   := 15 source:varint
 // exit    := 16 code:u8                          the last frame
-// again   := 17                                  the last frame: the holder is closing
-// the
+// run     := 18 command:buffer                   like open: a source that is written
+// too write   := 19 source:varint byte*              at most 64 KiB again   := 17 the
+// last frame: the holder is closing the
 //                                                store, and nothing was begun
 //
 // 01 to 04 go to the holder, the others come from it. Types in hexadecimal. Source:
@@ -49,6 +50,8 @@ enum class FrameType : std::uint8_t {
   kClose = 0x15,
   kExit = 0x16,
   kAgain = 0x17,
+  kRun = 0x18,
+  kWrite = 0x19,
 };
 
 struct Frame {

@@ -101,7 +101,7 @@ ControlServer::State::~State() {
 void ControlServer::State::Loop() {
   std::list<Guest> guests;
   bool listening = true;
-  while (!cut_ || !guests.empty()) {
+  for (;;) {
     if (closing_ && listening) {
       // Those who wait to be let in come too late.
       ForgetSocket(directory_);
@@ -115,6 +115,7 @@ void ControlServer::State::Loop() {
       listener_ = Descriptor();
       listening = false;
     }
+    if (cut_ && guests.empty()) return;
     if (cut_) {
       for (Guest& guest : guests) shutdown(guest.socket.get(), SHUT_RDWR);
     }

@@ -11,6 +11,7 @@
 
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 
@@ -24,6 +25,8 @@ class Descriptor {
   Descriptor& operator=(Descriptor&& other) noexcept;
   ~Descriptor();
   int get() const { return file_; }
+  // The caller closes it.
+  int Release() { return std::exchange(file_, -1); }
   bool ok() const { return file_ >= 0; }
 
  private:

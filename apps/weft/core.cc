@@ -9,9 +9,9 @@
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
 #include "apps/weft/signals.h"
-#include "crdt/link.h"
 #include "engine/bytes.h"
 #include "engine/text.h"
+#include "replication/stream_wire.h"
 
 namespace weft::cli {
 namespace {
@@ -119,8 +119,8 @@ std::string Complaint(const Invocation& call, const GetArguments& arguments) {
   if (call.arguments.size() == 2 && !ParseNumber(call.arguments[1])) {
     return "'" + call.arguments[1] + "' is no block index";
   }
-  if (!options.connect.empty() && !IsAddress(options.connect)) {
-    return "--connect " + options.connect + ": is not host:port";
+  if (!options.connect.empty() && !IsPeerAddress(options.connect)) {
+    return "--connect " + options.connect + ": is neither host:port nor unix:PATH";
   }
   if (!options.connect.empty() && !IsKey(call.arguments[0])) {
     return "'" + call.arguments[0] + "' is no key of a core";
@@ -226,8 +226,9 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
     return Fail(kUsage,
                 "--blocks " + arguments.blocks + ": is not A..B with A below B");
   }
-  if (!IsAddress(arguments.connect)) {
-    return Fail(kUsage, "--connect " + arguments.connect + ": is not host:port");
+  if (!IsPeerAddress(arguments.connect)) {
+    return Fail(kUsage, "--connect " + arguments.connect +
+                            ": is neither host:port nor unix:PATH");
   }
   if (!IsKey(call.arguments[0])) {
     return Fail(kUsage, "'" + call.arguments[0] + "' is no key of a core");
@@ -289,7 +290,7 @@ void AddGet(CommandLine& line, CLI::App* group) {
   get->add_option("--byte", arguments->byte_offset,
                   "the block that holds this byte of the log, from there on");
   get->add_option("--connect", arguments->options.connect,
-                  "host:port to fetch it from if it is not here");
+                  "host:port or unix:PATH to fetch it from if it is not here");
   get->add_option("--encryption-key", arguments->options.encryption_key,
                   "64 hex digits; the blocks are decrypted with it");
   AddTimeout(get, arguments->timeout_seconds);
@@ -306,7 +307,8 @@ void AddServe(CommandLine& line, CLI::App* group) {
     if (!store) return code;
     return Serve(*std::move(store), call, *listen, {});
   });
-  serve->add_option("--listen", *listen, "host:port; port 0: any")->required();
+  serve->add_option("--listen", *listen, "host:port (port 0: any) or unix:PATH")
+      ->required();
 }
 
 void AddClone(CommandLine& line, CLI::App* group) {
@@ -317,7 +319,8 @@ void AddClone(CommandLine& line, CLI::App* group) {
   CLI::App* clone = line.AddTo(group, spec, [arguments](const Invocation& call) {
     return Clone(call, *arguments);
   });
-  clone->add_option("--connect", arguments->connect, "host:port")->required();
+  clone->add_option("--connect", arguments->connect, "host:port or unix:PATH")
+      ->required();
   clone->add_flag("--live", arguments->live, "stays and follows until a signal");
   clone->add_option("--blocks", arguments->blocks, "A..B: blocks A to B-1 only");
   AddTimeout(clone, arguments->timeout_seconds);

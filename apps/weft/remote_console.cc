@@ -1,5 +1,7 @@
 #include "apps/weft/remote_console.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -72,6 +74,37 @@ class RemoteInput final : public Input {
   std::uint64_t source_;
 };
 
+class RemoteStream final : public Stream {
+ public:
+  RemoteStream(RemoteConsole* console, std::uint64_t source)
+      : console_(console), source_(source) {}
+  ~RemoteStream() override {
+    if (source_ != 0) console_->Send(FrameType::kClose, EncodeSource(source_));
+  }
+  absl::StatusOr<std::size_t> Read(char* data, std::size_t size) override {
+    return console_->Read(source_, data, size);
+  }
+  absl::Status Write(ByteView bytes) override {
+    while (!bytes.empty()) {
+      const ByteView piece = bytes.first(std::min(bytes.size(), kPieceBytesMax / 2));
+      Bytes body;
+      if (source_ != 0) body = EncodeSource(source_);
+      Append(body, piece);
+      if (!console_->Send(source_ == 0 ? FrameType::kOut : FrameType::kWrite, body)) {
+        return absl::UnavailableError("the command's process is gone");
+      }
+      bytes = bytes.subspan(piece.size());
+    }
+    return absl::OkStatus();
+  }
+  // Nothing is read from the guest any more, who may still be written to.
+  void Cancel() override { shutdown(console_->socket_, SHUT_RD); }
+
+ private:
+  RemoteConsole* console_;
+  std::uint64_t source_;
+};
+
 RemoteConsole::RemoteConsole(int socket, Store store, bool err_is_terminal)
     : socket_(socket),
       store_(std::move(store)),
@@ -101,10 +134,10 @@ absl::Status RemoteConsole::in_status() {
   return in_buffer_->status();
 }
 
-absl::StatusOr<std::unique_ptr<Input>> RemoteConsole::Open(const std::string& path) {
-  if (path == "-") return std::make_unique<RemoteInput>(this, 0);
+absl::StatusOr<std::uint64_t> RemoteConsole::NewSource(FrameType type,
+                                                       const std::string& text) {
   const std::lock_guard<std::mutex> lock(asking_);
-  if (!Send(FrameType::kOpen, EncodeText(path))) {
+  if (!Send(type, EncodeText(text))) {
     return absl::UnavailableError("the command's process is gone");
   }
   WEFT_ASSIGN_OR_RETURN(const Frame frame, ReceiveFrame(socket_, kPieceBytesMax));
@@ -113,7 +146,23 @@ absl::StatusOr<std::unique_ptr<Input>> RemoteConsole::Open(const std::string& pa
   }
   WEFT_ASSIGN_OR_RETURN(const std::string error, DecodeText(frame.body));
   if (!error.empty()) return absl::UnavailableError(error);
-  return std::make_unique<RemoteInput>(this, ++sources_);
+  return ++sources_;
+}
+
+absl::StatusOr<std::unique_ptr<Input>> RemoteConsole::Open(const std::string& path) {
+  if (path == "-") return std::make_unique<RemoteInput>(this, 0);
+  WEFT_ASSIGN_OR_RETURN(const std::uint64_t source, NewSource(FrameType::kOpen, path));
+  return std::make_unique<RemoteInput>(this, source);
+}
+
+absl::StatusOr<std::unique_ptr<Stream>> RemoteConsole::Stdio() {
+  return std::make_unique<RemoteStream>(this, 0);
+}
+
+absl::StatusOr<std::unique_ptr<Stream>> RemoteConsole::Run(const std::string& command) {
+  WEFT_ASSIGN_OR_RETURN(const std::uint64_t source,
+                        NewSource(FrameType::kRun, command));
+  return std::make_unique<RemoteStream>(this, source);
 }
 
 absl::StatusOr<std::size_t> RemoteConsole::Read(std::uint64_t source, char* data,

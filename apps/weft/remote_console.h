@@ -26,6 +26,8 @@ class RemoteConsole final : public Console {
   absl::Status in_status() override;
   bool err_is_terminal() const override { return err_is_terminal_; }
   absl::StatusOr<std::unique_ptr<Input>> Open(const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<Stream>> Stdio() override;
+  absl::StatusOr<std::unique_ptr<Stream>> Run(const std::string& command) override;
   void HoldSignals() override {}
   bool StopAsked() override { return stop_; }
   const Store* held_store() const override { return &store_; }
@@ -36,12 +38,14 @@ class RemoteConsole final : public Console {
   void Finish(int code);
 
  private:
-  friend class RemoteOutput;
   friend class RemoteInput;
+  friend class RemoteStream;
   class OutBuffer;
   class InBuffer;
 
   bool Send(FrameType type, ByteView body);
+  // The number of the source that an open or a run makes.
+  absl::StatusOr<std::uint64_t> NewSource(FrameType type, const std::string& text);
   absl::StatusOr<std::size_t> Read(std::uint64_t source, char* data, std::size_t size);
 
   const int socket_;

@@ -12,11 +12,12 @@
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
+#include "apps/weft/file_stream.h"
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
 #include "apps/weft/signals.h"
-#include "crdt/link.h"
 #include "engine/text.h"
+#include "replication/stream_wire.h"
 
 namespace weft::cli {
 namespace {
@@ -114,29 +115,64 @@ int Members(const Invocation& call) {
   return kDone;
 }
 
-int Sync(const Invocation& call, const std::string& address, double timeout_seconds) {
-  if (!IsAddress(address)) {
-    return Fail(kUsage, "--connect " + address + ": is not host:port");
+struct SyncArguments {
+  std::string connect;
+  std::string command;
+  bool stdio = false;
+  double timeout_seconds = 30;
+};
+
+// By the one way that was given.
+absl::StatusOr<SyncResult> SyncBy(Store& store, const SyncArguments& arguments) {
+  Console& console = Console::Current();
+  const std::chrono::milliseconds timeout(
+      static_cast<std::int64_t>(arguments.timeout_seconds * 1000));
+  ProgressBar bar("sync");
+  const auto show = [&](const Progress& progress) {
+    bar.Show(progress.done, progress.total);
+  };
+  const auto stopped = [&console] { return console.StopAsked(); };
+  if (!arguments.connect.empty()) {
+    return store.Sync(arguments.connect, timeout, show, stopped);
+  }
+  auto stream = arguments.stdio ? console.Stdio() : console.Run(arguments.command);
+  if (!stream.ok()) return stream.status();
+  const auto pump = Pump::Start(*std::move(stream));
+  if (!pump.ok()) return pump.status();
+  Store::ByteStream bytes;
+  bytes.in = bytes.out = (*pump)->TakeSocket();
+  bytes.name = arguments.stdio ? "stdio" : arguments.command;
+  bytes.dialled = !arguments.stdio;
+  return store.SyncOver(bytes, timeout, show, stopped);
+}
+
+int Sync(const Invocation& call, const SyncArguments& arguments) {
+  const int ways = (arguments.connect.empty() ? 0 : 1) +
+                   (arguments.command.empty() ? 0 : 1) + (arguments.stdio ? 1 : 0);
+  if (ways != 1) {
+    return Fail(kUsage, "sync: needs one of --connect, --command and --stdio");
+  }
+  if (!arguments.connect.empty() && !IsPeerAddress(arguments.connect)) {
+    return Fail(kUsage, "--connect " + arguments.connect +
+                            ": is neither host:port nor unix:PATH");
+  }
+  if (arguments.stdio && call.json) {
+    return Fail(kUsage,
+                "sync: --stdio needs stdout for itself, and --json has no place");
   }
   int code = kDone;
   auto store = OpenStore(call.store, code);
   if (!store) return code;
-  absl::StatusOr<SyncResult> result = SyncResult{};
-  {
-    ProgressBar bar("sync");
-    result = store->Sync(
-        address,
-        std::chrono::milliseconds(static_cast<std::int64_t>(timeout_seconds * 1000)),
-        [&](const Progress& progress) { bar.Show(progress.done, progress.total); },
-        [console = &Console::Current()] { return console->StopAsked(); });
-  }
+  const auto result = SyncBy(*store, arguments);
   if (!result.ok()) return FailOfPeer(result.status());
+  const std::string peer =
+      arguments.connect.empty() ? arguments.command : arguments.connect;
   if (call.json) {
     PrintJson(Json{{"level", result->level},
                    {"blocks_received", result->blocks_received},
                    {"blocks_sent", result->blocks_sent}});
-  } else {
-    Out() << absl::StrFormat("level with %s: %d blocks came, %d went\n", address,
+  } else if (!arguments.stdio) {
+    Out() << absl::StrFormat("level with %s: %d blocks came, %d went\n", peer,
                              result->blocks_received, result->blocks_sent);
   }
   return kDone;
@@ -273,7 +309,7 @@ void AddBaseCommands(CommandLine& line) {
        .has_base = false},
       [join_options](const Invocation& call) { return Join(call, *join_options); });
   join->add_option("--connect", join_options->connect,
-                   "host:port of someone who has the base");
+                   "host:port or unix:PATH of someone who has the base");
   join->add_option("--name", join_options->name, "of the base in this store");
 
   auto grant_options = std::make_shared<GrantOptions>();
@@ -310,27 +346,30 @@ void AddMeetingCommands(CommandLine& line) {
                  return Serve(*std::move(store), call, serve_options->listen,
                               serve_options->connect);
                });
-  serve->add_option("--listen", serve_options->listen, "host:port; port 0: any");
-  serve->add_option("--connect", serve_options->connect, "host:port; may repeat")
+  serve->add_option("--listen", serve_options->listen,
+                    "host:port (port 0: any) or unix:PATH");
+  serve
+      ->add_option("--connect", serve_options->connect,
+                   "host:port or unix:PATH; may repeat")
       ->expected(1)
       ->take_all();
 
-  struct SyncOptions {
-    std::string connect;
-    double timeout_seconds = 30;
-  };
-  auto sync_options = std::make_shared<SyncOptions>();
-  CLI::App* sync = line.Add({.name = "sync",
-                             .arguments = "",
-                             .help = "replicates until level with a peer",
-                             .has_base = false,
-                             .stays = true},
-                            [sync_options](const Invocation& call) {
-                              return Sync(call, sync_options->connect,
-                                          sync_options->timeout_seconds);
-                            });
-  sync->add_option("--connect", sync_options->connect, "host:port")->required();
-  AddTimeout(sync, sync_options->timeout_seconds);
+  auto arguments = std::make_shared<SyncArguments>();
+  CLI::App* sync =
+      line.Add({.name = "sync",
+                .arguments = "",
+                .help = "replicates until level with a peer",
+                .has_base = false,
+                .stays = true},
+               [arguments](const Invocation& call) { return Sync(call, *arguments); });
+  sync->add_option("--connect", arguments->connect, "host:port or unix:PATH");
+  sync->add_option(
+      "--command", arguments->command,
+      "a shell's command that speaks for the peer, say\n'ssh HOST weft sync "
+      "DIR --stdio'");
+  sync->add_flag("--stdio", arguments->stdio,
+                 "answers a peer at the other end of stdin and stdout");
+  AddTimeout(sync, arguments->timeout_seconds);
 }
 
 }  // namespace

@@ -24,7 +24,9 @@ def frame(kind, body=b""):
     return struct.pack("<IB", len(body) + 1, kind) + body
 
 
-class InUse(CliTest):
+class Holders(CliTest):
+    """What the tests below share."""
+
     def start(self, *arguments, **options):
         options.setdefault("stdout", subprocess.PIPE)
         return subprocess.Popen([cli_test.PROGRAM, *arguments], env=self.environment,
@@ -53,6 +55,8 @@ class InUse(CliTest):
         self.addCleanup(guest.close)
         return guest
 
+
+class InUse(Holders):
     def test_every_command_acts_through_the_process_that_holds_the_store(self):
         with self.held() as (store, _):
             self.weft("put", store, "todo/1", "milk")
@@ -404,6 +408,110 @@ class InUse(CliTest):
             self.weft("put", ada, "k", "v")
             self.assertTrue(self.weft("sync", bob, "--connect", address)["level"])
             self.assertEqual(self.weft("get", bob, "k")["value"], "v")
+
+
+class Streams(Holders):
+    """The same session over whatever carries bytes."""
+
+    def two(self):
+        ada, bob = self.store("ada"), self.path("bob")
+        self.weft("join", bob, self.weft("status", ada)["bases"][0]["link"])
+        self.weft("grant", ada, self.weft("status", bob)["bases"][0]["identity"])
+        self.weft("put", ada, "from/ada", "x" * 100_000)
+        return ada, bob
+
+    def command(self, store):
+        return f"'{cli_test.PROGRAM}' sync '{store}' --stdio"
+
+    def level(self, ada, bob):
+        self.assertEqual(self.weft("root", ada), self.weft("root", bob))
+
+    def test_two_stores_meet_over_a_pair_of_pipes(self):
+        ada, bob = self.two()
+        for number in range(10):
+            self.weft("put", ada, f"a/{number}", "from Ada")
+            result = self.weft("sync", bob, "--command", self.command(ada))
+            self.assertTrue(result["level"])
+            self.weft("put", bob, f"b/{number}", "from Bob")
+            self.weft("sync", bob, "--command", self.command(ada))
+            self.level(ada, bob)
+
+    def test_both_ends_of_a_pipe_may_be_held_by_servers(self):
+        ada, bob = self.two()
+        with self.held("ada"), self.held("bob"):
+            for number in range(5):
+                self.weft("put", ada, f"a/{number}", "x" * 100_000)
+                self.weft("put", bob, f"b/{number}", "y" * 100_000) if number else None
+                self.weft("sync", bob, "--command", self.command(ada))
+                self.level(ada, bob)
+
+    def test_the_end_that_answers_knows_whether_it_is_level(self):
+        ada, bob = self.two()
+        for _ in range(5):
+            code = self.path("code")
+            self.weft("put", ada, "again", "and again")
+            self.weft("sync", bob, "--command", self.command(ada) + f"; echo $? > {code}")
+            with open(code, encoding="ascii") as file:
+                self.assertEqual(file.read(), "0\n")
+
+    def test_two_stores_meet_over_a_unix_socket(self):
+        ada, bob = self.two()
+        address = "unix:" + self.path("meet")
+        with self.start("serve", ada, "--listen", address, "--json") as server:
+            self.assertEqual(json.loads(server.stdout.readline()), {"listening": address})
+            self.assertEqual(stat.S_IMODE(os.lstat(self.path("meet")).st_mode), 0o600)
+            self.assertTrue(self.weft("sync", bob, "--connect", address)["level"])
+            self.fails(3, "listens there", "serve", bob, "--listen", address)
+            server.kill()
+        self.level(ada, bob)
+        self.fails(3, address, "sync", bob, "--connect", address)
+        # What the killed one left is replaced, and taken away in the end.
+        with self.start("serve", ada, "--listen", address, "--json") as server:
+            server.stdout.readline()
+            self.weft("sync", bob, "--connect", address)
+            server.terminate()
+        self.assertFalse(os.path.exists(self.path("meet")))
+
+    def test_a_core_goes_over_a_unix_socket(self):
+        store = self.path("s")
+        key = self.weft("core", "create", store, "--name", "log")["key"]
+        self.weft("core", "append", store, key, "--lines", stdin="one\ntwo\n")
+        address = "unix:" + self.path("meet")
+        with self.start("core", "serve", store, "--listen", address) as server:
+            server.stdout.readline()
+            clone = self.weft("core", "clone", key, self.path("c"), "--connect", address)
+            self.assertEqual(clone["have"], 2)
+            server.terminate()
+
+    def test_a_stream_that_fails_is_one_line(self):
+        ada, bob = self.two()
+        for command, words in [("exit 1", "exit 1"), ("cat /dev/zero", "zero"),
+                               ("echo hello", "hello"), ("no-such-program-here", "")]:
+            ran = self.run_weft("sync", bob, "--command", command, "--timeout", "5")
+            error = ran.stderr.decode()
+            self.assertEqual((ran.returncode, ran.stdout), (3, b""), error)
+            self.assertIn("weft: " + command, error.splitlines()[-1])
+        self.fails(3, "stdio", "sync", ada, "--stdio", stdin=b"hello")
+        self.fails(2, "--connect", "sync", ada)
+        self.fails(2, "--connect", "sync", ada, "--stdio", "--connect", "h:1")
+        self.fails(2, "--json", "sync", ada, "--stdio", "--json")
+        self.fails(2, "unix", "sync", ada, "--connect", "unix:")
+        self.fails(2, "unix", "sync", ada, "--connect", "unix:" + "x" * 108)
+        with self.held("bob"):
+            ran = self.run_weft("sync", bob, "--command", "exit 1")
+            self.assertEqual((ran.returncode, ran.stderr.count(b"\n")), (3, 1))
+
+    # The command is the guest's, and the holder cannot choose another.
+    def test_a_command_runs_where_the_person_stands(self):
+        ada, bob = self.two()
+        with self.held("bob"):
+            ran = subprocess.run(
+                [cli_test.PROGRAM, "sync", bob, "--command",
+                 "test -n \"$HERE\" && exec " + self.command("ada")],
+                capture_output=True, cwd=self.folder.name, check=False,
+                env={**self.environment, "HERE": "1"})
+            self.assertEqual((ran.returncode, ran.stderr), (0, b""))
+        self.level(ada, bob)
 
 
 class Times(CliTest):

@@ -1,0 +1,158 @@
+// Node: replicating with one peer until level with it, over a connection that is
+// dialled or over any byte stream that is handed in.
+
+#include <algorithm>
+#include <asio/experimental/awaitable_operators.hpp>
+
+#include "absl/strings/str_format.h"
+#include "weft/node.h"
+#include "weft/sync_meter.h"
+
+namespace weft {
+namespace {
+
+using asio::experimental::awaitable_operators::operator||;
+
+constexpr Nanos kLookAgain = std::chrono::milliseconds(100);
+constexpr Nanos kHandshakeLimit = std::chrono::seconds(10);
+
+}  // namespace
+
+// The one sync there is: it holds what it needs of the node, and the node lives while
+// `alive` does.
+struct Node::SyncRun {
+  std::shared_ptr<Session> session;
+  std::string name;  // of the peer, for messages
+  Nanos deadline{0};
+  SyncRequest request;
+  // Level is not the end: the peer, who asked, hangs up when he is content.
+  bool answers = false;
+};
+
+bool Node::AllLevel(const Exchanges& exchanges) {
+  bool any = false;
+  for (const auto& [base, exchange] : exchanges) {
+    if (exchange->refused()) continue;
+    // Of an exchange that has ended, too: the last that both said counts.
+    const std::optional<FeedDigest> ours = base->Digest();
+    const std::optional<FeedDigest>& theirs = exchange->remote_digest();
+    if (base->busy() || !ours || !theirs || !ours->durable || !theirs->durable ||
+        ours->version_digest != theirs->version_digest) {
+      return false;
+    }
+    any = true;
+  }
+  return any;
+}
+
+// What ends a sync now, if anything does.
+std::optional<absl::Status> Node::EndOf(const SyncRun& run,
+                                        const Exchanges& exchanges) const {
+  if (run.session->closed()) {
+    if (run.answers && AllLevel(exchanges)) return absl::OkStatus();
+    return absl::UnavailableError(
+        absl::StrFormat("%s: the connection ended before we were level", run.name));
+  }
+  const bool refused = !exchanges.empty() &&
+                       std::all_of(exchanges.begin(), exchanges.end(),
+                                   [](const auto& e) { return e.second->refused(); });
+  if (refused) {
+    return absl::NotFoundError(
+        absl::StrFormat("%s: the peer has none of our bases", run.name));
+  }
+  if (run.request.cancelled && run.request.cancelled()) {
+    return absl::CancelledError(
+        absl::StrFormat("%s: stopped before we were level", run.name));
+  }
+  if (!run.answers && IsLevel(*run.session)) return absl::OkStatus();
+  if (host_.clock->Steady() < run.deadline) return std::nullopt;
+  if (run.answers && IsLevel(*run.session)) return absl::OkStatus();
+  return absl::DeadlineExceededError(
+      absl::StrFormat("%s: not level after %d ms; what came is kept", run.name,
+                      run.request.timeout / std::chrono::milliseconds(1)));
+}
+
+Task<absl::StatusOr<SyncResult>> Node::RunSync(const SyncRun& run) {
+  const std::weak_ptr<bool> alive = alive_;
+  const SyncMeter meter(bases_);
+  const std::shared_ptr<Signal> changed = changed_;
+  Exchanges exchanges;
+  std::optional<absl::Status> end;
+  SyncResult result;
+  for (;;) {
+    // Once the session has ended nothing is known of it any more.
+    if (!run.session->closed()) {
+      exchanges = ExchangesOn(*run.session);
+      result = meter.Result(exchanges);
+      if (run.request.progress) run.request.progress(meter.Measure(exchanges));
+    }
+    end = EndOf(run, exchanges);
+    if (end) break;
+    const Nanos left = run.deadline - host_.clock->Steady();
+    co_await (changed->Wait() || host_.clock->Sleep(std::min(left, kLookAgain)));
+    if (alive.expired()) co_return absl::CancelledError("the store was closed");
+  }
+  if (!run.session->closed()) result = meter.Result(exchanges);
+  result.level = end->ok();
+  if (!end->ok()) co_return *end;
+  co_return result;
+}
+
+Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, SyncRequest request) {
+  SyncRun run;
+  run.name = address;
+  run.deadline = host_.clock->Steady() + request.timeout;
+  run.request = std::move(request);
+  if (bases_.empty()) co_return absl::NotFoundError("the store has no base");
+  const std::weak_ptr<bool> alive = alive_;
+  WEFT_CO_ASSIGN_OR_RETURN(run.session,
+                           co_await swarm_->Dial(address, run.request.timeout));
+  if (alive.expired()) co_return absl::CancelledError("the store was closed");
+  const std::shared_ptr<Session> session = run.session;
+  absl::StatusOr<SyncResult> result = co_await RunSync(run);
+  if (!alive.expired()) swarm_->Release(session);
+  co_return result;
+}
+
+Task<absl::StatusOr<SyncResult>> Node::SyncOver(std::unique_ptr<Wire> wire,
+                                                bool is_initiator,
+                                                SyncRequest request) {
+  SyncRun run;
+  run.name = wire->peer();
+  run.deadline = host_.clock->Steady() + request.timeout;
+  run.request = std::move(request);
+  run.answers = !is_initiator;
+  if (bases_.empty()) {
+    wire->Close();
+    co_return absl::NotFoundError("the store has no base");
+  }
+  const std::weak_ptr<bool> alive = alive_;
+  const std::shared_ptr<Session> adopted = swarm_->Adopt(std::move(wire), is_initiator);
+  run.session = adopted;
+  const std::shared_ptr<Signal> changed = changed_;
+  const Nanos handshake = std::min(
+      run.deadline, host_.clock->Steady() + std::max(kHandshakeLimit, kLookAgain));
+  bool begun = false;
+  while (!begun && !adopted->ready() && host_.clock->Steady() < handshake) {
+    co_await (changed->Wait() || host_.clock->Sleep(kLookAgain));
+    if (alive.expired()) co_return absl::CancelledError("the store was closed");
+    begun = adopted->closed();
+  }
+  if (!adopted->ready() || adopted->closed()) {
+    // Connected with that peer in another way already: that will do.
+    const std::shared_ptr<Session> other =
+        adopted->secured() ? swarm_->With(adopted->remote_static_key()) : nullptr;
+    if (other == nullptr) {
+      const std::string name = run.name;
+      adopted->Close();
+      co_return absl::UnavailableError(
+          absl::StrFormat("%s: nobody there speaks our protocol", name));
+    }
+    run.session = other;
+  }
+  absl::StatusOr<SyncResult> result = co_await RunSync(run);
+  if (!alive.expired()) adopted->Close();
+  co_return result;
+}
+
+}  // namespace weft
