@@ -1,13 +1,25 @@
 #include "replication/feed_exchange.h"
 
+#include <algorithm>
+#include <set>
+
 #include "absl/strings/str_format.h"
 
 namespace weft {
 namespace {
 
-void Send(MuxChannel* channel, FeedMessageType type, ByteView body) {
-  channel->Send(static_cast<std::uint64_t>(type), body);
-}
+constexpr std::size_t kHeadsPerMessage = 1024;
+// Bounds the work of one message; the answer to one path is never split.
+constexpr std::size_t kNodesPerMessage = 64;
+constexpr std::size_t kNodesTakenPerMessage = 128;
+constexpr std::size_t kPathsPerMessage = 64;
+// As few feeds as these are told outright: the walk would cost as much.
+constexpr std::size_t kTellAllMax = 16;
+constexpr std::size_t kMuchSmaller = 4;
+// A walk shows each branch once or twice; who asks for more gets none.
+constexpr std::uint64_t kNodesPerFeed = 4;
+constexpr std::uint64_t kNodesAtLeast = 1024;
+constexpr std::size_t kBadEvidenceMax = 16;
 
 }  // namespace
 
@@ -39,12 +51,20 @@ void FeedExchange::Open() {
   open.has_genesis = source_->Genesis().has_value();
   const DiscoveryKey id = FeedChannelId(source_->base_id());
   const Bytes handshake = EncodeFeedOpen(open);
-  told_all_heads_ = false;
   refused_ = false;
   peer_has_genesis_ = false;
+  walked_ = false;
+  told_evidence_ = false;
   told_all_ = false;
+  feeds_dropped_ = false;
   local_digest_.reset();
   remote_digest_.reset();
+  feeds_.clear();
+  peer_feeds_ = 0;
+  was_level_ = false;
+  since_level_.clear();
+  nodes_shown_ = 0;
+  nodes_seen_ = 0;
   absl::StatusOr<MuxChannel*> channel =
       session_->mux().Open(kFeedProtocol, id.view(), handshake, shared_from_this());
   // OnOpen may have run inside the call, and closed the channel again.
@@ -90,7 +110,7 @@ void FeedExchange::GenesisKnown() {
   const std::optional<Bytes> genesis = source_->Genesis();
   if (!genesis) return;
   if (!peer_has_genesis_) {
-    Send(channel_, FeedMessageType::kGenesis, *genesis);
+    Send(FeedMessageType::kGenesis, *genesis);
     peer_has_genesis_ = true;
   }
   if (const std::optional<FeedDigest> digest = source_->Digest()) TellDigest(*digest);
@@ -105,15 +125,28 @@ absl::Status FeedExchange::OnMessage(MuxChannel&, std::uint64_t type, ByteView b
     case FeedMessageType::kDigest:
       status = OnDigest(body);
       break;
+    case FeedMessageType::kAskNodes:
+      status = OnAskNodes(body);
+      break;
+    case FeedMessageType::kNodes:
+      status = OnNodes(body);
+      break;
     case FeedMessageType::kHeads:
       status = OnHeads(body);
+      break;
+    case FeedMessageType::kOffers:
+      status = OnOffers(body);
       break;
     case FeedMessageType::kAcks:
       status = OnAcks(body);
       break;
+    case FeedMessageType::kEvidence:
+      status = OnEvidence(body);
+      break;
+    case FeedMessageType::kDeny:
+      status = OnDeny(body);
+      break;
     default:
-      // Trie nodes are asked for, and later incarnations offered, by newer peers; both
-      // may be left without an answer, as a type nobody knows.
       return absl::OkStatus();
   }
   if (status.ok()) changed_(*this);
@@ -135,83 +168,404 @@ absl::Status FeedExchange::OnGenesis(ByteView body) {
   return absl::OkStatus();
 }
 
+// --- the digest and the walk ---
+
 absl::Status FeedExchange::OnDigest(ByteView body) {
-  WEFT_ASSIGN_OR_RETURN(const FeedDigest digest, DecodeFeedDigest(body));
-  remote_digest_ = digest;
-  if (local_digest_ && local_digest_->feeds_root != digest.feeds_root) TellAllHeads();
+  WEFT_ASSIGN_OR_RETURN(remote_digest_, DecodeFeedDigest(body));
+  Compare();
   return absl::OkStatus();
-}
-
-absl::Status FeedExchange::OnHeads(ByteView body) {
-  WEFT_ASSIGN_OR_RETURN(const FeedHeads heads, DecodeFeedHeads(body));
-  for (const FeedHead& head : heads.heads) {
-    const auto known = remote_heads_.find(head.core);
-    if (known == remote_heads_.end()) {
-      // Beyond the limit nothing more is believed, and nothing more is fetched.
-      if (remote_heads_.size() >= kFeedsPerPeerMax) continue;
-      remote_heads_.emplace(head.core, head.settled);
-      // What comes after the list of all has begun to grow from nothing.
-      first_remote_heads_.emplace(head.core, told_all_ ? 0 : head.settled);
-    } else {
-      known->second = head.settled;
-    }
-    Fetch(head.core, head.settled);
-  }
-  told_all_ = told_all_ || heads.complete;
-  return absl::OkStatus();
-}
-
-absl::Status FeedExchange::OnAcks(ByteView body) {
-  WEFT_ASSIGN_OR_RETURN(const std::vector<FeedAck> acks, DecodeFeedAcks(body));
-  for (const FeedAck& ack : acks) {
-    const auto known = remote_durable_.find(ack.core);
-    if (known == remote_durable_.end()) {
-      if (remote_durable_.size() >= kFeedsPerPeerMax) continue;
-      remote_durable_.emplace(ack.core, ack.durable);
-    } else {
-      known->second = std::max(known->second, ack.durable);
-    }
-  }
-  return absl::OkStatus();
-}
-
-void FeedExchange::TellAllHeads() {
-  if (!open_ || told_all_heads_) return;
-  told_all_heads_ = true;
-  FeedHeads heads;
-  heads.complete = true;
-  heads.heads = source_->Heads();
-  Send(channel_, FeedMessageType::kHeads, EncodeFeedHeads(heads));
-}
-
-void FeedExchange::TellHeads(std::span<const FeedHead> heads) {
-  if (!open_ || heads.empty()) return;
-  FeedHeads message;
-  message.heads.assign(heads.begin(), heads.end());
-  Send(channel_, FeedMessageType::kHeads, EncodeFeedHeads(message));
 }
 
 void FeedExchange::TellDigest(const FeedDigest& digest) {
   if (!open_ || local_digest_ == digest) return;
   local_digest_ = digest;
-  Send(channel_, FeedMessageType::kDigest, EncodeFeedDigest(digest));
-  if (remote_digest_ && remote_digest_->feeds_root != digest.feeds_root) TellAllHeads();
+  Send(FeedMessageType::kDigest, EncodeFeedDigest(digest));
+  Compare();
 }
 
-void FeedExchange::TellDurable(std::span<const FeedAck> acks) {
-  if (!open_ || acks.empty()) return;
-  Send(channel_, FeedMessageType::kAcks, EncodeFeedAcks(acks));
+void FeedExchange::Compare() {
+  if (!open_ || !local_digest_ || !remote_digest_) return;
+  if (IsLevel()) {
+    NoteLevel();
+    source_->OnLevel(peer());
+  }
+  const bool views_differ =
+      local_digest_->version_digest != remote_digest_->version_digest;
+  if (views_differ && !told_evidence_) {
+    told_evidence_ = true;
+    TellEvidence(source_->Evidence());
+    TellOffers(source_->Offers());
+  }
+  if (local_digest_->feeds_root == remote_digest_->feeds_root) {
+    walked_ = true;  // whatever comes to differ now is told as it changes
+    return;
+  }
+  if (feeds_dropped_) MakeRoom();
+  // One side begins; what the other has to say it says in its answers.
+  if (open_ && !walked_ && session_->is_initiator()) BeginWalk();
+}
+
+// The peer has what we have: what it said of single feeds is overtaken.
+void FeedExchange::NoteLevel() {
+  was_level_ = true;
+  const FeedMap& ours = source_->Feeds();
+  for (const CoreKey& core : since_level_) {
+    std::uint64_t& durable = feeds_[core].durable;
+    durable = std::max(durable, ours.settled(core));
+  }
+  since_level_.clear();
+}
+
+void FeedExchange::NoteTold(const CoreKey& core) {
+  since_level_.push_back(core);
+  if (since_level_.size() <= 1024 + 2 * feeds_.size()) return;
+  std::sort(since_level_.begin(), since_level_.end());
+  since_level_.erase(std::unique(since_level_.begin(), since_level_.end()),
+                     since_level_.end());
+}
+
+std::uint64_t FeedExchange::DurableThere(const CoreKey& core) const {
+  const auto feed = feeds_.find(core);
+  if (feed != feeds_.end()) return feed->second.durable;
+  return was_level_ ? source_->Feeds().settled(core) : 0;
+}
+
+void FeedExchange::BeginWalk() {
+  walked_ = true;
+  FeedMap& ours = source_->Feeds();
+  if (ours.size() <= kTellAllMax ||
+      ours.size() <= remote_digest_->feeds / kMuchSmaller) {
+    return TellAll();
+  }
+  WalkStep step;
+  if (remote_digest_->feeds <= ours.size() / kMuchSmaller) {
+    step.ask.push_back({});
+  } else {
+    step.show.push_back(BranchAt(ours, {}).value());
+  }
+  SendStep(next_ask_++, step);
+}
+
+absl::Status FeedExchange::OnAskNodes(ByteView body) {
+  WEFT_ASSIGN_OR_RETURN(const FeedAskNodes ask, DecodeFeedAskNodes(body));
+  FeedMap& ours = source_->Feeds();
+  const std::size_t count = std::min(ask.paths.size(), kPathsPerMessage);
+  for (std::size_t i = 0; i < count; ++i) {
+    if (ask.paths[i].empty() && ours.size() <= kTellAllMax) {
+      TellAll();
+      continue;
+    }
+    WalkStep step;
+    AnswerAsk(ours, ask.paths[i], &step);
+    SendStep(ask.id, step);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status FeedExchange::OnNodes(ByteView body) {
+  WEFT_ASSIGN_OR_RETURN(const FeedNodes nodes, DecodeFeedNodes(body));
+  walked_ = true;
+  FeedMap& ours = source_->Feeds();
+  const std::uint64_t theirs =
+      remote_digest_ ? std::min<std::uint64_t>(remote_digest_->feeds, kFeedsPerPeerMax)
+                     : 0;
+  const std::uint64_t budget =
+      kNodesAtLeast + kNodesPerFeed * std::max<std::uint64_t>(theirs, ours.size());
+  WalkStep step;
+  std::set<TriePath> shown;
+  const std::size_t count = std::min(nodes.nodes.size(), kNodesTakenPerMessage);
+  for (std::size_t i = 0; i < count && nodes_seen_ < budget; ++i) {
+    ++nodes_seen_;
+    shown.insert(nodes.nodes[i].path);
+    WEFT_RETURN_IF_ERROR(CompareNode(ours, nodes.nodes[i], Told(), &step));
+  }
+  std::erase_if(step.ask,
+                [&shown](const TriePath& path) { return shown.contains(path); });
+  SendStep(nodes.id, step);
+  return absl::OkStatus();
+}
+
+VisitTold FeedExchange::Told() const {
+  return [this](const TriePath& path,
+                const std::function<bool(const CoreKey&, std::uint64_t)>& visit) {
+    VisitUnder(feeds_, path, [&visit](const CoreKey& core, const PeerFeed& feed) {
+      return feed.settled == kFeedUnsaid || visit(core, feed.settled);
+    });
+  };
+}
+
+// Heads go first: what the peer is told of it need not ask for.
+void FeedExchange::SendStep(std::uint64_t id, const WalkStep& step) {
+  std::vector<FeedHead> heads;
+  for (const WalkStep::Tell& tell : step.tell) {
+    if (!MayTell(tell.head.core)) continue;
+    PeerFeed& feed = feeds_[tell.head.core];
+    if (tell.lacking && feed.first == kFeedUnsaid) feed.first = 0;
+    heads.push_back(tell.head);
+  }
+  SendHeads(heads, /*complete=*/false);
+  for (std::size_t from = 0; from < step.show.size(); from += kNodesPerMessage) {
+    const std::size_t count = std::min(kNodesPerMessage, step.show.size() - from);
+    SendNodes(id, std::span(step.show).subspan(from, count));
+  }
+  for (std::size_t from = 0; from < step.ask.size(); from += kPathsPerMessage) {
+    const std::size_t count = std::min(kPathsPerMessage, step.ask.size() - from);
+    FeedAskNodes ask;
+    ask.id = next_ask_++;
+    ask.paths.assign(step.ask.begin() + static_cast<std::ptrdiff_t>(from),
+                     step.ask.begin() + static_cast<std::ptrdiff_t>(from + count));
+    Send(FeedMessageType::kAskNodes, EncodeFeedAskNodes(ask));
+  }
+}
+
+void FeedExchange::SendNodes(std::uint64_t id, std::span<const FeedNode> nodes) {
+  const std::uint64_t budget = kNodesAtLeast + kNodesPerFeed * source_->Feeds().size();
+  if (nodes_shown_ + nodes.size() > budget) return;
+  nodes_shown_ += nodes.size();
+  FeedNodes message;
+  message.id = id;
+  message.nodes.assign(nodes.begin(), nodes.end());
+  Send(FeedMessageType::kNodes, EncodeFeedNodes(message));
+}
+
+// --- heads ---
+
+bool FeedExchange::MayTell(const CoreKey& core) const {
+  const auto feed = feeds_.find(core);
+  if (feed != feeds_.end() && feed->second.denied) return false;
+  return session_->PermissionOf(core).upload;
+}
+
+void FeedExchange::SendHeads(std::span<const FeedHead> heads, bool complete) {
+  FeedHeads message;
+  message.durable = true;
+  const auto send = [&] {
+    Send(FeedMessageType::kHeads, EncodeFeedHeads(message));
+    message.heads.clear();
+  };
+  for (const FeedHead& head : heads) {
+    if (!MayTell(head.core)) continue;
+    PeerFeed& feed = feeds_[head.core];
+    if (feed.told == head.settled) continue;
+    feed.told = head.settled;
+    NoteTold(head.core);
+    message.heads.push_back(head);
+    if (message.heads.size() == kHeadsPerMessage) send();
+  }
+  message.complete = complete;
+  if (complete || !message.heads.empty()) send();
+}
+
+void FeedExchange::TellChanges(std::span<const FeedChange> changes) {
+  if (!open_) return;
+  std::vector<FeedHead> heads;
+  for (const FeedChange& change : changes) {
+    if (!MayTell(change.head.core)) continue;
+    // A feed of which nothing was said was the same on both sides.
+    PeerFeed& feed = feeds_[change.head.core];
+    if (walked_ && feed.first == kFeedUnsaid) feed.first = change.before;
+    heads.push_back(change.head);
+  }
+  SendHeads(heads, /*complete=*/false);
+}
+
+void FeedExchange::TellAll() {
+  std::vector<FeedHead> heads;
+  for (const auto& [core, settled] : source_->Feeds().heads()) {
+    heads.push_back({core, settled});
+  }
+  SendHeads(heads, /*complete=*/true);
+}
+
+// The peer has told all it has: tells what is longer, shorter or not here at all.
+void FeedExchange::TellWhatDiffers() {
+  std::vector<FeedHead> heads;
+  for (const auto& [core, feed] : feeds_) {
+    const std::uint64_t here = source_->Feeds().settled(core);
+    if (feed.settled != kFeedUnsaid && here < feed.settled)
+      heads.push_back({core, here});
+  }
+  for (const auto& [core, settled] : source_->Feeds().heads()) {
+    const auto told = feeds_.find(core);
+    if (told != feeds_.end() && told->second.settled == settled) continue;
+    if (!MayTell(core)) continue;
+    PeerFeed& feed = feeds_[core];
+    if (feed.first == kFeedUnsaid) feed.first = 0;
+    heads.push_back({core, settled});
+  }
+  SendHeads(heads, /*complete=*/false);
+}
+
+// The peer speaks of this feed; null if it has spoken of too many.
+PeerFeed* FeedExchange::Remember(const CoreKey& core) {
+  const auto known = feeds_.find(core);
+  if (known != feeds_.end() && known->second.settled != kFeedUnsaid) {
+    return &known->second;
+  }
+  // Beyond the limit nothing more is believed, and nothing more is fetched, until what
+  // was told before is here.
+  if (peer_feeds_ >= kFeedsPerPeerMax) {
+    feeds_dropped_ = true;
+    return nullptr;
+  }
+  ++peer_feeds_;
+  return &feeds_[core];
+}
+
+// What was told and is here need not be remembered. Once most of it is, the peer may
+// tell the rest: the channel begins again.
+void FeedExchange::MakeRoom() {
+  const FeedMap& ours = source_->Feeds();
+  std::size_t waiting = 0;
+  for (const auto& [core, feed] : feeds_) {
+    if (feed.settled == kFeedUnsaid) continue;
+    waiting += ours.settled(core) < feed.settled &&
+                       source_->Wanted(core, feed.settled) != nullptr
+                   ? 1
+                   : 0;
+  }
+  if (waiting > kFeedsPerPeerMax / 64) return;
+  MuxChannel* const channel = std::exchange(channel_, nullptr);
+  open_ = false;
+  channel->Close();
+  Open();
+}
+
+absl::Status FeedExchange::OnHeads(ByteView body) {
+  WEFT_ASSIGN_OR_RETURN(const FeedHeads message, DecodeFeedHeads(body));
+  const FeedMap& ours = source_->Feeds();
+  std::vector<FeedHead> longer_there;
+  std::vector<FeedHead> longer_here;
+  std::vector<FeedAck> durable;
+  for (const FeedHead& head : message.heads) {
+    PeerFeed* const feed = Remember(head.core);
+    if (feed == nullptr) continue;
+    feed->settled = head.settled;
+    NoteTold(head.core);
+    // What comes after the list of all has begun to grow from nothing.
+    if (feed->first == kFeedUnsaid) feed->first = told_all_ ? 0 : head.settled;
+    if (message.durable && head.settled > feed->durable) {
+      feed->durable = head.settled;
+      durable.push_back({head.core, head.settled});
+    }
+    const std::uint64_t here = ours.settled(head.core);
+    if (here > head.settled && feed->told != here) {
+      longer_here.push_back({head.core, here});
+    }
+    if (here < head.settled) longer_there.push_back(head);
+  }
+  if (!durable.empty()) source_->OnDurable(peer(), durable);
+  Fetch(std::move(longer_there));
+  SendHeads(longer_here, /*complete=*/false);
+  if (message.complete && !told_all_) {
+    told_all_ = true;
+    TellWhatDiffers();
+  }
+  return absl::OkStatus();
+}
+
+void FeedExchange::Fetch(std::vector<FeedHead> heads) {
+  if (!open_ || heads.empty()) return;
+  std::vector<CoreKey> denied;
+  std::erase_if(heads, [&](const FeedHead& head) {
+    const FeedPermission permission = session_->PermissionOf(head.core);
+    if (permission.any()) return !permission.download;
+    bool& refused = feeds_[head.core].refused;
+    if (!std::exchange(refused, true)) denied.push_back(head.core);
+    return true;
+  });
+  if (!denied.empty()) Send(FeedMessageType::kDeny, EncodeFeedDeny(denied));
+  const FeedRank rank = [this](const CoreKey& core) { return source_->RankOf(core); };
+  for (const FeedHead& head : InOrderOfFetching(std::move(heads), rank)) {
+    const auto feed = feeds_.find(head.core);
+    if (feed != feeds_.end() && feed->second.denied) continue;
+    if (const auto core = source_->Wanted(head.core, head.settled)) {
+      session_->Replicate(core, Download::Whole());
+    }
+  }
 }
 
 void FeedExchange::WantsChanged() {
-  for (const auto& [key, settled] : remote_heads_) Fetch(key, settled);
+  std::vector<FeedHead> longer;
+  const FeedMap& ours = source_->Feeds();
+  for (const auto& [core, feed] : feeds_) {
+    if (feed.settled != kFeedUnsaid && feed.settled > ours.settled(core)) {
+      longer.push_back({core, feed.settled});
+    }
+  }
+  Fetch(std::move(longer));
 }
 
-void FeedExchange::Fetch(const CoreKey& key, std::uint64_t settled) {
-  if (!open_) return;
-  if (const std::shared_ptr<Hypercore> core = source_->Wanted(key, settled)) {
-    session_->Replicate(core, Download::Whole());
+absl::Status FeedExchange::OnDeny(ByteView body) {
+  WEFT_ASSIGN_OR_RETURN(const std::vector<CoreKey> cores, DecodeFeedDeny(body));
+  for (const CoreKey& core : cores) {
+    // Of any other feed there is nothing to deny.
+    if (feeds_.contains(core) || source_->Feeds().settled(core) > 0) {
+      feeds_[core].denied = true;
+    }
   }
+  return absl::OkStatus();
+}
+
+// --- acknowledgements, evidence, offers ---
+
+absl::Status FeedExchange::OnAcks(ByteView body) {
+  WEFT_ASSIGN_OR_RETURN(const std::vector<FeedAck> acks, DecodeFeedAcks(body));
+  std::vector<FeedAck> news;
+  for (const FeedAck& ack : acks) {
+    const auto known = feeds_.find(ack.core);
+    const bool ours = source_->Feeds().settled(ack.core) > 0;
+    if (known == feeds_.end() && !ours) continue;
+    std::uint64_t& durable = feeds_[ack.core].durable;
+    if (ack.durable <= durable) continue;
+    durable = ack.durable;
+    news.push_back(ack);
+  }
+  if (!news.empty()) source_->OnDurable(peer(), news);
+  return absl::OkStatus();
+}
+
+void FeedExchange::TellDurable(std::span<const FeedAck> acks) {
+  if (!open_) return;
+  for (std::size_t from = 0; from < acks.size(); from += kHeadsPerMessage) {
+    const std::size_t count = std::min(kHeadsPerMessage, acks.size() - from);
+    Send(FeedMessageType::kAcks, EncodeFeedAcks(acks.subspan(from, count)));
+  }
+}
+
+void FeedExchange::TellEvidence(std::span<const Bytes> proofs) {
+  if (!open_) return;
+  for (const Bytes& proof : proofs) {
+    if (proof.size() > kEvidenceBytesMax) continue;
+    Send(FeedMessageType::kEvidence, EncodeFeedEvidence({&proof, 1}));
+  }
+}
+
+absl::Status FeedExchange::OnEvidence(ByteView body) {
+  WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> proofs, DecodeFeedEvidence(body));
+  for (const Bytes& proof : proofs) {
+    const absl::Status taken = source_->TakeEvidence(proof);
+    if (!taken.ok() && ++bad_evidence_ > kBadEvidenceMax) return taken;
+  }
+  return absl::OkStatus();
+}
+
+void FeedExchange::TellOffers(std::span<const FeedOffer> offers) {
+  if (!open_) return;
+  for (std::size_t from = 0; from < offers.size(); from += kHeadsPerMessage) {
+    const std::size_t count = std::min(kHeadsPerMessage, offers.size() - from);
+    Send(FeedMessageType::kOffers, EncodeFeedOffers(offers.subspan(from, count)));
+  }
+}
+
+absl::Status FeedExchange::OnOffers(ByteView body) {
+  WEFT_ASSIGN_OR_RETURN(const std::vector<FeedOffer> offers, DecodeFeedOffers(body));
+  for (const FeedOffer& offer : offers) source_->TakeOffer(offer);
+  return absl::OkStatus();
+}
+
+void FeedExchange::Send(FeedMessageType type, ByteView body) {
+  if (channel_ != nullptr) channel_->Send(static_cast<std::uint64_t>(type), body);
 }
 
 bool FeedExchange::IsLevel() const {

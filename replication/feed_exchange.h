@@ -2,19 +2,24 @@
 // far, and start to fetch what is missing.
 //
 // Both prove that they know base_id, the one without the genesis gets it, and both
-// say one digest. If the digests differ each tells all its heads, and from then on
-// only what changed. A log is fetched only if the base wants it (it is a member's, or
-// a member's block names it), never because a peer offers it.
-// Bytes: replication/feed_messages.h. Policy, limits: attacks 14 to 17, limit L11.
+// say one digest. If the feed roots are equal that is all; else they say what proves
+// forks, walk the trie of feeds (replication/feed_walk.h) from the top, and tell each
+// other the heads that differ. From then on each tells what changes, in batches. A log
+// is fetched only if the base wants it (it is a member's, or a member's block names
+// it), never because a peer offers it. What is told is on the disk (rule A1), and so
+// is an acknowledgement. Bytes: replication/feed_messages.h. Attacks 14 to 17, L11.
 
 #pragma once
 
 #include <functional>
-#include <map>
 #include <memory>
 #include <optional>
 
+#include "absl/container/btree_map.h"
+#include "replication/feed_map.h"
 #include "replication/feed_messages.h"
+#include "replication/feed_policy.h"
+#include "replication/feed_walk.h"
 #include "replication/session.h"
 
 namespace weft {
@@ -28,14 +33,46 @@ class FeedSource {
   virtual std::optional<Bytes> Genesis() const = 0;
   // INVALID_ARGUMENT  not the genesis that base_id names
   virtual absl::Status TakeGenesis(ByteView genesis) = 0;
-  // Of what is indexed now; nullopt without a genesis.
-  virtual std::optional<FeedDigest> Digest() const = 0;
-  // Every log with a settled length above zero.
-  virtual std::vector<FeedHead> Heads() const = 0;
+  // Of Feeds(); nullopt without a genesis.
+  virtual std::optional<FeedDigest> Digest() = 0;
+  // Every log with a settled length above zero, as far as it is on the disk for good.
+  virtual FeedMap& Feeds() = 0;
   // The core to fill if a peer has `settled` blocks of this log, or null if the base
   // does not want the log or has as many already.
-  virtual std::shared_ptr<Hypercore> Wanted(const CoreKey& key,
+  virtual std::shared_ptr<Hypercore> Wanted(const CoreKey& core,
                                             std::uint64_t settled) = 0;
+  // 0 for logs that must be known before others are judged; larger comes later.
+  virtual int RankOf(const CoreKey& core) = 0;
+
+  // The peer has these blocks on its disk for good, it says.
+  virtual void OnDurable(const PublicKey& peer, std::span<const FeedAck> acks) = 0;
+  // It has all that our newest digest covers on its disk for good, it says.
+  virtual void OnLevel(const PublicKey& peer) = 0;
+
+  // Proofs of forks, to be sent before data (rule F1).
+  virtual std::vector<Bytes> Evidence() = 0;
+  // INVALID_ARGUMENT, DATA_LOSS  it proves nothing; a peer that goes on is cut off
+  virtual absl::Status TakeEvidence(ByteView proof) = 0;
+  // Later incarnations, which prove themselves in their block 0 (rule S2).
+  virtual std::vector<FeedOffer> Offers() = 0;
+  virtual void TakeOffer(const FeedOffer& offer) = 0;
+};
+
+// A settled length that is not what it was.
+struct FeedChange {
+  FeedHead head;
+  std::uint64_t before = 0;
+};
+
+// What is known of one feed on one connection; kFeedUnsaid where nothing was said.
+inline constexpr std::uint64_t kFeedUnsaid = ~std::uint64_t{0};
+struct PeerFeed {
+  std::uint64_t settled = kFeedUnsaid;  // as the peer last told
+  std::uint64_t first = kFeedUnsaid;    // as it was there when the two met
+  std::uint64_t told = kFeedUnsaid;     // ours, as we last told
+  std::uint64_t durable = 0;            // blocks on its disk, as it last told
+  bool denied = false;                  // by the peer
+  bool refused = false;                 // by us, and told
 };
 
 // One base on one session. Lives on the session's strand.
@@ -54,12 +91,15 @@ class FeedExchange final : public ChannelHandler,
   // source may go afterwards.
   void Stop();
 
-  // Our settled lengths grew to these.
-  void TellHeads(std::span<const FeedHead> heads);
-  // Our digest, after what it covers was indexed and, if it says so, synced.
+  // These of the source's Feeds() have changed.
+  void TellChanges(std::span<const FeedChange> changes);
+  // The source's digest, after Feeds() has changed.
   void TellDigest(const FeedDigest& digest);
-  // These blocks are on our disk for good.
+  // More blocks of these logs are on our disk than their heads say.
   void TellDurable(std::span<const FeedAck> acks);
+  // New proofs, which the peer may not have.
+  void TellEvidence(std::span<const Bytes> proofs);
+  void TellOffers(std::span<const FeedOffer> offers);
   // The base wants more logs than before: looks again at all the peer announced.
   void WantsChanged();
   // The genesis has come by another way.
@@ -69,17 +109,17 @@ class FeedExchange final : public ChannelHandler,
   // The peer does not know the base, or its proof of knowing it was wrong.
   bool refused() const { return refused_; }
   const std::optional<FeedDigest>& remote_digest() const { return remote_digest_; }
-  const std::map<CoreKey, std::uint64_t>& remote_heads() const { return remote_heads_; }
-  // What the peer had of each log when it first told of it.
-  const std::map<CoreKey, std::uint64_t>& first_remote_heads() const {
-    return first_remote_heads_;
-  }
-  // Blocks of each log that the peer says are on its disk.
-  const std::map<CoreKey, std::uint64_t>& remote_durable() const {
-    return remote_durable_;
-  }
+  // The feeds of which either side has spoken: those that differed when the two met,
+  // and those that changed since.
+  const absl::btree_map<CoreKey, PeerFeed>& feeds() const { return feeds_; }
   // Both digests are equal and the peer has everything on its disk.
   bool IsLevel() const;
+  // How many blocks of the log the peer has on its disk for good, as far as it has
+  // said so on this connection, itself or by being level with us.
+  std::uint64_t DurableThere(const CoreKey& core) const;
+  // Branches of the trie that were shown, both ways.
+  std::uint64_t nodes_exchanged() const { return nodes_shown_ + nodes_seen_; }
+  const Session& session() const { return *session_; }
 
   absl::Status OnOpen(MuxChannel& channel, ByteView handshake) override;
   absl::Status OnMessage(MuxChannel& channel, std::uint64_t type,
@@ -93,10 +133,32 @@ class FeedExchange final : public ChannelHandler,
   void Open();
   absl::Status OnGenesis(ByteView body);
   absl::Status OnDigest(ByteView body);
+  absl::Status OnAskNodes(ByteView body);
+  absl::Status OnNodes(ByteView body);
   absl::Status OnHeads(ByteView body);
+  absl::Status OnOffers(ByteView body);
   absl::Status OnAcks(ByteView body);
-  void TellAllHeads();
-  void Fetch(const CoreKey& key, std::uint64_t settled);
+  absl::Status OnEvidence(ByteView body);
+  absl::Status OnDeny(ByteView body);
+
+  // Both digests are known, or one has changed.
+  void Compare();
+  void BeginWalk();
+  void Send(FeedMessageType type, ByteView body);
+  void SendStep(std::uint64_t id, const WalkStep& step);
+  void SendNodes(std::uint64_t id, std::span<const FeedNode> nodes);
+  // Tells what was not told with this length before; `complete`: these are all.
+  void SendHeads(std::span<const FeedHead> heads, bool complete);
+  void TellAll();
+  void TellWhatDiffers();
+  PeerFeed* Remember(const CoreKey& core);
+  void MakeRoom();
+  void NoteLevel();
+  void NoteTold(const CoreKey& core);
+  bool MayTell(const CoreKey& core) const;
+  void Fetch(std::vector<FeedHead> heads);
+  VisitTold Told() const;
+  const PublicKey& peer() const { return session_->remote_static_key(); }
 
   Session* session_;    // not owned
   FeedSource* source_;  // not owned
@@ -105,13 +167,20 @@ class FeedExchange final : public ChannelHandler,
   bool open_ = false;
   bool refused_ = false;
   bool peer_has_genesis_ = false;
-  bool told_all_heads_ = false;             // by us
-  bool told_all_ = false;                   // by the peer
+  bool walked_ = false;         // the walk has begun, by us or the peer
+  bool told_evidence_ = false;  // all there was when the digests first differed
+  bool told_all_ = false;       // by the peer
+  bool feeds_dropped_ = false;  // the peer told of more than fit
   std::optional<FeedDigest> local_digest_;  // as last told
   std::optional<FeedDigest> remote_digest_;
-  std::map<CoreKey, std::uint64_t> remote_heads_;        // at most kFeedsPerPeerMax
-  std::map<CoreKey, std::uint64_t> first_remote_heads_;  // the same keys
-  std::map<CoreKey, std::uint64_t> remote_durable_;      // at most kFeedsPerPeerMax
+  absl::btree_map<CoreKey, PeerFeed> feeds_;
+  std::size_t peer_feeds_ = 0;  // of feeds_, those the peer told: kFeedsPerPeerMax
+  bool was_level_ = false;
+  std::vector<CoreKey> since_level_;  // of feeds_, told since; perhaps twice
+  std::uint64_t nodes_shown_ = 0;
+  std::uint64_t nodes_seen_ = 0;
+  std::uint64_t next_ask_ = 1;
+  std::size_t bad_evidence_ = 0;
 };
 
 }  // namespace weft

@@ -9,6 +9,7 @@ namespace {
 constexpr std::uint64_t kHasGenesis = 1;
 constexpr std::uint64_t kDurable = 1;
 constexpr std::uint64_t kComplete = 1;
+constexpr std::uint64_t kHeadsDurable = 2;
 // A core key is 64 nibbles, so no path in the feed trie is longer.
 constexpr std::uint64_t kPathNibblesMax = 64;
 
@@ -156,7 +157,7 @@ absl::StatusOr<FeedNodes> DecodeFeedNodes(ByteView bytes) {
 Bytes EncodeFeedHeads(const FeedHeads& heads) {
   Bytes out;
   Writer writer(&out);
-  writer.Uint(heads.complete ? kComplete : 0);
+  writer.Uint((heads.complete ? kComplete : 0) | (heads.durable ? kHeadsDurable : 0));
   writer.Uint(heads.heads.size());
   for (const FeedHead& head : heads.heads) {
     writer.Raw(head.core.view());
@@ -168,7 +169,9 @@ Bytes EncodeFeedHeads(const FeedHeads& heads) {
 absl::StatusOr<FeedHeads> DecodeFeedHeads(ByteView bytes) {
   Reader reader(bytes);
   FeedHeads heads;
-  heads.complete = (reader.Uint() & kComplete) != 0;
+  const std::uint64_t flags = reader.Uint();
+  heads.complete = (flags & kComplete) != 0;
+  heads.durable = (flags & kHeadsDurable) != 0;
   const std::size_t count = ReadCount(reader, CoreKey::kSize + 1);
   heads.heads.reserve(count);
   for (std::size_t i = 0; i < count && reader.ok(); ++i) {
@@ -231,6 +234,46 @@ absl::StatusOr<std::vector<FeedAck>> DecodeFeedAcks(ByteView bytes) {
   }
   if (!reader.ok()) return Malformed("acks");
   return acks;
+}
+
+Bytes EncodeFeedEvidence(std::span<const Bytes> proofs) {
+  Bytes out;
+  Writer writer(&out);
+  writer.Uint(proofs.size());
+  for (const Bytes& proof : proofs) writer.Buffer(proof);
+  return out;
+}
+
+absl::StatusOr<std::vector<Bytes>> DecodeFeedEvidence(ByteView bytes) {
+  Reader reader(bytes);
+  std::vector<Bytes> proofs;
+  const std::size_t count = ReadCount(reader, 1);
+  for (std::size_t i = 0; i < count && reader.ok(); ++i) {
+    const ByteView proof = reader.Buffer();
+    if (proof.size() > kEvidenceBytesMax) reader.Fail();
+    proofs.push_back(ToBytes(proof));
+  }
+  if (!reader.ok()) return Malformed("evidence");
+  return proofs;
+}
+
+Bytes EncodeFeedDeny(std::span<const CoreKey> cores) {
+  Bytes out;
+  Writer writer(&out);
+  writer.Uint(cores.size());
+  for (const CoreKey& core : cores) writer.Raw(core.view());
+  return out;
+}
+
+absl::StatusOr<std::vector<CoreKey>> DecodeFeedDeny(ByteView bytes) {
+  Reader reader(bytes);
+  std::vector<CoreKey> cores;
+  const std::size_t count = ReadCount(reader, CoreKey::kSize);
+  for (std::size_t i = 0; i < count && reader.ok(); ++i) {
+    cores.push_back(reader.Fixed<CoreKey>());
+  }
+  if (!reader.ok()) return Malformed("deny");
+  return cores;
 }
 
 }  // namespace weft

@@ -7,11 +7,13 @@
 //                                           bit0: all of it is durable on my disk
 // ask_nodes := 2, id:uint path[]            path := nibbles:uint packed:u8*
 // nodes     := 3, id:uint node[]            node := path, bytes:buffer (branch bytes)
-// heads     := 4, flags:uint head[]         bit0: these are all I have
-//              head := core:32 settled:uint
+// heads     := 4, flags:uint head[]         bit0: with those told before, all I have
+//              head := core:32 settled:uint bit1: durable on my disk
 // offers    := 5, offer[]                   offer := core:32 identity:32 number:uint
 // acks      := 6, ack[]                     ack := core:32 durable:uint
-// Types 7 and up are ignored. Arrays begin with their count (uint); a count that
+// evidence  := 7, (proof:buffer)[]          opaque here; at most 64 KiB each
+// deny      := 8, core[]                    I neither give nor take these
+// Types 9 and up are ignored. Arrays begin with their count (uint); a count that
 // cannot fit in what remains is malformed. Bytes after the last field are ignored.
 //
 // capability = BLAKE2b-256(key = handshake hash, NS || base_id), NS being
@@ -32,6 +34,8 @@ inline constexpr std::string_view kFeedProtocol = "weft/feeds";
 inline constexpr std::uint8_t kFeedVersion = 1;
 // Feeds one peer may announce on one channel (limit L11).
 inline constexpr std::size_t kFeedsPerPeerMax = 65536;
+// Bytes of one proof in an evidence message (rule F1).
+inline constexpr std::size_t kEvidenceBytesMax = 64 * 1024;
 
 using BaseId = FixedBytes<32, struct BaseIdTag>;
 
@@ -43,6 +47,8 @@ enum class FeedMessageType : std::uint64_t {
   kHeads = 4,
   kOffers = 5,
   kAcks = 6,
+  kEvidence = 7,
+  kDeny = 8,
 };
 
 struct FeedOpen {
@@ -89,6 +95,7 @@ struct FeedHead {
 
 struct FeedHeads {
   bool complete = false;
+  bool durable = false;
   std::vector<FeedHead> heads;
   bool operator==(const FeedHeads&) const = default;
 };
@@ -118,6 +125,8 @@ Bytes EncodeFeedNodes(const FeedNodes& nodes);
 Bytes EncodeFeedHeads(const FeedHeads& heads);
 Bytes EncodeFeedOffers(std::span<const FeedOffer> offers);
 Bytes EncodeFeedAcks(std::span<const FeedAck> acks);
+Bytes EncodeFeedEvidence(std::span<const Bytes> proofs);
+Bytes EncodeFeedDeny(std::span<const CoreKey> cores);
 
 // All of these: INVALID_ARGUMENT if the bytes are malformed or over a limit.
 absl::StatusOr<FeedOpen> DecodeFeedOpen(ByteView bytes);
@@ -127,5 +136,7 @@ absl::StatusOr<FeedNodes> DecodeFeedNodes(ByteView bytes);
 absl::StatusOr<FeedHeads> DecodeFeedHeads(ByteView bytes);
 absl::StatusOr<std::vector<FeedOffer>> DecodeFeedOffers(ByteView bytes);
 absl::StatusOr<std::vector<FeedAck>> DecodeFeedAcks(ByteView bytes);
+absl::StatusOr<std::vector<Bytes>> DecodeFeedEvidence(ByteView bytes);
+absl::StatusOr<std::vector<CoreKey>> DecodeFeedDeny(ByteView bytes);
 
 }  // namespace weft

@@ -177,6 +177,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // and opens what now may.
   void PolicyChanged();
 
+  FeedPermission PermissionOf(const CoreKey& key) const;
+
   // Ends the connection; Run returns OK, or `why`.
   void Close(absl::Status why = absl::OkStatus());
 
@@ -237,7 +239,6 @@ class Session : public std::enable_shared_from_this<Session> {
   void CountOutput();
   std::size_t output_bytes() const;
   void BlameStream(const absl::Status& status);
-  FeedPermission PermissionOf(const CoreKey& key) const;
   bool Accept(ByteView id, ByteView handshake);
   void OpenChannel(const DiscoveryKey& id, const std::shared_ptr<Hypercore>& core,
                    const Download& mode);

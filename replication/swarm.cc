@@ -34,7 +34,8 @@ constexpr Nanos kTellAgain = std::chrono::minutes(1);
 struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
   explicit State(const SwarmOptions& given)
       : options(given),
-        identity(KeyPairFromSeed(RandomSeed(*given.random))),
+        identity(given.identity ? *given.identity
+                                : KeyPairFromSeed(RandomSeed(*given.random))),
         budget(std::make_shared<NetworkBudget>(given.limits)),
         door(given.limits, &bans) {}
 

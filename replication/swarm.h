@@ -1,7 +1,7 @@
 // The swarm: every connection of a store. Accepts, dials, dials again with back-off
 // and jitter, and knows who is there.
 //
-// It shows one key on all its connections, fresh for each run, and so do others: that
+// It shows one key on all its connections, and so do others: that
 // is how it finds out that it dialled itself, or a peer that it is connected to
 // already. Of two connections that were dialled from both sides the one stays whose
 // dialler has the smaller key, and both sides know; of two dialled from one side the
@@ -42,6 +42,8 @@ struct SwarmOptions {
   std::function<FeedPermission(const Session&, const CoreKey&)> permit;
   // Somebody was kept out or ended for what he did. A line for a person.
   std::function<void(const std::string& line)> on_event;
+  // What peers know us by; absent: a key that is fresh for each run.
+  std::optional<KeyPair> identity;
 };
 
 class Swarm {

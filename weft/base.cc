@@ -178,6 +178,13 @@ std::vector<Member> Base::Members() const {
   return impl_->store->Run([&] { return impl_->node->Members(); });
 }
 
+absl::Status Base::WaitAcked(std::string_view writer, std::uint64_t length,
+                             std::size_t peers, std::chrono::milliseconds timeout) {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey key, ParseId("writer", writer));
+  return impl_->store->RunTask(
+      impl_->store->node().WaitAcked(impl_->node, key, length, peers, timeout));
+}
+
 absl::StatusOr<RootInfo> Base::Root() const {
   return impl_->store->Run([&] { return impl_->node->Root(); });
 }

@@ -10,6 +10,8 @@
 
 #pragma once
 
+#include <chrono>
+
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "weft/types.h"
@@ -93,6 +95,18 @@ class Base {
   absl::StatusOr<OpName> Grant(std::string_view identity, Role role,
                                std::string_view scope = "");
   std::vector<Member> Members() const;
+
+  // --- acknowledgement ---
+  // Waits until at least `peers` peers have said that the first `length` blocks of the
+  // writer's log are on their disks for good. What was said before counts, also in an
+  // earlier run. A peer is the key it shows on the wire; one that is no Weft never
+  // says so. `writer` is an identity as Commit and Members give it; ours is
+  // identity().
+  // DEADLINE_EXCEEDED    fewer have said so until now
+  // INVALID_ARGUMENT     not an identity
+  // FAILED_PRECONDITION  called back by the store, which would wait for itself
+  absl::Status WaitAcked(std::string_view writer, std::uint64_t length,
+                         std::size_t peers, std::chrono::milliseconds timeout);
 
   // --- checking ---
   absl::StatusOr<RootInfo> Root() const;

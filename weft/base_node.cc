@@ -6,8 +6,6 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/check.h"
-#include "engine/codec.h"
-#include "engine/trie_root.h"
 #include "weft/convert.h"
 
 namespace weft {
@@ -15,22 +13,19 @@ namespace {
 
 // What arrives in quick succession is synced and told together.
 constexpr Nanos kSettleDelay = std::chrono::milliseconds(2);
+// Settling takes no more than a fifth of the strand.
+constexpr int kSettlePause = 4;
+// Acks that a crash loses are told again.
+constexpr Nanos kSaveAcksDelay = std::chrono::seconds(1);
 
 bool IsZero(const CoreKey& key) {
   return key == CoreKey{};
 }
 
-Hash32 FeedLeaf(const CoreKey& key, std::uint64_t settled) {
-  static constexpr std::array<std::uint8_t, 1> kLeaf = {3};
-  Bytes length;
-  Writer(&length).U64(settled);
-  return Blake2b256({kLeaf, key.view(), length});
-}
-
 }  // namespace
 
 BaseNode::BaseNode(const NodeHost* host, Corestore* cores, const BaseRecord& record)
-    : host_(host), cores_(cores), record_(record) {}
+    : host_(host), cores_(cores), record_(record), acks_(record.number) {}
 
 BaseNode::~BaseNode() = default;
 
@@ -41,6 +36,7 @@ absl::StatusOr<std::unique_ptr<BaseNode>> BaseNode::Open(const NodeHost* host,
   if (!IsZero(record.identity)) {
     WEFT_ASSIGN_OR_RETURN(base->own_, cores->Open(record.identity));
   }
+  WEFT_RETURN_IF_ERROR(base->acks_.Load(host->storage));
   if (record.genesis) WEFT_RETURN_IF_ERROR(base->Activate());
   return base;
 }
@@ -60,7 +56,9 @@ absl::Status BaseNode::Activate() {
   WEFT_RETURN_IF_ERROR(OpenWantedLogs());
   WEFT_ASSIGN_OR_RETURN(const IndexResult result, indexer_->IndexAll());
   WEFT_RETURN_IF_ERROR(ActOn(result));
-  for (const FeedHead& head : Heads()) told_[head.core] = head.settled;
+  acks_.Watch(record_.identity);
+  WEFT_RETURN_IF_ERROR(cores_->Sync());
+  RefreshFeeds();
   if (watch_.filter) indexer_->SetChangeFilter(watch_.filter);
   reader_.store(indexer_.get(), std::memory_order_release);
   return absl::OkStatus();
@@ -92,7 +90,10 @@ absl::Status BaseNode::OpenLog(const CoreKey& key) {
   } else {
     WEFT_ASSIGN_OR_RETURN(log.core, cores_->OpenRemote(key));
   }
-  log.observing = log.core->Observe([this, key](const CoreEvent&) { Touch(key); });
+  log.observing = log.core->Observe([this, key](const CoreEvent& event) {
+    // That the disk has caught up is no news for the index.
+    if (event.kind != CoreEvent::Kind::kDurable) Touch(key);
+  });
   logs_.emplace(key, std::move(log));
   return absl::OkStatus();
 }
@@ -104,13 +105,15 @@ absl::Status BaseNode::OpenWantedLogs() {
     WEFT_RETURN_IF_ERROR(OpenLog(key));
     Touch(key);
   }
-  if (hooks_.wants_changed) hooks_.wants_changed();
+  wants_changed_ = true;
   return absl::OkStatus();
 }
 
 void BaseNode::Touch(const CoreKey& key) {
   const auto log = logs_.find(key);
-  if (log == logs_.end() || log->second.touched) return;
+  if (log == logs_.end()) return;
+  if (!std::exchange(log->second.grown, true)) grown_.push_back(key);
+  if (log->second.touched) return;
   log->second.touched = true;
   touched_.push_back(key);
   PostStep();
@@ -140,6 +143,10 @@ absl::Status BaseNode::IndexTouched() {
       WEFT_RETURN_IF_ERROR(ActOn(result));
     }
   }
+  if (std::exchange(wants_changed_, false) && hooks_.wants_changed) {
+    hooks_.wants_changed();
+  }
+  if (!grown_.empty()) PostSettle();
   return absl::OkStatus();
 }
 
@@ -165,12 +172,14 @@ absl::Status BaseNode::ActOn(const IndexResult& result) {
 void BaseNode::PostSettle() {
   if (settle_posted_) return;
   settle_posted_ = true;
+  const Nanos delay = std::max(kSettleDelay, kSettlePause * settling_took_);
   asio::co_spawn(
       host_->executor,
-      [](BaseNode* self, std::weak_ptr<bool> alive, AsyncClock* clock) -> Task<void> {
-        co_await clock->Sleep(kSettleDelay);
+      [](BaseNode* self, std::weak_ptr<bool> alive, AsyncClock* clock,
+         Nanos pause) -> Task<void> {
+        co_await clock->Sleep(pause);
         if (!alive.expired()) self->Settle();
-      }(this, alive_, host_->clock),
+      }(this, alive_, host_->clock, delay),
       asio::detached);
 }
 
@@ -178,24 +187,64 @@ void BaseNode::Settle() {
   settle_posted_ = false;
   if (!failed_.ok()) return;
   if (const absl::Status status = cores_->Sync(); !status.ok()) return Fail(status);
-  std::vector<FeedHead> grown;
-  for (const FeedHead& head : Heads()) {
-    std::uint64_t& told = told_[head.core];
-    if (told == head.settled) continue;
-    told = head.settled;
-    grown.push_back(head);
-  }
-  if (hooks_.settled) hooks_.settled(grown);
+  const Nanos started = host_->clock->Steady();
+  const std::vector<FeedChange> changed = RefreshFeeds();
+  const std::vector<FeedAck> beyond = HeldBeyondSettled();
+  if (!beyond.empty() && hooks_.durable) hooks_.durable(beyond);
+  if (hooks_.settled) hooks_.settled(changed);
+  settling_took_ = host_->clock->Steady() - started;
 }
 
+std::vector<FeedChange> BaseNode::RefreshFeeds() {
+  std::vector<FeedChange> changed;
+  const VersionVector settled = indexer_->Settled();
+  // Both are in key order.
+  auto told = feeds_.heads().begin();
+  for (const auto& [core, length] : settled.lengths()) {
+    for (; told != feeds_.heads().end() && told->first < core; ++told) {
+      changed.push_back({{told->first, 0}, told->second});
+    }
+    const bool known = told != feeds_.heads().end() && told->first == core;
+    const std::uint64_t before = known ? told->second : 0;
+    if (before != length) changed.push_back({{core, length}, before});
+    if (known) ++told;
+  }
+  for (; told != feeds_.heads().end(); ++told)
+    changed.push_back({{told->first, 0}, told->second});
+  for (const FeedChange& change : changed) {
+    feeds_.Set(change.head.core, change.head.settled);
+  }
+  FeedDigest digest;
+  digest.feeds_root = feeds_.Root();
+  digest.version_digest = indexer_->CurrentDigest();
+  digest.feeds = feeds_.size();
+  digest_ = digest;
+  return changed;
+}
+
+// Blocks that wait for others are on the disk too, and their author may want to know.
+std::vector<FeedAck> BaseNode::HeldBeyondSettled() {
+  std::vector<FeedAck> beyond;
+  for (const CoreKey& key : std::exchange(grown_, {})) {
+    Log& log = logs_.find(key)->second;
+    log.grown = false;
+    const std::uint64_t held = log.core->contiguous_length();
+    if (held > feeds_.settled(key)) beyond.push_back({key, held});
+  }
+  return beyond;
+}
+
+// After a failure nothing more is promised to anybody.
 void BaseNode::Fail(const absl::Status& why) {
   failed_ = why;
+  digest_.reset();
   if (hooks_.event) {
     hooks_.event(absl::StrFormat("stopped: %s", std::string(why.message())));
   }
 }
 
 absl::Status BaseNode::Flush() {
+  if (failed_.ok()) WEFT_RETURN_IF_ERROR(acks_.Save(host_->storage));
   return indexer_ && failed_.ok() ? indexer_->Flush() : absl::OkStatus();
 }
 
@@ -312,6 +361,10 @@ BaseStatus BaseNode::Status() {
   status.keys = indexed.keys;
   status.conflicts = indexed.conflicts;
   status.clock_suspect = indexed.clock_suspect;
+  status.own_length = own_->length();
+  for (const AckBook::Step& step : acks_.Steps(record_.identity, own_->length())) {
+    status.acked.push_back({step.length, step.peers});
+  }
   for (const MissingPrefix& missing : indexed.waiting) {
     status.waiting.push_back(absl::StrFormat(
         "writer %s waits for %s:%d%s", IdText(missing.waiting), IdText(missing.log),
@@ -368,30 +421,10 @@ absl::Status BaseNode::TakeGenesis(ByteView genesis) {
   return absl::OkStatus();
 }
 
-std::vector<FeedHead> BaseNode::Heads() const {
-  std::vector<FeedHead> heads;
-  // After a failure nothing more is promised to anybody.
-  if (!indexer_ || !failed_.ok()) return heads;
-  const VersionVector settled = indexer_->Settled();
-  for (const auto& [key, length] : settled.lengths()) {
-    heads.push_back({key, length});
-  }
-  return heads;
-}
-
-std::optional<FeedDigest> BaseNode::Digest() const {
-  if (!indexer_ || !failed_.ok()) return std::nullopt;
-  const std::vector<FeedHead> heads = Heads();  // in key order
-  std::vector<TrieItem> items;
-  items.reserve(heads.size());
-  for (const FeedHead& head : heads) {
-    items.push_back({head.core.view(), FeedLeaf(head.core, head.settled)});
-  }
-  FeedDigest digest;
-  digest.feeds_root = TrieRoot(items);
-  digest.version_digest = indexer_->CurrentDigest();
-  digest.durable = !settle_posted_;
-  digest.feeds = heads.size();
+// While more is on its way to the disk than the digest covers nobody is level with us.
+std::optional<FeedDigest> BaseNode::Digest() {
+  std::optional<FeedDigest> digest = digest_;
+  if (digest) digest->durable = !settle_posted_ && touched_.empty();
   return digest;
 }
 
@@ -402,6 +435,72 @@ std::shared_ptr<Hypercore> BaseNode::Wanted(const CoreKey& key, std::uint64_t se
     return nullptr;
   }
   return log->second.core;
+}
+
+int BaseNode::RankOf(const CoreKey& core) {
+  if (!indexer_) return 0;
+  for (const Grant* grant : indexer_->authority().GrantsOf(core)) {
+    if (grant->is_genesis() || grant->may_delegate) return 0;
+  }
+  return 1;
+}
+
+std::vector<Bytes> BaseNode::Evidence() {
+  return evidence_.all ? evidence_.all() : std::vector<Bytes>();
+}
+
+absl::Status BaseNode::TakeEvidence(ByteView proof) {
+  return evidence_.take ? evidence_.take(proof) : absl::OkStatus();
+}
+
+std::vector<FeedOffer> BaseNode::Offers() {
+  return evidence_.offers ? evidence_.offers() : std::vector<FeedOffer>();
+}
+
+void BaseNode::TakeOffer(const FeedOffer& offer) {
+  if (evidence_.take_offer) evidence_.take_offer(offer);
+}
+
+// --- acknowledgements ---
+
+void BaseNode::OnDurable(const PublicKey& peer, std::span<const FeedAck> acks) {
+  bool news = false;
+  for (const FeedAck& ack : acks) {
+    if (acks_.Raise(ack.core, peer, ack.durable)) news = true;
+  }
+  if (news) PostSaveAcks();
+}
+
+void BaseNode::OnLevel(const PublicKey& peer) {
+  bool news = false;
+  for (const CoreKey& core : acks_.watched()) {
+    if (acks_.Raise(core, peer, feeds_.settled(core))) news = true;
+  }
+  if (news) PostSaveAcks();
+}
+
+void BaseNode::KeepAcks(const CoreKey& core,
+                        std::span<const std::pair<PublicKey, std::uint64_t>> live) {
+  acks_.Watch(core);
+  for (const auto& [peer, durable] : live) {
+    if (acks_.Raise(core, peer, durable)) PostSaveAcks();
+  }
+}
+
+void BaseNode::PostSaveAcks() {
+  if (hooks_.acked) hooks_.acked();
+  if (std::exchange(save_acks_posted_, true)) return;
+  asio::co_spawn(
+      host_->executor,
+      [](BaseNode* self, std::weak_ptr<bool> alive, AsyncClock* clock) -> Task<void> {
+        co_await clock->Sleep(kSaveAcksDelay);
+        if (alive.expired()) co_return;
+        self->save_acks_posted_ = false;
+        if (!self->failed_.ok()) co_return;
+        const absl::Status saved = self->acks_.Save(self->host_->storage);
+        if (!saved.ok()) self->Fail(saved);
+      }(this, alive_, host_->clock),
+      asio::detached);
 }
 
 }  // namespace weft

@@ -19,6 +19,7 @@
 #include "crdt/link.h"
 #include "engine/corestore.h"
 #include "replication/feed_exchange.h"
+#include "weft/ack_book.h"
 #include "weft/base_directory.h"
 #include "weft/node_host.h"
 #include "weft/types.h"
@@ -28,8 +29,12 @@ namespace weft {
 class BaseNode final : public FeedSource {
  public:
   struct Hooks {
-    // These logs have grown in the index, and everything indexed is on the disk.
-    std::function<void(std::span<const FeedHead>)> settled;
+    // These settled lengths have changed, and what they cover is on the disk.
+    std::function<void(std::span<const FeedChange>)> settled;
+    // More blocks of these logs than their settled lengths are on the disk.
+    std::function<void(std::span<const FeedAck>)> durable;
+    // A peer holds more than was known.
+    std::function<void()> acked;
     // More logs are wanted than before.
     std::function<void()> wants_changed;
     std::function<void()> genesis_known;
@@ -42,6 +47,16 @@ class BaseNode final : public FeedSource {
     std::function<void(const std::vector<ViewChange>&)> tell;
   };
 
+  // What the authority of the base adds to the exchange: proofs of forks, which travel
+  // before data, and later incarnations.
+  struct EvidenceHooks {
+    std::function<std::vector<Bytes>()> all;
+    // INVALID_ARGUMENT, DATA_LOSS  it proves nothing
+    std::function<absl::Status(ByteView proof)> take;
+    std::function<std::vector<FeedOffer>()> offers;
+    std::function<void(const FeedOffer& offer)> take_offer;
+  };
+
   // Reads the record, opens the logs and indexes what is new in them. A record without
   // an identity is of a base that is just being joined: the genesis gives it one.
   // `host` and `cores` must outlive it.
@@ -51,6 +66,7 @@ class BaseNode final : public FeedSource {
   ~BaseNode() override;
   void SetHooks(Hooks hooks) { hooks_ = std::move(hooks); }
   void SetWatch(Watch watch);
+  void SetEvidence(EvidenceHooks evidence) { evidence_ = std::move(evidence); }
 
   const std::string& name() const { return record_.name; }
   const BaseRecord& record() const { return record_; }
@@ -98,19 +114,34 @@ class BaseNode final : public FeedSource {
   // How many blocks of each log of the base are here, from the first on.
   std::vector<FeedHead> HeldLengths() const;
 
+  // Who has said that he holds our writes, and those of the logs that were waited for.
+  const AckBook& acks() const { return acks_; }
+  // From now on acks for this log are kept, and outlast a restart. `live` are those of
+  // the peers that are here.
+  void KeepAcks(const CoreKey& core,
+                std::span<const std::pair<PublicKey, std::uint64_t>> live);
+
   // FeedSource
   const BaseId& base_id() const override { return record_.base_id; }
   std::optional<Bytes> Genesis() const override { return record_.genesis; }
   absl::Status TakeGenesis(ByteView genesis) override;
-  std::optional<FeedDigest> Digest() const override;
-  std::vector<FeedHead> Heads() const override;
+  std::optional<FeedDigest> Digest() override;
+  FeedMap& Feeds() override { return feeds_; }
   std::shared_ptr<Hypercore> Wanted(const CoreKey& key, std::uint64_t settled) override;
+  int RankOf(const CoreKey& core) override;
+  void OnDurable(const PublicKey& peer, std::span<const FeedAck> acks) override;
+  void OnLevel(const PublicKey& peer) override;
+  std::vector<Bytes> Evidence() override;
+  absl::Status TakeEvidence(ByteView proof) override;
+  std::vector<FeedOffer> Offers() override;
+  void TakeOffer(const FeedOffer& offer) override;
 
  private:
   struct Log {
     std::shared_ptr<Hypercore> core;
     std::shared_ptr<void> observing;
     bool touched = false;  // waits in touched_
+    bool grown = false;    // waits in grown_
   };
 
   BaseNode(const NodeHost* host, Corestore* cores, const BaseRecord& record);
@@ -126,6 +157,11 @@ class BaseNode final : public FeedSource {
   absl::Status ActOn(const IndexResult& result);
   void PostSettle();
   void Settle();
+  // Feeds() and Digest() follow the index, which has just been synced. Returns what
+  // changed.
+  std::vector<FeedChange> RefreshFeeds();
+  std::vector<FeedAck> HeldBeyondSettled();
+  void PostSaveAcks();
   absl::Status CheckUsable() const;
   absl::StatusOr<Committed> AppendAndIndex(const PreparedCommit& prepared);
   std::uint64_t WallMs() const;
@@ -146,9 +182,16 @@ class BaseNode final : public FeedSource {
   absl::Status failed_;
   bool joining_ = false;
   std::vector<CoreKey> touched_;  // grew since they were last indexed, in that order
-  std::map<CoreKey, std::uint64_t> told_;  // settled lengths, as peers know them
+  std::vector<CoreKey> grown_;    // grew since the last settling
+  bool wants_changed_ = false;    // since it was last told
+  FeedMap feeds_;                 // settled and on the disk: what peers may know
+  std::optional<FeedDigest> digest_;  // of feeds_
+  EvidenceHooks evidence_;
+  AckBook acks_;
   bool step_posted_ = false;
   bool settle_posted_ = false;
+  bool save_acks_posted_ = false;
+  Nanos settling_took_{};
   // Posted work holds this weakly, and does nothing once the base is gone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

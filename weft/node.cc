@@ -12,8 +12,20 @@ using asio::experimental::awaitable_operators::operator||;
 
 constexpr Nanos kJoinTimeout = std::chrono::seconds(10);
 
+// Peers know a store by one key, so that what they say of our writes can be
+// remembered. No named core has this pair: the name space is its own.
+KeyPair StoreIdentity(const Corestore& cores) {
+  return DeriveNamedKeyPair(cores.primary_key(),
+                            ChildNamespace(Hash32{}, AsBytes("weft")), "peer");
+}
+
 std::string ShortId(ByteView key) {
   return ToZBase32(key).substr(0, 8);
+}
+
+// Of a base whose genesis, which names it, has not come yet.
+std::string ProvisionalName(const BaseId& base_id) {
+  return "base-" + ShortId(base_id.view());
 }
 
 }  // namespace
@@ -32,6 +44,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   options.observer = node.get();
   options.workers = host.workers;
   options.on_event = [raw = node.get()](const std::string& line) { raw->Event(line); };
+  options.identity = StoreIdentity(*node->cores_);
   node->swarm_ = std::make_unique<Swarm>(options);
   WEFT_ASSIGN_OR_RETURN(const std::vector<BaseRecord> records, LoadBases(host.storage));
   for (const BaseRecord& record : records) {
@@ -65,9 +78,13 @@ absl::Status Node::Flush() {
 BaseNode* Node::AddBase(std::unique_ptr<BaseNode> base) {
   BaseNode* const added = base.get();
   BaseNode::Hooks hooks;
-  hooks.settled = [this, added](std::span<const FeedHead> grown) {
-    Announce(*added, grown);
+  hooks.settled = [this, added](std::span<const FeedChange> changes) {
+    Announce(*added, changes);
   };
+  hooks.durable = [this, added](std::span<const FeedAck> acks) {
+    for (const auto& exchange : ExchangesOf(*added)) exchange->TellDurable(acks);
+  };
+  hooks.acked = [this] { changed_->Notify(); };
   hooks.wants_changed = [this, added] {
     for (const auto& exchange : ExchangesOf(*added)) exchange->WantsChanged();
   };
@@ -79,6 +96,10 @@ BaseNode* Node::AddBase(std::unique_ptr<BaseNode> base) {
     Event(absl::StrFormat("%s: %s", added->name(), what));
   };
   added->SetHooks(std::move(hooks));
+  if (added->name() == ProvisionalName(added->base_id())) {
+    added->set_adopt_name(
+        [this](const std::string& adopted) { return CheckNewName(adopted).ok(); });
+  }
   bases_.push_back(std::move(base));
   for (const auto& session : swarm_->Ready()) StartExchange(*session, *added);
   return added;
@@ -189,8 +210,7 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
     }
   }
   const std::weak_ptr<bool> alive = alive_;
-  const bool named = !name.empty();
-  if (!named) name = "base-" + ShortId(link.base_id.view());
+  if (name.empty()) name = ProvisionalName(link.base_id);
   WEFT_CO_RETURN_IF_ERROR(CheckNewName(name));
   if (link.invite_secret) {
     co_return absl::InvalidArgumentError(
@@ -219,10 +239,6 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
                            BaseNode::Open(&host_, cores_.get(), record));
   BaseNode* const base = AddBase(std::move(opened));
   base->set_joining(true);
-  if (!named) {
-    base->set_adopt_name(
-        [this](const std::string& adopted) { return CheckNewName(adopted).ok(); });
-  }
   const absl::Status fetched = co_await FetchGenesis(base, std::move(addresses));
   if (alive.expired()) co_return absl::CancelledError("the store was closed");
   const bool must_meet = !link.salt || !connect.empty();
@@ -324,13 +340,10 @@ std::vector<std::shared_ptr<FeedExchange>> Node::ExchangesOf(BaseNode& base) con
   return found;
 }
 
-void Node::Announce(BaseNode& base, std::span<const FeedHead> grown) {
+void Node::Announce(BaseNode& base, std::span<const FeedChange> changes) {
   const std::optional<FeedDigest> digest = base.Digest();
-  std::vector<FeedAck> acks;
-  for (const FeedHead& head : grown) acks.push_back({head.core, head.settled});
   for (const auto& exchange : ExchangesOf(base)) {
-    exchange->TellHeads(grown);
-    exchange->TellDurable(acks);
+    exchange->TellChanges(changes);
     if (digest) exchange->TellDigest(*digest);
   }
   changed_->Notify();
@@ -364,6 +377,31 @@ bool Node::IsLevel(const Session& session) const {
     any = true;
   }
   return any;
+}
+
+Task<absl::Status> Node::WaitAcked(BaseNode* base, CoreKey writer, std::uint64_t length,
+                                   std::size_t peers, Nanos timeout) {
+  const Nanos deadline = host_.clock->Steady() + timeout;
+  const std::weak_ptr<bool> alive = alive_;
+  const std::shared_ptr<Signal> changed = changed_;
+  std::vector<std::pair<PublicKey, std::uint64_t>> live;
+  for (const auto& exchange : ExchangesOf(*base)) {
+    live.emplace_back(exchange->session().remote_static_key(),
+                      exchange->DurableThere(writer));
+  }
+  base->KeepAcks(writer, live);
+  for (;;) {
+    const std::size_t holders = base->acks().Holders(writer, length);
+    if (holders >= peers) co_return absl::OkStatus();
+    const Nanos now = host_.clock->Steady();
+    if (now >= deadline) {
+      co_return absl::DeadlineExceededError(absl::StrFormat(
+          "base %s: %d of %d peers have said that they hold %d blocks of writer %s",
+          base->name(), holders, peers, length, ShortId(writer.view())));
+    }
+    co_await (changed->Wait() || host_.clock->Sleep(deadline - now));
+    if (alive.expired()) co_return absl::CancelledError("the store was closed");
+  }
 }
 
 Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {

@@ -65,6 +65,10 @@ class Node final : private CoreProvider, private SessionObserver {
   Task<absl::StatusOr<SyncResult>> SyncOver(std::unique_ptr<Wire> wire,
                                             bool is_initiator, SyncRequest request);
 
+  // See Base::WaitAcked.
+  Task<absl::Status> WaitAcked(BaseNode* base, CoreKey writer, std::uint64_t length,
+                               std::size_t peers, Nanos timeout);
+
   struct CloneRequest {
     CoreKey key;
     std::optional<BlockRange> blocks;  // absent: the whole core
@@ -114,7 +118,7 @@ class Node final : private CoreProvider, private SessionObserver {
   // addresses, so that a simulation repeats itself.
   std::vector<std::shared_ptr<FeedExchange>> ExchangesOf(BaseNode& base) const;
   // The base settled: what it has, and that it is durable, is told to all peers.
-  void Announce(BaseNode& base, std::span<const FeedHead> grown);
+  void Announce(BaseNode& base, std::span<const FeedChange> changes);
   void Event(const std::string& line);
   // The same about one peer, which cannot fill the log (L19).
   void PeerEvent(Session& session, const std::string& line);

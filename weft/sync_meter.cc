@@ -15,13 +15,15 @@ SyncMeter::SyncMeter(const std::vector<std::unique_ptr<BaseNode>>& bases) {
 SyncMeter::Count SyncMeter::Received(const Exchanges& exchanges) const {
   Count count;
   for (const auto& [base, exchange] : exchanges) {
-    const auto& announced = exchange->remote_heads();
+    const auto& announced = exchange->feeds();
     for (const FeedHead& head : base->HeldLengths()) {
       const auto known = held_before_.find({base, head.core});
       const std::uint64_t before = known == held_before_.end() ? 0 : known->second;
       const auto there = announced.find(head.core);
+      const bool told =
+          there != announced.end() && there->second.settled != kFeedUnsaid;
       const std::uint64_t wanted =
-          std::max(head.settled, there == announced.end() ? 0 : there->second);
+          std::max(head.settled, told ? there->second.settled : 0);
       count.done += head.settled - std::min(head.settled, before);
       count.total += wanted - std::min(wanted, before);
     }
@@ -29,26 +31,17 @@ SyncMeter::Count SyncMeter::Received(const Exchanges& exchanges) const {
   return count;
 }
 
+// A feed of which neither side has spoken was level from the start.
 SyncMeter::Count SyncMeter::Sent(const Exchanges& exchanges) const {
   Count count;
   for (const auto& [base, exchange] : exchanges) {
-    // A peer that has not said what it has may be level already.
-    if (exchange->remote_heads().empty() && exchange->remote_durable().empty())
-      continue;
-    for (const FeedHead& head : base->HeldLengths()) {
-      const auto known = exchange->first_remote_heads().find(head.core);
-      const std::uint64_t before =
-          known == exchange->first_remote_heads().end() ? 0 : known->second;
-      const auto acked = exchange->remote_durable().find(head.core);
+    for (const auto& [core, feed] : exchange->feeds()) {
+      if (feed.first == kFeedUnsaid || feed.told == kFeedUnsaid) continue;
       const std::uint64_t there =
-          acked == exchange->remote_durable().end() ? 0 : acked->second;
-      if (exchange->IsLevel()) {
-        count.done += head.settled - std::min(head.settled, before);
-      } else {
-        count.done += std::min(head.settled, std::max(there, before)) -
-                      std::min(head.settled, before);
-      }
-      count.total += head.settled - std::min(head.settled, before);
+          exchange->IsLevel() ? feed.told : std::max(feed.durable, feed.first);
+      count.done +=
+          std::min(feed.told, there) - std::min({feed.told, there, feed.first});
+      count.total += feed.told - std::min(feed.told, feed.first);
     }
   }
   return count;

@@ -156,6 +156,12 @@ struct Change {
   std::optional<Entry> after;
 };
 
+// How many peers have said that they hold our writes up to there.
+struct AckedPrefix {
+  std::uint64_t length = 0;  // blocks of our log
+  std::size_t peers = 0;
+};
+
 struct BaseStatus {
   std::string name;
   std::string base_id;
@@ -168,6 +174,9 @@ struct BaseStatus {
   std::vector<std::string> waiting;  // "writer X waits for Y:length"
   std::vector<std::string> parked;   // "writer X from position n: reason"
   std::uint64_t clock_suspect = 0;   // ops stamped more than 5 minutes ahead
+  std::uint64_t own_length = 0;      // blocks of our log
+  // Longest first; each counts the peers of those before it too.
+  std::vector<AckedPrefix> acked;
 };
 
 struct PeerStatus {

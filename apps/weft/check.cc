@@ -37,6 +37,11 @@ Json StatusJson(const BaseStatus& status, const std::string& link) {
   object["waiting"] = status.waiting;
   object["parked"] = status.parked;
   object["clock_suspect"] = status.clock_suspect;
+  object["own_length"] = status.own_length;
+  object["acked"] = Json::array();
+  for (const AckedPrefix& prefix : status.acked) {
+    object["acked"].push_back({{"length", prefix.length}, {"peers", prefix.peers}});
+  }
   return object;
 }
 
@@ -47,6 +52,11 @@ void PrintStatus(const BaseStatus& status, const std::string& link) {
       status.name, status.base_id, link, status.identity,
       status.role ? RoleName(*status.role) : "no member yet", status.keys,
       status.conflicts, status.blocks, status.writers);
+  for (const AckedPrefix& prefix : status.acked) {
+    Out() << absl::StrFormat("  %d of our %d blocks are held by %d peer%s\n",
+                             prefix.length, status.own_length, prefix.peers,
+                             prefix.peers == 1 ? "" : "s");
+  }
   for (const std::string& line : status.waiting) Out() << "  " << line << '\n';
   for (const std::string& line : status.parked) {
     Out() << "  parked: " << line << '\n';

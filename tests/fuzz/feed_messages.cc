@@ -21,7 +21,7 @@ void Again(absl::StatusOr<Message> (*decode)(weft::ByteView), Encode encode,
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const weft::ByteView body(data + 1, size - 1);
-  switch (data[0] % 7) {
+  switch (data[0] % 9) {
     case 0:
       Again(weft::DecodeFeedOpen, weft::EncodeFeedOpen, body);
       break;
@@ -39,6 +39,12 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 5:
       Again(weft::DecodeFeedOffers, weft::EncodeFeedOffers, body);
+      break;
+    case 6:
+      Again(weft::DecodeFeedEvidence, weft::EncodeFeedEvidence, body);
+      break;
+    case 7:
+      Again(weft::DecodeFeedDeny, weft::EncodeFeedDeny, body);
       break;
     default:
       Again(weft::DecodeFeedAcks, weft::EncodeFeedAcks, body);

@@ -8,6 +8,8 @@
 #include <fstream>
 #include <nlohmann/json.hpp>
 
+#include "replication/feed_walk.h"
+
 namespace weft {
 namespace {
 
@@ -42,7 +44,19 @@ FeedNodes SomeNodes() {
 }
 
 FeedHeads SomeHeads() {
-  return {true, {{Filled<CoreKey>(4), 5}, {Filled<CoreKey>(5), 70000}}};
+  return {true, false, {{Filled<CoreKey>(4), 5}, {Filled<CoreKey>(5), 70000}}};
+}
+
+FeedHeads DurableHeads() {
+  return {false, true, {{Filled<CoreKey>(4), 5}}};
+}
+
+std::vector<Bytes> SomeEvidence() {
+  return {{1, 2, 3}, {4}};
+}
+
+std::vector<CoreKey> SomeDenied() {
+  return {Filled<CoreKey>(6), Filled<CoreKey>(7)};
 }
 
 std::vector<FeedOffer> SomeOffers() {
@@ -61,6 +75,9 @@ TEST(FeedMessages, EveryMessageHasTheBytesThatWereFrozen) {
   EXPECT_EQ(ToHex(EncodeFeedHeads(SomeHeads())), Vector("heads"));
   EXPECT_EQ(ToHex(EncodeFeedOffers(SomeOffers())), Vector("offers"));
   EXPECT_EQ(ToHex(EncodeFeedAcks(SomeAcks())), Vector("acks"));
+  EXPECT_EQ(ToHex(EncodeFeedHeads(DurableHeads())), Vector("heads_durable"));
+  EXPECT_EQ(ToHex(EncodeFeedEvidence(SomeEvidence())), Vector("evidence"));
+  EXPECT_EQ(ToHex(EncodeFeedDeny(SomeDenied())), Vector("deny"));
 }
 
 TEST(FeedMessages, CapabilityAndChannelIdAreThoseThatWereFrozen) {
@@ -72,6 +89,25 @@ TEST(FeedMessages, CapabilityAndChannelIdAreThoseThatWereFrozen) {
   EXPECT_EQ(ToHex(FeedChannelId(base).view()), Vector("channel_id"));
 }
 
+// Feeds 1 to 20: key BLAKE2b-256 of one byte, as long as the byte says.
+TEST(FeedMessages, TheTrieOfFeedsIsTheOneThatWasFrozen) {
+  FeedMap map;
+  for (std::uint8_t n = 1; n <= 20; ++n) {
+    map.Set(CoreKey{Blake2b256({{&n, 1}}).bytes}, n);
+  }
+  EXPECT_EQ(ToHex(map.Root().view()), Vector("feeds_root"));
+  EXPECT_EQ(ToHex(BranchAt(map, {})->bytes), Vector("feeds_top_branch"));
+  const auto second =
+      nlohmann::json::parse(
+          std::ifstream(std::string(WEFT_VECTORS_DIR) + "/weft-feeds.json"))
+          .at("feeds_lower_branches");
+  EXPECT_FALSE(second.empty());
+  for (const auto& [nibble, bytes] : second.items()) {
+    const auto way = static_cast<std::uint8_t>(std::stoi(nibble, nullptr, 16));
+    EXPECT_EQ(ToHex(BranchAt(map, {way})->bytes), bytes.get<std::string>());
+  }
+}
+
 TEST(FeedMessages, DecodingGivesBackWhatWasEncoded) {
   EXPECT_EQ(*DecodeFeedOpen(EncodeFeedOpen(AnOpen())), AnOpen());
   EXPECT_EQ(*DecodeFeedDigest(EncodeFeedDigest(ADigest())), ADigest());
@@ -80,6 +116,9 @@ TEST(FeedMessages, DecodingGivesBackWhatWasEncoded) {
   EXPECT_EQ(*DecodeFeedHeads(EncodeFeedHeads(SomeHeads())), SomeHeads());
   EXPECT_EQ(*DecodeFeedOffers(EncodeFeedOffers(SomeOffers())), SomeOffers());
   EXPECT_EQ(*DecodeFeedAcks(EncodeFeedAcks(SomeAcks())), SomeAcks());
+  EXPECT_EQ(*DecodeFeedHeads(EncodeFeedHeads(DurableHeads())), DurableHeads());
+  EXPECT_EQ(*DecodeFeedEvidence(EncodeFeedEvidence(SomeEvidence())), SomeEvidence());
+  EXPECT_EQ(*DecodeFeedDeny(EncodeFeedDeny(SomeDenied())), SomeDenied());
 }
 
 // Whatever is cut off, the rest is refused or means something shorter; never a read
@@ -98,6 +137,11 @@ TEST(FeedMessages, EveryTruncationIsRefused) {
 TEST(FeedMessages, Attack16_ACountThatCannotFitIsRefusedBeforeAllocation) {
   const Bytes heads = {0x00, 0xfe, 0xff, 0xff, 0xff, 0x7f, 1, 2, 3};
   EXPECT_FALSE(DecodeFeedHeads(heads).ok());
+}
+
+TEST(FeedMessages, F1_AProofOfMoreThan64KiBIsRefused) {
+  EXPECT_TRUE(DecodeFeedEvidence(EncodeFeedEvidence({{Bytes(65536, 1)}})).ok());
+  EXPECT_FALSE(DecodeFeedEvidence(EncodeFeedEvidence({{Bytes(65537, 1)}})).ok());
 }
 
 TEST(FeedMessages, APathHasOneFormAndFitsInAKey) {

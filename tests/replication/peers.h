@@ -79,6 +79,7 @@ struct Peer : SessionObserver, CoreProvider {
   MemoryStorage storage;
   std::unique_ptr<Corestore> store;
   std::shared_ptr<DownloadBook> book = std::make_shared<DownloadBook>();
+  FeedRule rule;
   Download mode;
   bool allow_fork = true;
 
@@ -106,6 +107,9 @@ struct World {
     options.random = &peer.random;
     options.observer = &peer;
     options.book = peer.book;
+    options.permit = [&peer](const Session&, const CoreKey& key) {
+      return peer.rule.Of(key);
+    };
     auto session = Session::Create(std::move(wire), options);
     asio::co_spawn(io, Session::Run(session), [](std::exception_ptr, absl::Status) {});
     sessions.push_back(session);

@@ -134,6 +134,29 @@ TEST(Simulation, I12_TwoHalvesThatWereApartForLongEndEqual) {
             5);
 }
 
+TEST(Simulation, A1_OurOwnHeadIsToldToNobodyBeforeItIsOnTheDisk) {
+  WorldOptions options;
+  options.peers = 2;
+  World world(3, options);
+  ASSERT_TRUE(world.StartGranted().ok());
+  ASSERT_TRUE(world.RunUntilLevel(minutes(1)));
+  BaseNode& ada = *world.base(0);
+  const CoreKey own = ada.record().identity;
+  const std::uint64_t told = ada.Feeds().settled(own);
+  Batch batch;
+  batch.Put("k", Datum::Of(std::string_view("v")));
+  ASSERT_TRUE(ada.CommitLogged(batch).ok());
+  // The view has it, and a peer that comes now hears neither of it nor that this is
+  // all.
+  EXPECT_EQ(ada.Feeds().settled(own), told);
+  EXPECT_FALSE(ada.Digest()->durable);
+  ASSERT_TRUE(world.node(0)->cores().Sync().ok());
+  ada.Synced();
+  world.RunFor(milliseconds(50));
+  EXPECT_EQ(ada.Feeds().settled(own), told + 1);
+  EXPECT_TRUE(ada.Digest()->durable);
+}
+
 TEST(Simulation, APeerThatCrashesInTheMiddleOfItsFirstSyncResumesAndEndsEqual) {
   WorldOptions options;
   options.peers = 3;

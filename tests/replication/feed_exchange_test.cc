@@ -1,0 +1,287 @@
+// Stories of two peers that exchange feeds over pipes: what is said, and what it costs.
+
+#include "replication/feed_exchange.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/replication/peers.h"
+
+namespace weft {
+namespace {
+
+CoreKey KeyOf(std::uint64_t number) {
+  std::array<std::uint8_t, 8> bytes;
+  std::memcpy(bytes.data(), &number, bytes.size());
+  return CoreKey{Blake2b256(ByteView(bytes)).bytes};
+}
+
+// A base that is nothing but its feeds; its view is its feeds.
+class Club final : public FeedSource {
+ public:
+  explicit Club(bool has_genesis = true) {
+    id_.bytes[0] = 1;
+    if (has_genesis) genesis_ = Bytes{1, 2, 3};
+  }
+  const BaseId& base_id() const override { return id_; }
+  std::optional<Bytes> Genesis() const override { return genesis_; }
+  absl::Status TakeGenesis(ByteView genesis) override {
+    genesis_ = ToBytes(genesis);
+    return absl::OkStatus();
+  }
+  std::optional<FeedDigest> Digest() override {
+    if (!genesis_) return std::nullopt;
+    return FeedDigest{map.Root(), map.Root(), true, map.size()};
+  }
+  FeedMap& Feeds() override { return map; }
+  std::shared_ptr<Hypercore> Wanted(const CoreKey& core, std::uint64_t) override {
+    asked.push_back(core);
+    const auto found = cores.find(core);
+    return found == cores.end() ? nullptr : found->second;
+  }
+  int RankOf(const CoreKey& core) override { return senior.contains(core) ? 0 : 1; }
+  void OnDurable(const PublicKey&, std::span<const FeedAck> acks) override {
+    for (const FeedAck& ack : acks) durable[ack.core] = ack.durable;
+  }
+  void OnLevel(const PublicKey&) override { ++level; }
+  std::vector<Bytes> Evidence() override { return evidence; }
+  absl::Status TakeEvidence(ByteView proof) override {
+    evidence_taken.push_back(ToBytes(proof));
+    return evidence_verdict;
+  }
+  std::vector<FeedOffer> Offers() override { return offers; }
+  void TakeOffer(const FeedOffer& offer) override { offers_taken.push_back(offer); }
+
+  FeedMap map;
+  std::map<CoreKey, std::shared_ptr<Hypercore>> cores;
+  std::set<CoreKey> senior;
+  std::vector<CoreKey> asked;
+  std::map<CoreKey, std::uint64_t> durable;
+  std::vector<Bytes> evidence, evidence_taken;
+  absl::Status evidence_verdict;
+  std::vector<FeedOffer> offers, offers_taken;
+  int level = 0;
+
+ private:
+  BaseId id_;
+  std::optional<Bytes> genesis_;
+};
+
+class FeedExchangeTest : public testing::Test {
+ protected:
+  FeedExchangeTest() : ada_peer(1), bob_peer(2) {}
+
+  void Connect(FeedSource& ada, FeedSource& bob) {
+    auto [left, right] = world.Connect(ada_peer, bob_peer);
+    ada_session = left;
+    bob_session = right;
+    world.Drain();
+    ASSERT_TRUE(left->ready() && right->ready());
+    handshake_bytes = BytesSent();
+    ada_exchange = FeedExchange::Start(left.get(), &ada, [](FeedExchange&) {});
+    bob_exchange = FeedExchange::Start(right.get(), &bob, [](FeedExchange&) {});
+    world.Drain();
+  }
+  std::uint64_t BytesSent() const {
+    return ada_session->bytes_sent() + bob_session->bytes_sent();
+  }
+
+  World world;
+  Peer ada_peer, bob_peer;
+  std::shared_ptr<Session> ada_session, bob_session;
+  std::shared_ptr<FeedExchange> ada_exchange, bob_exchange;
+  std::uint64_t handshake_bytes = 0;
+};
+
+TEST_F(FeedExchangeTest, LevelPeersWithTenThousandFeedsSayOneDigestAndOpenNoChannel) {
+  Club ada, bob;
+  for (std::uint64_t i = 0; i < 10'000; ++i) {
+    ada.map.Set(KeyOf(i), 10);
+    bob.map.Set(KeyOf(i), 10);
+  }
+  Connect(ada, bob);
+  EXPECT_TRUE(ada_exchange->IsLevel());
+  EXPECT_TRUE(bob_exchange->IsLevel());
+  EXPECT_EQ(ada.level, 1);
+  EXPECT_LT(BytesSent(), 4096U);  // the handshake included
+  EXPECT_EQ(ada_peer.opened + bob_peer.opened, 0);
+  EXPECT_TRUE(ada_exchange->feeds().empty());
+  EXPECT_EQ(ada_exchange->DurableThere(KeyOf(5)), 10U);
+}
+
+TEST_F(FeedExchangeTest, AReconnectCostsWhatHasChanged) {
+  Club ada, bob;
+  for (std::uint64_t i = 0; i < 10'000; ++i) {
+    ada.map.Set(KeyOf(i), 10);
+    bob.map.Set(KeyOf(i), i % 1000 == 0 ? 9 : 10);
+  }
+  Connect(ada, bob);
+  EXPECT_EQ(bob.asked.size(), 10U);
+  EXPECT_LT(BytesSent() - handshake_bytes, 30'000U);
+  EXPECT_EQ(ada_exchange->DurableThere(KeyOf(1000)), 9U);
+}
+
+TEST_F(FeedExchangeTest, ANewcomerIsToldAllHeadsOnceInBatches) {
+  Club ada, bob(/*has_genesis=*/false);
+  for (std::uint64_t i = 0; i < 5'000; ++i) ada.map.Set(KeyOf(i), 10);
+  Connect(bob, ada);
+  EXPECT_EQ(bob.asked.size(), 5'000U);
+  EXPECT_LT(BytesSent() - handshake_bytes, 5'000U * 35);
+  EXPECT_EQ(bob_exchange->nodes_exchanged(), 0U);  // no walk was needed
+}
+
+TEST_F(FeedExchangeTest, ANewcomerThatWasDialledLearnsAllTheSame) {
+  Club ada, bob(/*has_genesis=*/false);
+  for (std::uint64_t i = 0; i < 5'000; ++i) ada.map.Set(KeyOf(i), 10);
+  Connect(ada, bob);
+  EXPECT_EQ(bob.asked.size(), 5'000U);
+}
+
+TEST_F(FeedExchangeTest, Attack16_MoreFeedsThanOnePeerMayAnnounceComeInTurns) {
+  Club ada, bob;
+  const std::uint64_t feeds = kFeedsPerPeerMax + 500;
+  for (std::uint64_t i = 0; i < feeds; ++i) ada.map.Set(KeyOf(i), 1);
+  Connect(ada, bob);
+  EXPECT_EQ(bob_exchange->feeds().size(), kFeedsPerPeerMax);
+  EXPECT_EQ(bob.asked.size(), kFeedsPerPeerMax);
+  // What was asked for has come; then the rest is told.
+  for (const CoreKey& core : bob.asked) bob.map.Set(core, 1);
+  bob_exchange->TellDigest(*bob.Digest());
+  world.Drain();
+  EXPECT_EQ(bob.asked.size(), feeds);
+}
+
+TEST_F(FeedExchangeTest, ChangesAreToldAsTheyComeAndAnAckComesBack) {
+  Club ada, bob;
+  for (std::uint64_t i = 0; i < 100; ++i) {
+    ada.map.Set(KeyOf(i), 10);
+    bob.map.Set(KeyOf(i), 10);
+  }
+  Connect(ada, bob);
+  const FeedChange grown{{KeyOf(3), 11}, 10};
+  ada.map.Set(KeyOf(3), 11);
+  ada_exchange->TellChanges({&grown, 1});
+  ada_exchange->TellDigest(*ada.Digest());
+  world.Drain();
+  EXPECT_EQ(bob.asked, std::vector<CoreKey>{KeyOf(3)});
+  EXPECT_EQ(bob_exchange->nodes_exchanged(), 0U);  // no walk for what was told
+  EXPECT_FALSE(ada_exchange->IsLevel());
+  EXPECT_FALSE(ada.durable.contains(KeyOf(3)));
+  bob.map.Set(KeyOf(3), 11);
+  bob_exchange->TellChanges({&grown, 1});
+  bob_exchange->TellDigest(*bob.Digest());
+  world.Drain();
+  EXPECT_EQ(ada.durable[KeyOf(3)], 11U);
+  EXPECT_EQ(ada_exchange->DurableThere(KeyOf(3)), 11U);
+  EXPECT_TRUE(ada_exchange->IsLevel());
+}
+
+TEST_F(FeedExchangeTest, BlocksThatWaitForOthersAreAcknowledgedToo) {
+  Club ada, bob;
+  ada.map.Set(KeyOf(1), 10);
+  Connect(ada, bob);
+  const FeedAck held{KeyOf(1), 7};
+  bob_exchange->TellDurable({&held, 1});
+  world.Drain();
+  EXPECT_EQ(ada.durable[KeyOf(1)], 7U);
+}
+
+TEST_F(FeedExchangeTest, F1_EvidenceTravelsBeforeHeadsAndOnlyToAPeerWithAnotherView) {
+  Club ada, bob;
+  ada.evidence.push_back({9, 9, 9});
+  ada.offers.push_back({KeyOf(1), KeyOf(2), 1});
+  ada.map.Set(KeyOf(1), 10);
+  Connect(ada, bob);
+  EXPECT_EQ(bob.evidence_taken, ada.evidence);
+  ASSERT_EQ(bob.offers_taken.size(), 1U);
+  EXPECT_EQ(bob.offers_taken[0].number, 1U);
+  bob.map.Set(KeyOf(1), 10);
+  bob.evidence_taken.clear();
+  Connect(ada, bob);
+  EXPECT_TRUE(bob.evidence_taken.empty());
+}
+
+TEST_F(FeedExchangeTest, Attack17_APeerThatGoesOnSendingFalseProofsIsCutOff) {
+  Club ada, bob;
+  bob.evidence_verdict = absl::DataLossError("it proves nothing");
+  for (std::uint8_t i = 0; i < 20; ++i) ada.evidence.push_back({i});
+  ada.map.Set(KeyOf(1), 10);
+  Connect(ada, bob);
+  EXPECT_TRUE(bob_session->closed());
+}
+
+TEST_F(FeedExchangeTest, LogsThatHoldGrantsAreFetchedFirst) {
+  Club ada, bob;
+  for (std::uint64_t i = 0; i < 10; ++i) ada.map.Set(KeyOf(i), 10);
+  bob.senior = {KeyOf(4), KeyOf(8)};
+  Connect(ada, bob);
+  ASSERT_EQ(bob.asked.size(), 10U);
+  EXPECT_TRUE(bob.senior.contains(bob.asked[0]));
+  EXPECT_TRUE(bob.senior.contains(bob.asked[1]));
+}
+
+TEST_F(FeedExchangeTest, WhatAPolicyRefusesIsDeniedAndNotSpokenOfAgain) {
+  Club ada, bob;
+  for (std::uint64_t i = 0; i < 10; ++i) ada.map.Set(KeyOf(i), 10);
+  bob_peer.rule.which = FeedRule::Which::kList;
+  bob_peer.rule.list = {KeyOf(1)};
+  Connect(ada, bob);
+  EXPECT_EQ(bob.asked, std::vector<CoreKey>{KeyOf(1)});
+  const std::uint64_t before = BytesSent();
+  std::vector<FeedChange> grown;
+  for (std::uint64_t i = 2; i < 10; ++i) grown.push_back({{KeyOf(i), 11}, 10});
+  ada_exchange->TellChanges(grown);
+  world.Drain();
+  EXPECT_EQ(BytesSent(), before);
+}
+
+TEST_F(FeedExchangeTest, ABaseThatDoesNotDownloadStillTellsWhatItHas) {
+  Club ada, bob;
+  ada.map.Set(KeyOf(1), 10);
+  bob.map.Set(KeyOf(2), 10);
+  ada_peer.rule.download = false;
+  Connect(ada, bob);
+  EXPECT_TRUE(ada.asked.empty());
+  EXPECT_EQ(bob.asked, std::vector<CoreKey>{KeyOf(1)});
+}
+
+TEST_F(FeedExchangeTest, BlocksOfAToldFeedAreFetched) {
+  Club ada, bob;
+  const auto core = ada_peer.Writer("notes", 25);
+  ada.map.Set(core->key(), 25);
+  const auto copy = bob_peer.Reader(*core);
+  bob.cores[core->key()] = copy;
+  Connect(ada, bob);
+  ExpectSame(*copy, *core);
+}
+
+TEST_F(FeedExchangeTest, Attack14_WhoDoesNotKnowTheBaseLearnsNothingOfIt) {
+  Club ada;
+  ada.map.Set(KeyOf(1), 10);
+  Peer eve(3);
+  auto [left, right] = world.Connect(ada_peer, eve);
+  world.Drain();
+  const auto exchange = FeedExchange::Start(left.get(), &ada, [](FeedExchange&) {});
+  struct Spy final : ChannelHandler {
+    absl::Status OnOpen(MuxChannel&, ByteView) override { return absl::OkStatus(); }
+    absl::Status OnMessage(MuxChannel&, std::uint64_t, ByteView) override {
+      ++heard;
+      return absl::OkStatus();
+    }
+    void OnClose(MuxChannel&, bool) override { closed = true; }
+    int heard = 0;
+    bool closed = false;
+  };
+  const auto spy = std::make_shared<Spy>();
+  FeedOpen open;  // a capability of zeros
+  const auto id = FeedChannelId(ada.base_id());
+  ASSERT_TRUE(
+      right->mux().Open(kFeedProtocol, id.view(), EncodeFeedOpen(open), spy).ok());
+  world.Drain();
+  EXPECT_TRUE(spy->closed);
+  EXPECT_EQ(spy->heard, 0);
+  EXPECT_TRUE(exchange->refused());
+  EXPECT_FALSE(left->closed());
+}
+
+}  // namespace
+}  // namespace weft
