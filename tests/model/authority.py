@@ -33,11 +33,11 @@ class Grant:
 
 
 class Revocation:
-    def __init__(self, path, kept, subtree, by, holder_cuts=None):
+    def __init__(self, path, kept, subtree, resigned=False):
         self.path = path
         self.kept = kept
         self.subtree = subtree
-        self.by = by
+        self.resigned = resigned  # by the holder
 
     def keeps(self, writer):
         return self.kept.get(writer, 0)
@@ -61,6 +61,7 @@ class Authority:
         self.passed = []        # (batch, grant), in order of the pass
         self.verdict = {}       # (writer, start of batch) -> "passes" or a reason
         self.heap = []
+        self.popped = 0
         self.run()
 
     # --- identities (S2) ---
@@ -136,17 +137,26 @@ class Authority:
             self.causal.survive(writer, names)
 
     def pop(self, grant):
-        grant.revocations = [
-            revocation
-            for key in (grant.key, *grant.above) for revocation in self.revokes.get(key, [])
-            if revocation.path < self.path_of(key) and (key == grant.key
-                                                       or revocation.subtree)]
+        # S7: so many grants at most, the most senior ones.
+        if self.popped == self.limits["members"]:
+            del self.grants[grant.key]
+            return
+        self.popped += 1
+        grant.revocations = self.hitting(grant)
         self.find_resignations(grant)
         late = self.late(grant)
         for writer in grant.counting:
             for batch in self.causal.batches(writer):
                 if self.target(batch.cite) == grant.key:
                     self.judge(batch, grant, late)
+
+    def hitting(self, grant):
+        """P2, P5: the effective revocations of a grant or invite by others: its own, and
+        those with `subtree` of what is above it."""
+        return [r for r in self.revokes.get(grant.key, [])
+                if not r.resigned and r.path < grant.path] + [
+            r for key in grant.above for r in self.revokes.get(key, [])
+            if r.subtree and (r.resigned or r.path < self.path_of(key))]
 
     def path_of(self, key):
         return (self.grants.get(key) or self.invites[key]).path
@@ -164,26 +174,23 @@ class Authority:
             for batch in self.causal.batches(writer):
                 if (self.target(batch.cite) == grant.key
                         and self.passes(batch, grant) == "passes"):
-                    op = self.resigns(batch, grant)
-                    if op:
+                    if self.resigns(batch, grant):
                         kept = {w: FOREVER for w in self.incarnations[grant.holder]
                                 if self.incarnation_order(w)
                                 < self.incarnation_order(writer)}
                         kept[writer] = batch.end
-                        grant.revocations.append(Revocation(
-                            grant.path, kept, False, op))
+                        grant.revocations.append(Revocation(grant.path, kept, False))
+                        # What is below it keeps nothing: the keep list is ignored.
                         self.revokes.setdefault(grant.key, []).append(Revocation(
-                            grant.path, {}, self.wants_subtree(batch, grant), op))
+                            grant.path, {}, self.wants_subtree(batch, grant), True))
                         break
 
     def complete_first_block(self, writer):
         return self.causal.block(writer, 0) is not None
 
     def resigns(self, batch, grant):
-        for block, index, op in batch.ops():
-            if op["t"] == "revoke" and self.target(tuple(op["of"])) == grant.key:
-                return block, index
-        return None
+        return any(op["t"] == "revoke" and self.target(tuple(op["of"])) == grant.key
+                   for _, _, op in batch.ops())
 
     def wants_subtree(self, batch, grant):
         return any(op["t"] == "revoke" and op["subtree"]
@@ -311,7 +318,7 @@ class Authority:
             if kind in ("grant", "invite"):
                 self.create(block, index, op, grant, late)
             elif kind == "revoke":
-                self.revoke(block, index, op, grant, joined)
+                self.revoke(block, op, grant, joined)
             elif kind == "redeem":
                 self.redeems.append((block, index, op, batch, grant))
             elif kind == "admit":
@@ -342,7 +349,7 @@ class Authority:
             made.uses = op["uses"]
             self.invites[key] = made
 
-    def revoke(self, block, index, op, grant, joined):
+    def revoke(self, block, op, grant, joined):
         """P2, P3: recorded by path; whether it is senior is asked when the target is
         popped. Keep lists of revocations of one grant in one batch are joined."""
         target = self.target(tuple(op["of"]))
@@ -351,11 +358,12 @@ class Authority:
         if not self.names(block, target, self.reach):
             return
         if target not in joined:
-            joined[target] = Revocation(grant.path, {}, False, (block, index))
+            joined[target] = Revocation(grant.path, {}, False)
             self.revokes.setdefault(target, []).append(joined[target])
         joined[target].subtree |= op["subtree"]
         for writer, length in op["keep"]:
-            joined[target].kept[writer] = length
+            kept = joined[target].kept
+            kept[writer] = min(length, kept.get(writer, FOREVER))
 
     # --- invites (P8) ---
 
@@ -365,7 +373,7 @@ class Authority:
                 if op["t"] != "redeem" or not op["good"]:
                     continue
                 kept = [r for r in self.redeems if r[0] is block and r[1] == index]
-                if kept and self.redeems_now(block, op, kept[0][4]):
+                if kept and self.redeems_now(block, op, *kept[0][3:]):
                     key = ("redeemed", tuple(op["of"]), op["who"])
                     self.redeemed.append((block, index, key))
                     if key not in self.grants:
@@ -380,7 +388,7 @@ class Authority:
     def in_past(self, earlier, later):
         return self.causal.before(earlier, later)
 
-    def redeems_now(self, block, op, grant):
+    def redeems_now(self, block, op, batch, grant):
         invite = self.invites.get(tuple(op["of"]))
         if grant.redeemed and not any(
                 key == grant.key and self.in_past(b, block)
@@ -388,7 +396,8 @@ class Authority:
             return False
         if invite is None or not self.names(block, invite.key, self.reach):
             return False
-        if any(r.path < invite.path for r in self.revokes.get(invite.key, [])):
+        # Of a revoked invite those redemptions stay whose batches are kept.
+        if any(r.keeps(block.writer) < batch.end for r in self.hitting(invite)):
             return False
         others = {key[2] for b, _, key in self.redeemed
                   if key[1] == invite.key and key[2] != op["who"]

@@ -161,7 +161,8 @@ class Log:
 def op_state(block, history):
     """S5, S7: what the ops themselves may not be. The roles are 6.1's."""
     if block.kind == "incarnation":
-        sound = block.position == 0 and block.said.get("certificate", "good") == "good"
+        sound = (block.position == 0 and block.said.get("batch", (0, 1))[1] == 1
+                 and block.said.get("certificate", "good") == "good")
         return ("valid", "") if sound else ("invalid", "certificate")
     for op in block.ops:
         if op["t"] == "grant" and not 0 <= op["role"] <= 4:

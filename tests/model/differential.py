@@ -204,14 +204,34 @@ def races(model):
     return any(v == "revoked" for v in model.authority.verdict.values())
 
 
+def held_after(history, steps):
+    """How much of each log has come by the end of some steps."""
+    held = [0] * len(history["logs"])
+    for step in steps:
+        if isinstance(step[0], int):
+            held[step[0]] = max(held[step[0]], step[1])
+    return held
+
+
 def run_history(engine, history, count=3, watch=False):
+    """The model of the whole, and all differences: at the end of every order, and
+    somewhere on the way there."""
     engine.prepare(history)
     ops = all_ops(history)
     chance = random.Random(history.get("seed", 0))
-    answer = engine.replay(history, generate.orders(history, chance, count), ops, watch)
-    held = [len(log["bytes"]) for log in history["logs"]]
-    model = Model(history, held, {int(k): v for k, v in history["proofs"].items()})
+    orders = generate.orders(history, chance, count)
+    proofs = {int(writer): at for writer, at in history["proofs"].items()}
+    middle = None
+    if orders[0]["steps"] and chance.random() < 0.4:
+        at = chance.randrange(len(orders[0]["steps"]))
+        middle = held_after(history, orders[0]["steps"][:at])
+        orders[0]["steps"].insert(at, ["state"])
+    answer = engine.replay(history, orders, ops, watch)
+    model = Model(history, [len(log["bytes"]) for log in history["logs"]], proofs)
     differences = compare(model, answer["states"][-1], ops)
+    if middle is not None:
+        differences += [("on the way: " + what, *rest) for what, *rest in compare(
+            Model(history, middle, proofs), answer["states"][0], ops)]
     if answer["differs"]:
         differences.append(("two orders of delivery", "one state",
                             json.dumps(answer["differs"])[:2000]))

@@ -116,14 +116,16 @@ def value_bytes(value):
 
 
 TYPES = {"put": 1, "set": 1, "unset": 2, "inc": 4, "reset": 5, "add": 6, "remove": 7,
-         "raise": 8, "flag": 9}
+         "raise": 8, "flag": 9, "insert": 10, "cut": 11}
 LANES = {"put": 1, "inc": 3, "reset": 3, "add": 4, "remove": 4, "flag": 7}
 
 
 class DataPayload:
     """The columns of a payload, filled op by op."""
 
-    def __init__(self, ops):
+    def __init__(self, ops, writer=None, position=None, keys=()):
+        self.writer, self.position, self.keys = writer, position, keys
+        self.named = []  # other logs, in the order in which refs of this block name them
         self.f = {name: [] for name in (
             "ops", "key_sizes", "flags", "lanes", "cell_counts", "cells", "cell_columns",
             "value_types", "value_sizes", "words", "numbers")}
@@ -136,7 +138,12 @@ class DataPayload:
     def take(self, kind, said):
         """The operands of an op, or of a cell."""
         f = self.f
-        if kind in ("put", "set", "add", "remove"):
+        if kind == "insert":
+            self.heap += self.ref(said["left"]) + self.ref(said["right"])
+        elif kind == "cut":
+            self.heap += varint(len(said["ranges"])) + b"".join(
+                self.ref(first) + varint(count) for first, count in said["ranges"])
+        if kind in ("put", "set", "add", "remove", "insert"):
             of_type, content = value_bytes(said["value"])
             f["value_types"].append(of_type)
             if of_type in (4, 5):
@@ -146,6 +153,21 @@ class DataPayload:
             f["numbers"].append(said["n"])
         elif kind == "flag":
             f["flags"].append(1 if said["on"] else 2 if said.get("wins") else 0)
+
+    def ref(self, element):
+        """The name of an element of a sequence: None is the edge."""
+        if element is None:
+            return b"\0"
+        writer, position, index, offset = element
+        place = varint(position) + varint(index) + varint(offset)
+        if writer != self.writer:
+            if writer in self.named:
+                return varint(4 + self.named.index(writer)) + place
+            self.named.append(writer)
+            return b"\3" + self.keys[writer] + place
+        if position == self.position:
+            return b"\1" + varint(index) + varint(offset)
+        return b"\2" + place
 
     def add(self, op):
         key, kind, f = op["key"].encode(), op["t"], self.f
@@ -317,7 +339,9 @@ class Encoder:
         if kind == "incarnation":
             return self.certificate(log, block)
         if kind == "data":
-            payload = DataPayload(block["ops"]).bytes()
+            position = len(log["bytes"])
+            payload = DataPayload(block["ops"], log["writer"], position,
+                                  self.history["keys"]).bytes()
             if block.get("flaw") == "unknown_op":
                 payload = table([("B", [0xf1])])
             return payload

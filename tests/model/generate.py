@@ -22,7 +22,8 @@ READER, MODERATED, WRITER, MODERATOR, ADMIN = range(5)
 GENESIS = -1
 
 # What the engine under test has; the runner switches more of it on as it lands.
-EVERYTHING = ("revocation", "moderation", "invites", "incarnations", "forks", "lanes")
+EVERYTHING = ("revocation", "moderation", "invites", "incarnations", "forks", "lanes",
+              "text")
 
 
 class Person:
@@ -40,15 +41,27 @@ class Person:
 class Generator:
     def __init__(self, seed, features=(), steps=None):
         self.random = random.Random(seed)
-        self.features = features
+        # Few histories have all there is: too much beside each other is no test of any.
+        rare = {"lanes": 30, "text": 15, "incarnations": 50, "invites": 70}
+        self.features = [f for f in features if f not in rare or len(features) == 1
+                         or self.chance(rare[f])]
+        limits = {}
+        if self.chance(3):
+            limits["delegation_depth"] = self.random.randint(1, 3)
+        if self.chance(3):
+            limits["auth_ops_per_writer"] = self.random.randint(3, 6)
+        if "revocation" in self.features and self.chance(4) and (
+                "invites" not in self.features):
+            limits["members"] = self.random.randint(3, 6)
         self.history = {"seed": seed, "people": [], "founders": [], "writers": [],
-                        "logs": [], "proofs": {}, "limits": {}}
+                        "logs": [], "proofs": {}, "limits": limits}
         self.people = []
         self.grants = []  # {id, to, role, scope, log, end, delegate, kind}
         self.invites = []
+        self.elements = []  # (lane, op id) of inserts
         self.texts = 0
         self.secrets = 0
-        self.steps = steps or self.random.randint(*((9, 24) if features else (6, 16)))
+        self.steps = steps or self.random.randint(*((10, 26) if features else (6, 16)))
 
     def chance(self, percent):
         return self.random.random() * 100 < percent
@@ -130,7 +143,7 @@ class Generator:
         for other in self.people:
             if other.writer == person.writer or self.length(other.log) == 0:
                 continue
-            if not everything and not self.chance(30):
+            if not everything and not self.chance(26):
                 continue
             ends = self.ends(other.log) or [self.length(other.log)]
             if everything or self.chance(70):
@@ -148,7 +161,7 @@ class Generator:
     def deps_for(self, person, cite, refers, honest):
         deps = dict(getattr(person, "pending", None) or {})
         person.pending = None
-        if not deps or self.chance(35):
+        if not deps or self.chance(28):
             self.meet(person, deps=deps)
         for grant in [cite, *refers]:
             log = grant["log"]
@@ -177,21 +190,46 @@ class Generator:
     # --- ops ---
 
     def key(self):
-        return self.random.choice(("a", "a", "a", "b", "b1"))
+        return self.random.choice(("a", "a", "a", "a", "b", "b1"))
 
     def text(self):
         self.texts += 1
         return f"t{self.texts}" + ("x" * 40 if self.chance(5) else "")
 
-    def data_op(self):
+    def sequence_op(self, person):
+        """An insert or a cut beside elements that the person may have seen, or not."""
+        lane = self.random.choice((8, 8, 9))
+        elements = [e for e in self.elements if e[0] == lane and (
+            e[1][0] == person.writer or self.chance(2)
+            or any(self.history["logs"][log]["writer"] == e[1][0] and length > e[1][1]
+                   for log, length in person.named.items()))]
+
+        def some(edge):
+            if not elements or self.chance(edge):
+                return None
+            return [*self.random.choice(elements)[1], self.random.choice((0, 0, 1))]
+        if elements and self.chance(25):
+            return {"t": "cut", "key": "s", "lane": lane, "ranges": [
+                [some(0), self.random.randint(1, 2)]
+                for _ in range(self.random.randint(1, 2))]}
+        value = "".join(self.random.choice("abcd\u00e9") for _ in range(
+            self.random.randint(1, 3) if lane == 8 else 1))
+        return {"t": "insert", "key": "s", "lane": lane, "left": some(25),
+                "right": some(60), "value": value}
+
+    def data_op(self, person):
+        if "text" in self.features and self.chance(45):
+            return self.sequence_op(person)
         key = self.key()
         if "lanes" in self.features and self.chance(45):
             return self.typed_op(key)
         roll = self.random.random()
-        if roll < 0.5:
+        if roll < 0.6:
             return {"t": "put", "key": key, "value": self.text()}
-        if roll < 0.62:
+        if roll < 0.68:
             every = [[3], [1, 3, 4, 5, 6, 7], [2, 7]] if "lanes" in self.features else []
+            if "text" in self.features and self.chance(30):
+                key, every = "s", [[8], [8, 9], [9]] * 9
             return {"t": "del", "key": key, "lanes": self.random.choice(
                 [[1], [2], [1, 2]] + every), "wins": self.chance(25)}
         columns = sorted(self.random.sample(("p", "q", "r"), self.random.randint(0, 2)))
@@ -246,7 +284,7 @@ class Generator:
             cite = self.random.choice(self.grants)
         else:
             cite = self.random.choice(mine)
-        heavy = 27 if self.features else 30
+        heavy = 22 if self.features else 30
         if self.invites and self.chance(8):
             self.redeem(person, cite)
         elif cite["role"] >= ADMIN and self.chance(heavy):
@@ -261,7 +299,7 @@ class Generator:
         elif self.chance(6):
             self.act(person, None, cite)
         else:
-            ops = [self.data_op() for _ in range(self.random.choice((1, 1, 1, 2, 3)))]
+            ops = [self.data_op(person) for _ in range(self.random.choice((1, 1, 1, 2, 3)))]
             self.act(person, ops, cite)
 
     def auth_step(self, person, cite):
@@ -484,7 +522,9 @@ class Generator:
             block["cite"] = self.random.choice(self.grants)["id"]
 
     def remember(self, op, op_id, person, end):
-        if op["t"] == "grant":
+        if op["t"] == "insert":
+            self.elements.append((op["lane"], op_id))
+        elif op["t"] == "grant":
             self.grants.append({"id": op_id, "to": op["to"], "role": op["role"],
                                 "scope": op["scope"], "log": person.log, "end": end,
                                 "delegate": op["delegate"]})

@@ -180,7 +180,96 @@ def typed_of_key(lane):
         lane, [Write(op, op.said["t"], op.said) for op in ops], saw)
 
 
-READERS = {REGISTER: register, RECORD: record,
+# --- sequences (D6) ---
+
+
+class Sequence:
+    """The FugueMax tree of the inserts on one lane of one key. An element is (op id,
+    offset); its children hang on its left or on its right."""
+
+    START, END = "start", "end"
+
+    def __init__(self, ops, saw):
+        self.saw = saw
+        self.children = {(self.START, 1): [], (self.END, 0): []}
+        self.right_origin = {}
+        self.op_of = {}
+        inserts = [op for op in ops if op.said["t"] == "insert"]
+        placed = []
+        while len(placed) < len(inserts):
+            for op in inserts:
+                if op not in placed and all(o in placed for o in inserts if saw(op, o)):
+                    self.insert(op)
+                    placed.append(op)
+
+    def walk(self, element):
+        stack = [(element, False)]
+        while stack:
+            top, named = stack.pop()
+            if named:
+                yield top
+                continue
+            stack += [(c, False) for c in reversed(self.children.get((top, 1), []))]
+            stack.append((top, True))
+            stack += [(c, False) for c in reversed(self.children.get((top, 0), []))]
+
+    def order(self):
+        return [*self.walk(self.START), *self.walk(self.END)]
+
+    def known(self, reference, op):
+        """The element that a reference names, if it counts: it is in the op's past."""
+        element = reference and (tuple(reference[:3]), reference[3])
+        return element in self.op_of and self.saw(op, self.op_of[element]) and element
+
+    def insert(self, op):
+        left = op.said["left"]
+        origin = self.START if left is None else self.known(left, op)
+        seen = [e for e in self.order() if e in (self.START, self.END)
+                or self.saw(op, self.op_of[e])]
+        if not origin:  # dead (F3b): on the left of what counts on the right
+            parent, side = self.known(op.said["right"], op) or self.END, 0
+            follower = parent
+        else:
+            follower = seen[seen.index(origin) + 1]
+            has_right = any(e in seen for child in self.children.get((origin, 1), [])
+                            for e in self.walk(child))
+            parent, side = (follower, 0) if has_right else (origin, 1)
+        for offset in range(len(contents(op))):
+            element = (op.id, offset)
+            self.op_of[element] = op
+            self.right_origin[element] = follower
+            siblings = self.children.setdefault((parent, side), [])
+            siblings.append(element)
+            place = {e: n for n, e in enumerate(self.order())}
+            siblings.sort(key=lambda e: (
+                -place[self.right_origin[e]] if side == 1 else 0, self.op_of[e].tie))
+            parent, side = element, 1
+
+
+def contents(op):
+    """A text is inserted by code points, a list by whole values."""
+    return op.said["value"] if op.said["lane"] == TEXT else [op.said["value"]]
+
+
+def sequence(ops, saw):
+    """D6: what no cut that names it and has seen it, and no del that has, takes away."""
+    tree = Sequence(ops, saw)
+    dead = set()
+    for op in ops:
+        if op.said["t"] == "cut":
+            for reference, count in op.said["ranges"]:
+                for n in range(count):
+                    dead.add(tree.known([*reference[:3], reference[3] + n], op))
+        elif op.said["t"] == "del":
+            dead |= {e for e, of in tree.op_of.items() if saw(op, of)}
+    live = [e for e in tree.order() if e in tree.op_of and e not in dead]
+    if not live:
+        return None
+    return {"items": [contents(tree.op_of[e])[e[1]] for e in live],
+            "tie": max(tree.op_of[e].tie for e in live)}
+
+
+READERS = {REGISTER: register, RECORD: record, TEXT: sequence, LIST: sequence,
            **{lane: typed_of_key(lane) for lane in TYPED}}
 
 
