@@ -45,6 +45,8 @@ class Bitfield {
   // The last set bit plus one; 0 if none is set.
   std::uint64_t end() const;
 
+  // Pages that are neither empty nor full: what the memory is spent on.
+  std::size_t pages() const { return parts_.size(); }
   // Memory it takes, roughly.
   std::size_t memory_bytes() const;
   // Bits [32 * word, 32 * word + 32), as the wire's bitfield message has them: bit i

@@ -3,15 +3,15 @@
 namespace weft {
 
 void Writer::Fixed(std::uint64_t value, int width) {
-  for (int i = 0; i < width; ++i) {
-    out_->push_back(static_cast<std::uint8_t>(value >> (8 * i)));
+  std::array<std::uint8_t, 8> bytes;
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    bytes[i] = static_cast<std::uint8_t>(value >> (8 * i));
   }
+  out_->insert(out_->end(), bytes.begin(), bytes.begin() + width);
 }
 
-void Writer::Uint(std::uint64_t value) {
-  if (value <= 0xfc) {
-    U8(static_cast<std::uint8_t>(value));
-  } else if (value <= 0xffff) {
+void Writer::LongUint(std::uint64_t value) {
+  if (value <= 0xffff) {
     U8(0xfd);
     Fixed(value, 2);
   } else if (value <= 0xffffffff) {
@@ -38,7 +38,7 @@ std::uint64_t Reader::Fixed(std::size_t width) {
   return value;
 }
 
-std::uint64_t Reader::Uint() {
+std::uint64_t Reader::LongUint() {
   const std::uint8_t lead = U8();
   if (lead <= 0xfc) return lead;
   const std::uint64_t value = Fixed(lead == 0xfd ? 2 : lead == 0xfe ? 4 : 8);
@@ -57,16 +57,6 @@ std::uint64_t Reader::CanonicalUint() {
     return 0;
   }
   return value;
-}
-
-ByteView Reader::Raw(std::size_t size) {
-  if (size > remaining()) {
-    Fail();
-    return {};
-  }
-  const ByteView view = data_.subspan(position_, size);
-  position_ += size;
-  return view;
 }
 
 std::size_t Reader::Count(std::size_t item_bytes_min) {

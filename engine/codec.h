@@ -28,7 +28,13 @@ class Writer {
   void U16(std::uint16_t value) { Fixed(value, 2); }
   void U32(std::uint32_t value) { Fixed(value, 4); }
   void U64(std::uint64_t value) { Fixed(value, 8); }
-  void Uint(std::uint64_t value);
+  void Uint(std::uint64_t value) {
+    if (value <= 0xfc) {
+      U8(static_cast<std::uint8_t>(value));
+    } else {
+      LongUint(value);
+    }
+  }
   void Raw(ByteView view) { Append(*out_, view); }
   void Buffer(ByteView view) {
     Uint(view.size());
@@ -40,6 +46,7 @@ class Writer {
 
  private:
   void Fixed(std::uint64_t value, int width);
+  void LongUint(std::uint64_t value);
 
   Bytes* out_;  // not owned
 };
@@ -53,10 +60,21 @@ class Reader {
   std::uint16_t U16() { return static_cast<std::uint16_t>(Fixed(2)); }
   std::uint32_t U32() { return static_cast<std::uint32_t>(Fixed(4)); }
   std::uint64_t U64() { return Fixed(8); }
-  std::uint64_t Uint();
+  std::uint64_t Uint() {
+    if (position_ < data_.size() && data_[position_] <= 0xfc) return data_[position_++];
+    return LongUint();
+  }
   // As Uint, but fails on a form longer than needed.
   std::uint64_t CanonicalUint();
-  ByteView Raw(std::size_t size);
+  ByteView Raw(std::size_t size) {
+    if (size > remaining()) {
+      Fail();
+      return {};
+    }
+    const ByteView view = data_.subspan(position_, size);
+    position_ += size;
+    return view;
+  }
   ByteView Buffer() { return Raw(Count(1)); }
   ByteView Rest() { return Raw(remaining()); }
 
@@ -83,6 +101,7 @@ class Reader {
 
  private:
   std::uint64_t Fixed(std::size_t width);
+  std::uint64_t LongUint();
 
   ByteView data_;
   std::size_t position_ = 0;

@@ -142,6 +142,8 @@ class Hypercore {
   // A proof of a higher fork than ours replaces the log from the first differing root
   // on, if its signature holds (only `allow_fork`).
   // The outer status is an error of the disk; then nothing was stored.
+  absl::StatusOr<std::vector<absl::Status>> Apply(std::span<const Proof* const> proofs,
+                                                  bool allow_fork = true);
   absl::StatusOr<std::vector<absl::Status>> Apply(std::span<const Proof> proofs,
                                                   bool allow_fork = true);
 

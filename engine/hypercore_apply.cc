@@ -237,12 +237,19 @@ absl::StatusOr<std::vector<CoreEvent>> Applier::Finish() {
 
 absl::StatusOr<std::vector<absl::Status>> Hypercore::Apply(
     std::span<const Proof> proofs, bool allow_fork) {
+  std::vector<const Proof*> pointers;
+  for (const Proof& proof : proofs) pointers.push_back(&proof);
+  return Apply(pointers, allow_fork);
+}
+
+absl::StatusOr<std::vector<absl::Status>> Hypercore::Apply(
+    std::span<const Proof* const> proofs, bool allow_fork) {
   WEFT_RETURN_IF_ERROR(state_->CheckUsable());
   Applier applier(*state_);
   std::vector<absl::Status> results;
   results.reserve(proofs.size());
-  for (const Proof& proof : proofs) {
-    results.push_back(applier.Take(proof, allow_fork));
+  for (const Proof* const proof : proofs) {
+    results.push_back(applier.Take(*proof, allow_fork));
     WEFT_RETURN_IF_ERROR(applier.disk());
   }
   WEFT_ASSIGN_OR_RETURN(const std::vector<CoreEvent> events, applier.Finish());

@@ -37,13 +37,11 @@ Hash32 SignedTreeDigest(const CoreKey& key, const MerkleTree& tree, std::uint64_
   return Blake2b256({key.view(), tree.hash().view(), numbers, signature});
 }
 
-void CheckAhead(const ProofContext& context, std::span<Proof> proofs) {
-  for (Proof& proof : proofs) {
-    if (proof.block && !proof.block->leaf) {
-      proof.block->leaf = LeafHash(proof.block->value);
-    }
-    if (proof.upgrade) CheckUpgrade(context, proof);
+void CheckAhead(const ProofContext& context, Proof& proof) {
+  if (proof.block && !proof.block->leaf) {
+    proof.block->leaf = LeafHash(proof.block->value);
   }
+  if (proof.upgrade) CheckUpgrade(context, proof);
 }
 
 }  // namespace weft

@@ -8,7 +8,6 @@
 #pragma once
 
 #include <optional>
-#include <span>
 
 #include "engine/manifest.h"
 #include "engine/merkle_tree.h"
@@ -28,6 +27,6 @@ struct ProofContext {
 Hash32 SignedTreeDigest(const CoreKey& key, const MerkleTree& tree, std::uint64_t fork,
                         ByteView signature);
 
-void CheckAhead(const ProofContext& context, std::span<Proof> proofs);
+void CheckAhead(const ProofContext& context, Proof& proof);
 
 }  // namespace weft

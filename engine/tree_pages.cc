@@ -100,6 +100,8 @@ absl::StatusOr<TreePage> TreePage::Decode(std::uint64_t level, ByteView bytes) {
 }
 
 std::shared_ptr<const TreePage> TreePageCache::Get(const TreePageId& id) {
+  // Neighbours are looked up one after the other.
+  if (!entries_.empty() && entries_.front().first == id) return entries_.front().second;
   const auto place = places_.find(id);
   if (place == places_.end()) return nullptr;
   entries_.splice(entries_.begin(), entries_, place->second);

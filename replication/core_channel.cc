@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <cstring>
 #include <utility>
 
 #include "engine/check.h"
@@ -17,10 +18,9 @@ constexpr std::uint64_t kWantWindowBlocks = 2097152;
 constexpr std::size_t kExtensionBytesMax = 64 * 1024;
 // So much, or a signature, is worth the way to the workers.
 constexpr std::size_t kHeavyBytes = 64 * 1024;
-constexpr Nanos kPatience = std::chrono::seconds(10);
-// A connection that brings other data gets longer for each single core.
-constexpr Nanos kPatienceWhileReceiving = std::chrono::seconds(60);
-constexpr Nanos kStallPause = std::chrono::seconds(30);
+// A connection that brings other data gets that many times longer for each single core.
+constexpr int kSlackWhileReceiving = 6;
+constexpr Nanos kStallPause = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -29,21 +29,23 @@ CoreChannel::CoreChannel(Session* session, std::shared_ptr<Hypercore> core,
     : session_(session),
       core_(std::move(core)),
       scheduler_(std::move(scheduler)),
-      downloader_(core_, scheduler_),
+      send_([this](CoreMessage type, ByteView body) {
+        if (channel_ != nullptr) channel_->Send(static_cast<std::uint64_t>(type), body);
+      }),
+      downloader_(core_, scheduler_, send_,
+                  [this] {
+                    if (session_ != nullptr) session_->ScheduleWork(shared_from_this());
+                  }),
       uploader_(core_.get()),
       announcer_(core_.get()),
-      known_fork_(core_->fork()) {
-  send_ = [this](CoreMessage type, ByteView body) {
-    if (channel_ != nullptr) channel_->Send(static_cast<std::uint64_t>(type), body);
-  };
-}
+      known_fork_(core_->fork()) {}
 
 CoreChannel::~CoreChannel() {
   Detach();
 }
 
 absl::Status CoreChannel::Open(const Download& mode) {
-  downloader_.SetMode(mode, send_);
+  downloader_.SetMode(mode);
   Protomux& mux = session_->mux();
   CoreHandshake handshake;
   handshake.seeks = true;
@@ -55,9 +57,9 @@ absl::Status CoreChannel::Open(const Download& mode) {
       channel_, mux.Open(kHypercoreProtocol, core_->discovery_key().view(), body,
                          shared_from_this()));
   observing_ = core_->Observe([this](const CoreEvent& event) { OnCoreEvent(event); });
-  scheduler_peer_ = scheduler_->AddPeer([this] {
-    if (session_ != nullptr) session_->ScheduleWork(shared_from_this());
-  });
+  std::uint64_t seed = 0;
+  std::memcpy(&seed, mux.handshake_hash().data(), sizeof(seed));
+  downloader_.Start(seed);
   return absl::OkStatus();
 }
 
@@ -91,7 +93,7 @@ void CoreChannel::Detach() {
   channel_ = nullptr;
   open_ = false;
   observing_.reset();
-  if (scheduler_peer_ != 0) scheduler_->RemovePeer(std::exchange(scheduler_peer_, 0));
+  downloader_.Stop();
 }
 
 void CoreChannel::Close() {
@@ -102,7 +104,7 @@ void CoreChannel::Close() {
 
 void CoreChannel::SetMode(const Download& mode) {
   if (downloader_.mode() == mode) return;
-  downloader_.SetMode(mode, send_);
+  downloader_.SetMode(mode);
   if (!downloader_.interested()) Unwant();
   level_ = false;
   sync_due_ = open_;
@@ -179,16 +181,17 @@ absl::Status CoreChannel::Dispatch(std::uint64_t type, ByteView body) {
       return absl::OkStatus();
     }
     case CoreMessage::kData: {
-      WEFT_ASSIGN_OR_RETURN(DataMessage data, DecodeData(body));
-      if (downloader_.WasNeverAsked(data.request_id)) session_->Blame(Fault::kPush);
+      WEFT_ASSIGN_OR_RETURN(const std::uint64_t id, DecodeDataId(body));
+      if (downloader_.WasNeverAsked(id)) session_->Blame(Fault::kPush);
       if (session_ == nullptr) return absl::OkStatus();
-      const absl::Status fit = downloader_.OnData(std::move(data), remote_, now);
-      if (!fit.ok()) session_->Bar(*this, fit);
+      const absl::Status taken = downloader_.OnData(id, body, remote_, now);
+      if (!absl::IsDataLoss(taken)) return taken;
+      session_->Bar(*this, taken);
       return absl::OkStatus();
     }
     case CoreMessage::kNoData: {
       WEFT_ASSIGN_OR_RETURN(const NoDataMessage message, DecodeNoData(body));
-      downloader_.OnNoData(message, remote_);
+      downloader_.OnNoData(message, remote_, now);
       return absl::OkStatus();
     }
     case CoreMessage::kWant: {
@@ -331,6 +334,8 @@ absl::StatusOr<bool> CoreChannel::Work() {
     const absl::Status served = uploader_.Serve(visible_length(), room, send_);
     if (absl::IsResourceExhausted(served)) session_->Blame(Fault::kLimit);
     WEFT_RETURN_IF_ERROR(served);
+    // Whoever asks for a length that is no more has not heard of the present one.
+    if (uploader_.TakeStale()) SendSync();
   }
   Recount();
   if (!open_) return false;
@@ -341,7 +346,9 @@ absl::StatusOr<bool> CoreChannel::Work() {
 }
 
 absl::Status CoreChannel::ApplyAnswers(bool* more) {
-  if (checking_ || !session_->may_check()) return absl::OkStatus();
+  if (checking_ || !downloader_.has_answers() || !session_->may_check()) {
+    return absl::OkStatus();
+  }
   std::unique_ptr<Downloader::Answers> answers = downloader_.Take();
   const bool heavy = answers->upgrades > 0 || answers->bytes >= kHeavyBytes;
   if (!heavy || session_->options_.workers == nullptr) {
@@ -368,7 +375,11 @@ Task<void> CoreChannel::Check(std::shared_ptr<CoreChannel> self,
   context.tree = MerkleTree::FromRoots(self->core_->roots()).value_or(MerkleTree());
   context.fork = self->core_->fork();
   std::function<void()> check = [&context, &answers] {
-    CheckAhead(context, answers->proofs);
+    for (const auto& request : answers->requests) {
+      if (request->state == Outstanding::State::kAnswered) {
+        CheckAhead(context, request->answer.proof);
+      }
+    }
   };
   co_await session->options_.workers->Run(std::move(check));
   self->checking_ = false;
@@ -405,7 +416,7 @@ absl::Status CoreChannel::Apply(Downloader::Answers& answers, Nanos started,
   if (applied.upgraded_from && session_->options_.observer != nullptr) {
     session_->options_.observer->OnUpgraded(*session_, *core_, *applied.upgraded_from);
   }
-  if (applied.settled > 0) scheduler_->Wake();
+  if (applied.settled > 0) scheduler_->Wake(downloader_.scheduler_id());
   return absl::OkStatus();
 }
 
@@ -422,8 +433,9 @@ void CoreChannel::AskForMore() {
     if (!open_) return;
   }
   const std::size_t budget = session_->TakeInFlight(shared_from_this());
-  const std::size_t sent = downloader_.Request(remote_, budget, allow_fork, now, send_);
+  const std::size_t sent = downloader_.Request(remote_, budget, allow_fork, now);
   session_->in_flight_ += sent;
+  if (sent > 0) session_->Watch(shared_from_this());
   if (sent == 0) AskForWindows();
 }
 
@@ -468,16 +480,23 @@ void CoreChannel::CheckLevel() {
   }
 }
 
-void CoreChannel::OnBeat(Nanos now, bool session_receives) {
+void CoreChannel::OnBeat() {
   window_pending_ = false;
-  const std::size_t expired = downloader_.Expire(
-      now, session_receives ? kPatienceWhileReceiving : kPatience, send_);
-  if (expired > 0) {
+  session_->ScheduleWork(shared_from_this());
+}
+
+bool CoreChannel::OnTick(Nanos now, bool session_receives) {
+  if (downloader_.in_flight() == 0) return false;
+  if (downloader_.Expire(now, session_receives ? kSlackWhileReceiving : 1) > 0) {
     stalled_until_ = now + kStallPause;
     session_->OnStall(now);
-    if (session_ == nullptr) return;
+    if (session_ == nullptr) return false;
+    session_->ScheduleWork(shared_from_this());
   }
-  session_->ScheduleWork(shared_from_this());
+  downloader_.YieldUpgrade(now);
+  // Who is done may take over from us, if we are slow.
+  scheduler_->Wake();
+  return true;
 }
 
 }  // namespace weft

@@ -53,13 +53,17 @@ class CoreChannel final : public ChannelHandler,
   bool blocked() const {
     return uploader_.has_work() || announcer_.has_work(visible_length());
   }
-  // Every few seconds: gives up on answers that do not come.
-  void OnBeat(Nanos now, bool session_receives);
+  // Every few seconds.
+  void OnBeat();
+  // Twice a second while requests are under way: gives up on answers that do not come.
+  // False if none is under way any more.
+  bool OnTick(Nanos now, bool session_receives);
 
   // Kept by the session: the channel stands in its queue of work, or of those that
   // wait for others' requests to end.
   bool queued = false;
   bool starved = false;
+  bool watched = false;  // OnTick is called
 
   absl::Status OnOpen(MuxChannel& channel, ByteView handshake) override;
   absl::Status OnMessage(MuxChannel& channel, std::uint64_t type,
@@ -99,7 +103,6 @@ class CoreChannel final : public ChannelHandler,
   MuxChannel* channel_ = nullptr;  // owned by the mux; null once closed
   SendMessage send_;
   std::shared_ptr<void> observing_;
-  std::uint64_t scheduler_peer_ = 0;
 
   RemoteState remote_;
   Downloader downloader_;

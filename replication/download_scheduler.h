@@ -1,9 +1,14 @@
 // Which blocks to ask for next, and of whom: one scheduler per core, shared by all the
 // peers that have it, so that a block is asked of one peer at a time.
 //
-// A pure function of what is held, what a peer has and what is asked for already.
-// Blocks are taken in order: the proofs of neighbours share their nodes, so a run of
-// them costs one hash each instead of one path each.
+// A pure function of what is held, what the peers have, what is asked for already and
+// how fast each answers. Blocks are taken in order: the proofs of neighbours share
+// their nodes, so a run of them costs one hash each instead of one path each. With
+// several peers each gets a share that shrinks as less is missing, and a large core is
+// begun at a place of this reader's own, so that many readers of one new core bring
+// different parts of it to each other. Who has nothing left to ask for takes over from
+// the peer that would be done last: the requests that one was sent last are called
+// back.
 
 #pragma once
 
@@ -14,9 +19,29 @@
 
 #include "engine/bitfield.h"
 #include "engine/crypto.h"
+#include "engine/host.h"
 #include "replication/download.h"
 
 namespace weft {
+
+// How a peer is doing with what it was asked for.
+struct PeerLoad {
+  std::size_t waiting = 0;  // requests that it has not answered
+  Nanos per_answer{0};      // of late; 0: it has answered nothing yet
+  Nanos quiet{0};           // since its last answer, or since it was asked
+};
+
+// One peer of a core, as the scheduler sees it.
+class DownloadPeer {
+ public:
+  virtual ~DownloadPeer() = default;
+  // Something was given back, or may be taken over: ask.
+  virtual void Wake() = 0;
+  virtual PeerLoad Load(Nanos now) const = 0;
+  // Calls back the requests that were sent last, at most `count`, of those blocks that
+  // are in `offered`, and releases the blocks. Returns how many.
+  virtual std::size_t GiveUp(std::size_t count, const Bitfield& offered) = 0;
+};
 
 class DownloadScheduler {
  public:
@@ -25,24 +50,45 @@ class DownloadScheduler {
   std::optional<BlockRange> Next(const Bitfield& held, const Bitfield& remote,
                                  BlockRange within, std::uint64_t blocks_max) const;
   void Take(BlockRange run) { taken_.SetRange(run.from, run.to, true); }
-  // Answered or given up: may be asked for again if it is still not held.
-  void Release(std::uint64_t block_index) { taken_.Set(block_index, false); }
+  // Answered or given up: may be asked for again if they are still not held.
+  void Release(BlockRange run) { taken_.SetRange(run.from, run.to, false); }
+
+  // How many requests one peer may have waiting while that many blocks are missing.
+  std::size_t Share(std::uint64_t missing) const;
+  // Blocks that are asked for and not settled.
+  std::uint64_t taken() const { return taken_.count(); }
+
+  // A peer that has nothing to ask for, but has the blocks of `offered`, takes over
+  // from the one that would be done last. False if nobody is worth that.
+  bool Relieve(std::uint64_t peer, const Bitfield& offered, Nanos now);
 
   // At most one upgrade is asked for at a time. False if one is.
   bool TakeUpgrade();
   void ReleaseUpgrade() { upgrade_taken_ = false; }
 
-  // Peers of the core, told by Wake that something was released.
-  std::uint64_t AddPeer(std::function<void()> wake);
-  void RemovePeer(std::uint64_t id) { peers_.erase(id); }
-  void Wake();
+  // `peer` is not owned and must be removed before it goes. `seed` is this reader's
+  // own: that of the first peer decides where a large core is begun.
+  std::uint64_t AddPeer(DownloadPeer* peer, std::uint64_t seed);
+  void RemovePeer(std::uint64_t id);
+  // The peer has blocks to give, as far as it says.
+  void MarkHolder(std::uint64_t id);
+  // Tells all peers but one that something was released.
+  void Wake(std::uint64_t but = 0);
   std::size_t peer_count() const { return peers_.size(); }
 
  private:
+  struct Entry {
+    DownloadPeer* peer = nullptr;
+    bool holder = false;
+  };
+  std::uint64_t Begin(BlockRange within) const;
+
   Bitfield taken_;
   bool upgrade_taken_ = false;
   std::uint64_t next_peer_ = 1;
-  std::map<std::uint64_t, std::function<void()>> peers_;
+  std::uint64_t seed_ = 0;
+  std::size_t holders_ = 0;
+  std::map<std::uint64_t, Entry> peers_;
 };
 
 // True if the peer has a block of `within` that we do not hold.

@@ -11,32 +11,41 @@
 
 #pragma once
 
-#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <set>
+#include <vector>
 
 #include "engine/hypercore.h"
+#include "replication/answer_pace.h"
 #include "replication/download_scheduler.h"
 #include "replication/hypercore_messages.h"
 #include "replication/remote_state.h"
+#include "replication/request_queue.h"
 
 namespace weft {
 
 using SendMessage = std::function<void(CoreMessage type, ByteView body)>;
 
-class Downloader {
+class Downloader final : public DownloadPeer {
  public:
+  // `wake` is called when there may be something to ask for.
   Downloader(std::shared_ptr<Hypercore> core,
-             std::shared_ptr<DownloadScheduler> scheduler);
+             std::shared_ptr<DownloadScheduler> scheduler, SendMessage send,
+             std::function<void()> wake);
   // Gives back everything that was asked for.
-  ~Downloader();
+  ~Downloader() override;
   Downloader(const Downloader&) = delete;
   Downloader& operator=(const Downloader&) = delete;
 
+  // From now on blocks may be asked for; `seed`: see DownloadScheduler.
+  void Start(std::uint64_t seed) { peer_ = scheduler_->AddPeer(this, seed); }
+  // The peer is gone: gives back everything, and tells the others.
+  void Stop();
+
   // Cancels what was asked for and is not wanted any more.
-  void SetMode(const Download& mode, const SendMessage& send);
+  void SetMode(const Download& mode);
   const Download& mode() const { return mode_; }
   // Whether the peer should keep telling us of this core.
   bool interested() const { return mode_.kind != Download::Kind::kNone && !done_; }
@@ -44,11 +53,12 @@ class Downloader {
   // Asks for as much as the peer has, we lack and the limits allow, at most `budget`
   // requests. Returns how many it sent.
   std::size_t Request(RemoteState& remote, std::size_t budget, bool allow_fork,
-                      Nanos now, const SendMessage& send);
+                      Nanos now);
 
-  // INVALID_ARGUMENT  the answer is not what was asked for
-  absl::Status OnData(DataMessage message, RemoteState& remote, Nanos now);
-  void OnNoData(const NoDataMessage& message, RemoteState& remote);
+  // Takes the body of a data message that answers request `id`.
+  // INVALID_ARGUMENT  it does not decode;  DATA_LOSS  it is not what was asked for
+  absl::Status OnData(std::uint64_t id, ByteView body, RemoteState& remote, Nanos now);
+  void OnNoData(const NoDataMessage& message, RemoteState& remote, Nanos now);
 
   struct Applied {
     std::size_t settled = 0;  // requests that are over
@@ -59,14 +69,27 @@ class Downloader {
   };
   // Answers that are next in order, a bounded number at once. They are checked where
   // and when one likes; then Apply or GiveBack must be called, before the next Take.
-  struct Answers;
+  struct Answers {
+    std::vector<std::unique_ptr<Outstanding>> requests;  // those without answer too
+    std::vector<const Proof*> proofs;                    // of the answered ones
+    std::size_t bytes = 0;                               // of their blocks
+    std::size_t upgrades = 0;                            // among them
+    bool more = false;
+  };
   std::unique_ptr<Answers> Take();
+  bool has_answers() const {
+    return !outstanding_.empty() &&
+           outstanding_[0].state != Outstanding::State::kWaiting;
+  }
   // The status is an error of the disk.
   absl::StatusOr<Applied> Apply(Answers& answers, bool allow_fork);
   void GiveBack(Answers& answers);
 
-  // Nothing came for `patience`: cancels everything. Returns how many requests ended.
-  std::size_t Expire(Nanos now, Nanos patience, const SendMessage& send);
+  // Cancels everything if no answer came for as long as this peer's usually take;
+  // `slack` times as long if other data comes from it. Returns how many requests ended.
+  std::size_t Expire(Nanos now, int slack);
+  // Leaves an upgrade that does not come to another peer, if there is one.
+  void YieldUpgrade(Nanos now);
   // Our copy changed its fork: no answer on the way can be held against the peer.
   void OnForkChange();
   // The peer told a new state: what it refused may be asked again.
@@ -84,6 +107,7 @@ class Downloader {
   std::optional<std::uint64_t> UnknownWindow(const RemoteState& remote,
                                              std::uint64_t from) const;
 
+  std::uint64_t scheduler_id() const { return peer_; }
   // Requests without an answer, and answers taken that are not applied.
   std::size_t in_flight() const { return outstanding_.size() + taken_; }
   // Bytes of blocks that came and are not applied.
@@ -91,54 +115,53 @@ class Downloader {
   // True for the id of no request so far, other than 0, which a stock peer uses to
   // tell of a conflict.
   bool WasNeverAsked(std::uint64_t request_id) const {
-    return request_id >= first_id_ + outstanding_.size();
+    return request_id >= outstanding_.next_id();
   }
+  std::size_t waiting() const { return outstanding_.waiting(); }
+
+  // DownloadPeer
+  void Wake() override { wake_(); }
+  PeerLoad Load(Nanos now) const override;
+  std::size_t GiveUp(std::size_t count, const Bitfield& offered) override;
 
  private:
-  struct Outstanding {
-    enum class State : std::uint8_t { kWaiting, kAnswered, kFailed };
-    State state = State::kWaiting;
-    bool upgrade = false;
-    bool hopeful = false;  // relies on answers that had not come
-    std::optional<std::uint64_t> block_index;
-    std::optional<std::uint64_t> tree_index;   // of a hash
-    std::optional<std::uint64_t> byte_offset;  // of a seek
-    std::uint64_t fork = 0;
-    Nanos sent_at{};
-    Proof proof;
-  };
   struct Path {
     std::uint64_t nodes = 0;
     bool hopeful = false;
   };
 
   bool NeedsUpgrade(const RemoteState& remote) const;
-  void RequestUpgrade(const RemoteState& remote, std::uint64_t start, Nanos now,
-                      const SendMessage& send);
-  void RequestProbe(Nanos now, const SendMessage& send);
+  void RequestUpgrade(const RemoteState& remote, std::uint64_t start, Nanos now);
+  void RequestProbe(Nanos now);
   // The nodes that lead on to a byte we seek, of those not asked for yet.
   std::optional<ProofRequest> NextProbe() const;
-  std::size_t RequestBlocks(RemoteState& remote, std::size_t budget, Nanos now,
-                            const SendMessage& send);
-  void Send(RequestMessage message, bool hopeful, Nanos now, const SendMessage& send);
-  Path PathOf(std::uint64_t block_index) const;
+  std::size_t RequestBlocks(RemoteState& remote, std::size_t budget, Nanos now);
+  std::size_t RequestRun(RemoteState& remote, BlockRange run, Nanos now);
+  void Send(RequestMessage& message, bool hopeful, Nanos now);
+  // `run_from`: the blocks from there to `block_index` are asked for before it.
+  Path PathOf(std::uint64_t block_index, std::uint64_t run_from) const;
   // The length we shall have once the upgrade on the way is applied.
   std::uint64_t ExpectedLength() const;
+  // The most requests to have under way.
   std::size_t Window() const;
+  std::uint64_t Missing() const;
   std::vector<BlockRange> Targets(std::uint64_t length) const;
+
   static bool Fits(const Outstanding& request, const Proof& proof);
-  void Cancel(std::size_t place, const SendMessage& send);
-  void Settle(const Outstanding& request);
+  void Cancel(std::size_t place);
+  void Release(Outstanding& request);
   void Judge(const Outstanding& request, const absl::Status& status, Applied* applied);
-  Outstanding* Find(std::uint64_t request_id);
 
   std::shared_ptr<Hypercore> core_;
   std::shared_ptr<DownloadScheduler> scheduler_;
+  SendMessage send_;
+  std::function<void()> wake_;
+  std::uint64_t peer_ = 0;  // in the scheduler; 0: not there
   Download mode_;
   bool done_ = false;
-  std::deque<Outstanding> outstanding_;  // in the order of their ids
-  std::uint64_t first_id_ = 1;           // of outstanding_.front()
-  Bitfield asked_;                       // blocks in outstanding_
+  RequestQueue outstanding_;
+  AnswerPace pace_;
+  Bitfield asked_;  // blocks in outstanding_
   std::size_t answers_bytes_ = 0;
   std::size_t taken_ = 0;
   bool upgrade_asked_ = false;
@@ -146,20 +169,10 @@ class Downloader {
   bool upgrade_refused_ = false;
   // Of this peer, in its present state: asking twice would bring nothing new.
   std::set<std::pair<std::uint64_t, std::uint64_t>> probes_sent_;
-  Nanos last_answer_{};
   std::size_t exact_requests_ = 0;  // that many to come rely on nothing
   std::size_t no_data_run_ = 0;     // refusals without an answer between
   std::size_t retry_run_ = 0;
   Bytes scratch_;
-};
-
-struct Downloader::Answers {
-  std::vector<Outstanding> requests;  // of the proofs
-  std::vector<Proof> proofs;
-  std::size_t bytes = 0;     // of their blocks
-  std::size_t upgrades = 0;  // among them
-  std::size_t settled = 0;   // requests that are over, the refused included
-  bool more = false;
 };
 
 }  // namespace weft

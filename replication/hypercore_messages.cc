@@ -44,32 +44,42 @@ void WriteNodes(const std::vector<TreeNode>& nodes, Writer& writer) {
   }
 }
 
-std::vector<TreeNode> ReadNodes(Reader& reader) {
-  std::vector<TreeNode> nodes;
+void ReadNodes(Reader& reader, std::vector<TreeNode>* nodes) {
+  nodes->clear();
   const std::size_t count = reader.Count(kNodeBytesMin);
   if (count > kProofNodesMax) {
     reader.Fail();
-    return nodes;
+    return;
   }
-  nodes.reserve(count);
-  for (std::size_t i = 0; i < count; ++i) {
-    TreeNode node;
+  nodes->resize(count);
+  for (TreeNode& node : *nodes) {
     node.tree_index = reader.Uint();
     node.size = reader.Uint();
     node.hash = reader.Fixed<TreeHash>();
-    nodes.push_back(node);
   }
-  return nodes;
 }
 
-UpgradeProof ReadUpgrade(Reader& reader) {
-  UpgradeProof upgrade;
-  upgrade.start = reader.Uint();
-  upgrade.length = reader.Uint();
-  upgrade.nodes = ReadNodes(reader);
-  upgrade.additional_nodes = ReadNodes(reader);
-  upgrade.signature = ToBytes(reader.Buffer());
-  return upgrade;
+void ReadBytes(ByteView bytes, Bytes* out) {
+  out->assign(bytes.begin(), bytes.end());
+}
+
+// The part of a message if it has one; its memory, if it had one before, is used again.
+template <class Part>
+Part* Open(std::optional<Part>& part, bool present) {
+  if (!present) {
+    part.reset();
+    return nullptr;
+  }
+  return part ? &*part : &part.emplace();
+}
+
+void ReadUpgrade(Reader& reader, UpgradeProof* upgrade) {
+  upgrade->verified.reset();
+  upgrade->start = reader.Uint();
+  upgrade->length = reader.Uint();
+  ReadNodes(reader, &upgrade->nodes);
+  ReadNodes(reader, &upgrade->additional_nodes);
+  ReadBytes(reader.Buffer(), &upgrade->signature);
 }
 
 void WriteUpgrade(const UpgradeProof& upgrade, Writer& writer) {
@@ -218,35 +228,47 @@ void EncodeData(std::uint64_t request_id, std::uint64_t fork, const Proof& proof
 }
 
 absl::StatusOr<DataMessage> DecodeData(ByteView body) {
-  Reader reader(body);
   DataMessage message;
-  Proof& proof = message.proof;
-  const std::uint64_t flags = reader.Uint();
-  message.request_id = reader.Uint();
-  proof.fork = reader.Uint();
-  if (flags & kBlock) {
-    BlockProof& block = proof.block.emplace();
-    block.block_index = reader.Uint();
-    block.value = ToBytes(reader.Buffer());
-    block.nodes = ReadNodes(reader);
-  }
-  if (flags & kHash) {
-    HashProof& hash = proof.hash.emplace();
-    hash.tree_index = reader.Uint();
-    hash.nodes = ReadNodes(reader);
-  }
-  if (flags & kSeek) {
-    SeekProof& seek = proof.seek.emplace();
-    seek.byte_offset = reader.Uint();
-    seek.nodes = ReadNodes(reader);
-  }
-  if (flags & kUpgrade) proof.upgrade = ReadUpgrade(reader);
-  if (flags & kManifest) {
-    if (reader.remaining() > kManifestBytesMax) return Malformed("data");
-    proof.manifest = ToBytes(reader.Rest());
-  }
-  if (!reader.ok()) return Malformed("data");
+  WEFT_RETURN_IF_ERROR(DecodeDataInto(body, &message));
   return message;
+}
+
+absl::StatusOr<std::uint64_t> DecodeDataId(ByteView body) {
+  Reader reader(body);
+  reader.Uint();
+  const std::uint64_t request_id = reader.Uint();
+  if (!reader.ok()) return Malformed("data");
+  return request_id;
+}
+
+absl::Status DecodeDataInto(ByteView body, DataMessage* message) {
+  Reader reader(body);
+  Proof& proof = message->proof;
+  const std::uint64_t flags = reader.Uint();
+  message->request_id = reader.Uint();
+  proof.fork = reader.Uint();
+  if (BlockProof* const block = Open(proof.block, (flags & kBlock) != 0)) {
+    block->leaf.reset();
+    block->block_index = reader.Uint();
+    ReadBytes(reader.Buffer(), &block->value);
+    ReadNodes(reader, &block->nodes);
+  }
+  if (HashProof* const hash = Open(proof.hash, (flags & kHash) != 0)) {
+    hash->tree_index = reader.Uint();
+    ReadNodes(reader, &hash->nodes);
+  }
+  if (SeekProof* const seek = Open(proof.seek, (flags & kSeek) != 0)) {
+    seek->byte_offset = reader.Uint();
+    ReadNodes(reader, &seek->nodes);
+  }
+  if (UpgradeProof* const upgrade = Open(proof.upgrade, (flags & kUpgrade) != 0)) {
+    ReadUpgrade(reader, upgrade);
+  }
+  if (Bytes* const manifest = Open(proof.manifest, (flags & kManifest) != 0)) {
+    if (reader.remaining() > kManifestBytesMax) return Malformed("data");
+    ReadBytes(reader.Rest(), manifest);
+  }
+  return reader.ok() ? absl::OkStatus() : Malformed("data");
 }
 
 void Encode(const NoDataMessage& message, Bytes* out) {

@@ -128,6 +128,10 @@ absl::StatusOr<SyncMessage> DecodeSync(ByteView body);
 absl::StatusOr<RequestMessage> DecodeRequest(ByteView body);
 absl::StatusOr<std::uint64_t> DecodeCancel(ByteView body);
 absl::StatusOr<DataMessage> DecodeData(ByteView body);
+// Only the id of the request that a data message answers.
+absl::StatusOr<std::uint64_t> DecodeDataId(ByteView body);
+// As DecodeData, in memory that is used again; after an error it holds anything.
+absl::Status DecodeDataInto(ByteView body, DataMessage* message);
 absl::StatusOr<NoDataMessage> DecodeNoData(ByteView body);
 absl::StatusOr<WantMessage> DecodeWant(ByteView body);
 absl::StatusOr<BitfieldMessage> DecodeBitfield(ByteView body);

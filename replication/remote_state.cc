@@ -19,6 +19,8 @@ bool RemoteState::OnRange(const RangeMessage& message, std::uint64_t our_length)
   const std::uint64_t to =
       std::min(message.start + message.length, Ceiling(our_length));
   if (message.start >= to) return false;
+  // Two pages at most become partial by one range.
+  if (blocks_.pages() + 2 > kRemotePagesMax) return false;
   blocks_.SetRange(message.start, to, !message.drop);
   return true;
 }
@@ -28,6 +30,7 @@ bool RemoteState::OnBitfield(const BitfieldMessage& message, std::uint64_t our_l
   const std::uint64_t first = message.start / 32;
   const std::uint64_t ceiling = Ceiling(our_length) / 32;
   for (std::size_t i = 0; i < message.words.size() && first + i < ceiling; ++i) {
+    if (blocks_.pages() + 1 > kRemotePagesMax) return false;
     blocks_.SetWord32(first + i, message.words[i]);
   }
   return true;

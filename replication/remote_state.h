@@ -13,6 +13,9 @@ namespace weft {
 // L13: how far beyond a known length a peer's claims are kept.
 inline constexpr std::uint64_t kClaimSlackBlocks = std::uint64_t{1} << 24;
 
+// L12: pages of a bitfield that are neither empty nor full, a 560 bytes each.
+inline constexpr std::size_t kRemotePagesMax = 4096;
+
 class RemoteState {
  public:
   // `our_length` and `our_fork` are those of our copy.
@@ -30,6 +33,7 @@ class RemoteState {
   // Our length as it echoed it; 0 if it is on another fork.
   std::uint64_t acked_length() const { return acked_length_; }
   const Bitfield& blocks() const { return blocks_; }
+  std::size_t pages() const { return blocks_.pages(); }
   std::uint64_t contiguous_length() const;
 
  private:

@@ -22,6 +22,7 @@ constexpr std::size_t kOutputLeast = 64 * 1024;
 constexpr std::size_t kInFlightMax = 4096;
 // Requests that a channel which waited for room may hope for.
 constexpr std::size_t kStarvedShare = 16;
+constexpr std::size_t kRequestsPerChannel = 64;
 constexpr std::size_t kChannelsPerStep = 32;
 constexpr std::size_t kOpensPerStep = 256;
 // A peer that lives sends a keep-alive sooner.
@@ -316,7 +317,10 @@ void Session::HoldClaims(std::ptrdiff_t bytes) {
 
 void Session::HoldRequests(std::ptrdiff_t count) {
   requests_ += count;
-  if (requests_ > static_cast<std::ptrdiff_t>(options_.limits.requests_per_peer)) {
+  // A stock peer has up to 48 requests waiting on each core.
+  const std::size_t most =
+      options_.limits.requests_per_peer + kRequestsPerChannel * channels_.size();
+  if (requests_ > static_cast<std::ptrdiff_t>(most)) {
     Blame(Fault::kLimit);
     Close(absl::ResourceExhaustedError(
         absl::StrFormat("%d requests wait for answers", requests_)));
@@ -434,12 +438,14 @@ void Session::End(const absl::Status& why) {
   wire_->Close();
   stop_deadline_.emit(asio::cancellation_type::terminal);
   stop_timers_.emit(asio::cancellation_type::terminal);
+  stop_ticks_.emit(asio::cancellation_type::terminal);
   stop_refusing_.emit(asio::cancellation_type::terminal);
   stop_throttle_.emit(asio::cancellation_type::terminal);
   taken_in_.Notify();
   const auto channels = std::exchange(channels_, {});
   for (const auto& [id, channel] : channels) channel->Close();
   work_.clear();
+  watched_.clear();
   blocked_.clear();
   starved_.clear();
   if (mux_ != nullptr) mux_->Abandon();

@@ -229,6 +229,7 @@ class Session : public std::enable_shared_from_this<Session> {
   static Task<void> WriteLoop(std::shared_ptr<Session> self);
   static Task<void> Heartbeat(std::shared_ptr<Session> self);
   static Task<void> Deadline(std::shared_ptr<Session> self);
+  static Task<void> Ticks(std::shared_ptr<Session> self);
   static Task<void> RefuseSlowly(std::shared_ptr<Session> self);
   static Task<void> Unthrottle(std::shared_ptr<Session> self, Nanos pause);
   absl::Status OnReady();
@@ -250,6 +251,8 @@ class Session : public std::enable_shared_from_this<Session> {
   void ScheduleWork(const std::shared_ptr<CoreChannel>& channel);
   // How many requests the channel may add; if none, it is called when there is room.
   std::size_t TakeInFlight(const std::shared_ptr<CoreChannel>& channel);
+  // The channel has requests under way: its OnTick is called until it has none.
+  void Watch(const std::shared_ptr<CoreChannel>& channel);
   void Bar(CoreChannel& channel, const absl::Status& why);
   void Drop(CoreChannel& channel, bool refused);
   bool output_full() const;
@@ -283,6 +286,7 @@ class Session : public std::enable_shared_from_this<Session> {
   asio::any_io_executor executor_;
   asio::cancellation_signal stop_timers_;
   asio::cancellation_signal stop_deadline_;
+  asio::cancellation_signal stop_ticks_;
   asio::cancellation_signal stop_refusing_;
   asio::cancellation_signal stop_throttle_;
 
@@ -294,6 +298,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::deque<std::shared_ptr<CoreChannel>> work_;      // in turn, each once
   std::vector<std::shared_ptr<CoreChannel>> blocked_;  // until output has gone out
   std::deque<std::shared_ptr<CoreChannel>> starved_;   // until answers have come
+  std::vector<std::shared_ptr<CoreChannel>> watched_;  // each once
+  bool ticking_ = false;
   bool work_posted_ = false;
   std::size_t in_flight_ = 0;  // our requests that are not answered
   std::size_t faulty_feeds_ = 0;
@@ -326,7 +332,6 @@ class Session : public std::enable_shared_from_this<Session> {
   bool writing_ = false;
   bool wrote_since_beat_ = false;
   bool keep_alive_due_ = false;
-  std::uint64_t received_at_beat_ = 0;
   bool secured_ = false;
   bool closed_ = false;
   bool ended_ = false;

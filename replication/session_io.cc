@@ -28,8 +28,9 @@ constexpr std::size_t kKeptBytes = 256 * 1024;
 // Messages of a batch before others have their turn.
 constexpr std::size_t kItemsPerTurn = 512;
 constexpr int kTurnsToMakeRoom = 64;
-// Less than this between two beats is keep-alive, not data.
-constexpr std::uint64_t kReceivingBytes = 1024;
+constexpr Nanos kTick = std::chrono::milliseconds(500);
+// Less than this between two ticks is keep-alive, not data.
+constexpr std::uint64_t kReceivingBytes = 256;
 constexpr Nanos kRefusalPause = std::chrono::milliseconds(100);
 
 }  // namespace
@@ -285,13 +286,35 @@ absl::Status Session::OnBeat(Nanos now) {
     StartWriting();
   }
   wrote_since_beat_ = false;
-  const bool receives = bytes_received_ - received_at_beat_ > kReceivingBytes;
-  received_at_beat_ = bytes_received_;
   for (const auto& [id, channel] : std::map(channels_)) {
-    if (channel->is_open()) channel->OnBeat(now, receives);
+    if (channel->is_open()) channel->OnBeat();
   }
   Reopen();
   return absl::OkStatus();
+}
+
+void Session::Watch(const std::shared_ptr<CoreChannel>& channel) {
+  if (closed_ || channel->watched) return;
+  channel->watched = true;
+  watched_.push_back(channel);
+  if (std::exchange(ticking_, true)) return;
+  asio::co_spawn(executor_, Ticks(shared_from_this()),
+                 asio::bind_cancellation_slot(stop_ticks_.slot(), asio::detached));
+}
+
+Task<void> Session::Ticks(std::shared_ptr<Session> self) {
+  while (!self->watched_.empty()) {
+    const std::uint64_t received = self->bytes_received_;
+    co_await self->options_.clock->Sleep(kTick);
+    if (self->closed_) co_return;
+    const bool receives = self->bytes_received_ - received > kReceivingBytes;
+    const Nanos now = self->options_.clock->Steady();
+    for (const auto& channel : std::exchange(self->watched_, {})) {
+      channel->watched = false;
+      if (channel->is_open() && channel->OnTick(now, receives)) self->Watch(channel);
+    }
+  }
+  self->ticking_ = false;
 }
 
 absl::Status Session::CheckProgress(Nanos now) {

@@ -18,9 +18,18 @@ absl::Status Uploader::Add(const RequestMessage& request) {
     return absl::ResourceExhaustedError(
         absl::StrFormat("%d requests wait for answers on one core", size()));
   }
+  if (request.parts.block && !request.parts.upgrade) Replace(request);
   live_[request.id] = next_sequence_;
   queue_.push_back({next_sequence_++, request});
   return absl::OkStatus();
+}
+
+void Uploader::Replace(const RequestMessage& request) {
+  const auto [place, is_new] =
+      waiting_for_.try_emplace(request.parts.block->block_index, request.id);
+  if (is_new) return;
+  const std::uint64_t earlier = std::exchange(place->second, request.id);
+  if (earlier != request.id && live_.erase(earlier) > 0) refused_.push_back(earlier);
 }
 
 void Uploader::Cancel(std::uint64_t request_id) {
@@ -36,11 +45,20 @@ void Uploader::Resume() {
 absl::Status Uploader::Serve(std::uint64_t visible_length,
                              const std::function<bool()>& room,
                              const SendMessage& send) {
+  for (const std::uint64_t id : std::exchange(refused_, {})) {
+    Refuse(id, NoDataReason::kNotAvailable, send);
+  }
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < kServeRequestsMax && bytes < kServeBytesMax; ++i) {
     if (queue_.empty() || !room()) break;
     Waiting waiting = std::move(queue_.front());
     queue_.pop_front();
+    if (waiting.request.parts.block) {
+      const auto place = waiting_for_.find(waiting.request.parts.block->block_index);
+      if (place != waiting_for_.end() && place->second == waiting.request.id) {
+        waiting_for_.erase(place);
+      }
+    }
     const auto live = live_.find(waiting.request.id);
     if (live == live_.end() || live->second != waiting.sequence) continue;
     if (waiting.request.parts.upgrade && visible_length < core_->length()) {
@@ -55,11 +73,11 @@ absl::Status Uploader::Serve(std::uint64_t visible_length,
 
 absl::Status Uploader::Answer(const RequestMessage& request, const SendMessage& send,
                               std::size_t* bytes) {
-  scratch_.clear();
   NoDataReason reason = NoDataReason::kNotAvailable;
   if (request.fork == core_->fork()) {
     const absl::StatusOr<Proof> proof = core_->Prove(request.parts);
     if (proof.ok()) {
+      scratch_.clear();
       EncodeData(request.id, request.fork, *proof, &scratch_);
       *bytes += scratch_.size();
       send(CoreMessage::kData, scratch_);
@@ -71,9 +89,16 @@ absl::Status Uploader::Answer(const RequestMessage& request, const SendMessage& 
     return absl::ResourceExhaustedError(
         absl::StrFormat("%d requests that nobody could answer", invalid_));
   }
-  Encode(NoDataMessage{request.id, static_cast<std::uint64_t>(reason)}, &scratch_);
-  send(CoreMessage::kNoData, scratch_);
+  stale_ = stale_ || request.parts.upgrade.has_value();
+  Refuse(request.id, reason, send);
   return absl::OkStatus();
+}
+
+void Uploader::Refuse(std::uint64_t request_id, NoDataReason reason,
+                      const SendMessage& send) {
+  scratch_.clear();
+  Encode(NoDataMessage{request_id, static_cast<std::uint64_t>(reason)}, &scratch_);
+  send(CoreMessage::kNoData, scratch_);
 }
 
 }  // namespace weft

@@ -1,13 +1,17 @@
 // The requests of one peer on one core, and their answers.
 //
 // Every request is answered, by data or by no-data with a reason: a stock peer asks
-// again for ever otherwise. A request with the id of one that waits replaces it.
-// No input or output: messages go to `send`.
+// again for ever otherwise. A request with the id of one that waits replaces it; of two
+// that wait for one block the later is served, so that a small question asked many
+// times brings its large answer once (attack 26). No input or output: messages go to
+// `send`.
 
 #pragma once
 
 #include <deque>
 #include <functional>
+#include <utility>
+#include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "engine/hypercore.h"
@@ -31,8 +35,11 @@ class Uploader {
   absl::Status Serve(std::uint64_t visible_length, const std::function<bool()>& room,
                      const SendMessage& send);
   // Requests that Serve would answer now.
-  bool has_work() const { return !queue_.empty(); }
+  bool has_work() const { return !queue_.empty() || !refused_.empty(); }
   std::size_t size() const { return queue_.size() + deferred_.size(); }
+  // True once after an upgrade was asked for that cannot be, or not any more: an old
+  // stock peer waits for the next sync before it asks again.
+  bool TakeStale() { return std::exchange(stale_, false); }
   // Upgrades that waited for a longer durable length may be answered.
   void Resume();
 
@@ -43,14 +50,20 @@ class Uploader {
   };
   absl::Status Answer(const RequestMessage& request, const SendMessage& send,
                       std::size_t* bytes);
+  void Refuse(std::uint64_t request_id, NoDataReason reason, const SendMessage& send);
+  void Replace(const RequestMessage& request);
 
   Hypercore* core_;  // not owned
   std::deque<Waiting> queue_;
   std::deque<Waiting> deferred_;
   // The sequence number that counts for an id; others were cancelled or replaced.
   absl::flat_hash_map<std::uint64_t, std::uint64_t> live_;
+  // The request that waits for a block, by block index; some entries are outdated.
+  absl::flat_hash_map<std::uint64_t, std::uint64_t> waiting_for_;
+  std::vector<std::uint64_t> refused_;  // ids whose block another request asks for
   std::uint64_t next_sequence_ = 1;
   std::size_t invalid_ = 0;
+  bool stale_ = false;
   Bytes scratch_;
 };
 

@@ -205,6 +205,7 @@ int List(const Invocation& call) {
 struct CloneArguments {
   std::string connect;
   std::string blocks;
+  std::string encryption_key;
   double timeout_seconds = 30;
   bool live = false;
 };
@@ -232,6 +233,9 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
   }
   if (!IsKey(call.arguments[0])) {
     return Fail(kUsage, "'" + call.arguments[0] + "' is no key of a core");
+  }
+  if (!arguments.encryption_key.empty() && !IsEncryptionKey(arguments.encryption_key)) {
+    return Fail(kUsage, "--encryption-key: it must be 64 hex digits");
   }
   options.timeout = Milliseconds(arguments.timeout_seconds);
   Console& console = Console::Current();
@@ -262,6 +266,15 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
     made.Keep();
   }
   if (!core.ok()) return FailOfPeer(core.status());
+  if (!arguments.encryption_key.empty() && core->have > 0) {
+    CoreReadOptions keyed;
+    keyed.encryption_key = arguments.encryption_key;
+    const std::uint64_t first = options.blocks ? options.blocks->first : 0;
+    const auto block = store->GetFromCore(core->key, first, keyed);
+    if (absl::IsInvalidArgument(block.status())) {
+      return Fail(kNotSo, ToStd(block.status().message()));
+    }
+  }
   if (call.json) {
     PrintJson(CoreJson(*core));
   } else {
@@ -323,6 +336,8 @@ void AddClone(CommandLine& line, CLI::App* group) {
       ->required();
   clone->add_flag("--live", arguments->live, "stays and follows until a signal");
   clone->add_option("--blocks", arguments->blocks, "A..B: blocks A to B-1 only");
+  clone->add_option("--encryption-key", arguments->encryption_key,
+                    "64 hex digits; tells whether the blocks are encrypted under it");
   AddTimeout(clone, arguments->timeout_seconds);
 }
 

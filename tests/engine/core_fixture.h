@@ -133,7 +133,7 @@ inline ProofRequest RequestUpgrade(const Hypercore& asker, const Hypercore& sour
 }
 
 inline absl::Status ApplyOne(Hypercore& core, const Proof& proof) {
-  const auto results = core.Apply({&proof, 1});
+  const auto results = core.Apply(std::span<const Proof>(&proof, 1));
   return results.ok() ? results->at(0) : results.status();
 }
 

@@ -136,7 +136,7 @@ TEST(Corestore, APurgedCoreLeavesNoRecordAndItsHandlesFail) {
   const auto failed = absl::StatusCode::kFailedPrecondition;
   EXPECT_EQ(core->Get(0).status().code(), failed);
   EXPECT_EQ(AppendAll(*core, {BlockByRule(0)}).status().code(), failed);
-  EXPECT_EQ(core->Apply({}).status().code(), failed);
+  EXPECT_EQ(core->Apply(std::span<const Proof>()).status().code(), failed);
   EXPECT_EQ(store.cores->Open(core->key()).status().code(),
             absl::StatusCode::kNotFound);
   EXPECT_EQ(store.cores->Purge(core->key()).code(), absl::StatusCode::kNotFound);

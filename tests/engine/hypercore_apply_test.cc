@@ -78,7 +78,7 @@ TEST(Apply, AWholeCoreIsTakenBlockByBlockInAnyOrderAndReopenedOnTheWay) {
       if (pair.reader->Has(block)) continue;
       proofs.push_back(*pair.source->Prove(RequestBlock(*pair.reader, block)));
     }
-    const auto results = *pair.reader->Apply(proofs);
+    const auto results = *pair.reader->Apply(std::span<const Proof>(proofs));
     for (const auto& result : results) EXPECT_TRUE(result.ok()) << result;
     EXPECT_EQ(pair.reader->contiguous_length(), length);
     pair.ReopenReader();
@@ -194,7 +194,7 @@ TEST(Apply, AHigherForkReplacesTheLogFromTheFirstDifferingRootOn) {
     }
     if (pair.source->length() == 0) continue;  // there is nothing to prove
     const Proof proof = *pair.source->Prove(RequestUpgrade(*pair.reader, *pair.source));
-    const auto refused = *pair.reader->Apply({&proof, 1}, false);
+    const auto refused = *pair.reader->Apply(std::span<const Proof>(&proof, 1), false);
     EXPECT_EQ(refused[0].code(), absl::StatusCode::kFailedPrecondition);
     EXPECT_EQ(pair.reader->fork(), 0U);
     std::vector<CoreEvent> events;
@@ -232,7 +232,7 @@ TEST(Apply, OneWrongProofCostsItselfOnlyAndLaterOnesMayHangOnEarlierOnes) {
     proofs.push_back(*pair.source->Prove({.block = BlockRequest{i, nodes}}));
   }
   proofs[20].block->value.push_back(1);
-  const auto results = *pair.reader->Apply(proofs);
+  const auto results = *pair.reader->Apply(std::span<const Proof>(proofs));
   for (std::size_t i = 0; i < results.size(); ++i) {
     EXPECT_EQ(results[i].code(),
               i == 20 ? absl::StatusCode::kDataLoss : absl::StatusCode::kOk)

@@ -33,7 +33,7 @@ TEST(DownloadScheduler, GivesTheFirstRunThatIsOfferedAndNeitherHeldNorAskedFor) 
   EXPECT_EQ(next(5), (BlockRange{20, 25}));
   EXPECT_EQ(next(100), (BlockRange{25, 40}));
   EXPECT_EQ(next(100), std::nullopt);
-  scheduler.Release(22);
+  scheduler.Release({22, 23});
   EXPECT_EQ(next(100), (BlockRange{22, 23}));
 }
 
@@ -73,14 +73,21 @@ TEST(DownloadScheduler, OneUpgradeAtATimeAndPeersHearOfWhatIsGivenBack) {
   EXPECT_FALSE(scheduler.TakeUpgrade());
   scheduler.ReleaseUpgrade();
   EXPECT_TRUE(scheduler.TakeUpgrade());
-  int woken = 0;
-  const auto one = scheduler.AddPeer([&] { ++woken; });
-  scheduler.AddPeer([&] { woken += 10; });
+  struct Idle : DownloadPeer {
+    void Wake() override { ++woken; }
+    PeerLoad Load(Nanos) const override { return {}; }
+    std::size_t GiveUp(std::size_t, const Bitfield&) override { return 0; }
+    int woken = 0;
+  };
+  Idle ada, bob;
+  const auto one = scheduler.AddPeer(&ada, 1);
+  scheduler.AddPeer(&bob, 2);
   scheduler.Wake();
-  EXPECT_EQ(woken, 11);
+  EXPECT_EQ(ada.woken + bob.woken, 2);
   scheduler.RemovePeer(one);
   scheduler.Wake();
-  EXPECT_EQ(woken, 21);
+  EXPECT_EQ(ada.woken, 1);
+  EXPECT_EQ(bob.woken, 2);
 }
 
 TEST(DownloadBook, ACoreHasOneSchedulerWhileAnybodyUsesIt) {
@@ -95,6 +102,16 @@ TEST(RemoteState, Attack24_ClaimsAreCutAtWhatCouldBe) {
   EXPECT_LE(remote.blocks().count(), 200 + 2 * kClaimSlackBlocks);
   EXPECT_FALSE(remote.OnRange({false, std::uint64_t{1} << 51, 5}, 100));
   EXPECT_FALSE(remote.OnBitfield({7, {1}}, 100)) << "starts within a word";
+}
+
+TEST(RemoteState, Attack24_PagesThatAreNeitherEmptyNorFullAreCounted) {
+  RemoteState remote;
+  for (std::uint64_t i = 0; i < 10'000; ++i) {
+    remote.OnRange({false, i * Bitfield::kPageBits, 1}, std::uint64_t{1} << 30);
+  }
+  EXPECT_LE(remote.pages(), kRemotePagesMax);
+  EXPECT_GE(remote.pages(), kRemotePagesMax - 2);
+  EXPECT_FALSE(remote.OnRange({false, 5, 1}, std::uint64_t{1} << 30));
 }
 
 TEST(RemoteState, ABitfieldReplacesWhatItCovers) {

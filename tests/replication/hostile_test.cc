@@ -144,6 +144,52 @@ TEST_F(HostileTest, Attack26_MoreRequestsThanAnHonestPeerSendsEndTheConnection) 
   EXPECT_EQ(ada.ended->code(), absl::StatusCode::kResourceExhausted);
 }
 
+TEST_F(HostileTest, Attack26_ABlockAskedForManyTimesAtOnceIsGivenOnce) {
+  const auto notes = ada.Writer("notes", 8);
+  const auto raw = RawPeer::Connect(world, ada);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  raw->heard.clear();
+  for (std::uint64_t id = 1; id <= 1000; ++id) {
+    Bytes body;
+    Encode(Block(id, 3), &body);
+    raw->SendBody(channel, CoreMessage::kRequest, body);
+  }
+  raw->Flush();
+  std::size_t data = 0, refused = 0;
+  for (const auto& heard : raw->heard) {
+    data += heard.type == CoreMessage::kData;
+    refused += heard.type == CoreMessage::kNoData;
+  }
+  EXPECT_EQ(data + refused, 1000U) << "each is answered";
+  EXPECT_LE(data, 8U);
+  EXPECT_FALSE(ada.ended.has_value());
+}
+
+TEST_F(HostileTest, Attack26_RequestsOnAllCoresTogetherAreLimited) {
+  std::vector<MuxChannel*> channels;
+  const auto raw = RawPeer::Connect(world, ada);
+  // Upgrades wait while the newest block is not durable.
+  const ByteView block = AsBytes("not yet");
+  for (int i = 0; i < 4; ++i) {
+    const auto core = ada.Writer(absl::StrFormat("core %d", i), 8);
+    channels.push_back(raw->OpenCore(core->key()));
+    ASSERT_TRUE(core->Append({&block, 1}, Durability::kLogged).ok());
+  }
+  for (std::uint64_t id = 1; id <= 1150; ++id) {
+    for (MuxChannel* const channel : channels) {
+      RequestMessage request;
+      request.id = id;
+      request.parts.upgrade = UpgradeRequest{0, 8};
+      Bytes body;
+      Encode(request, &body);
+      raw->SendBody(channel, CoreMessage::kRequest, body);
+    }
+  }
+  raw->Flush();
+  ASSERT_TRUE(ada.ended.has_value());
+  EXPECT_EQ(ada.ended->code(), absl::StatusCode::kResourceExhausted);
+}
+
 TEST_F(HostileTest, SixtyFourRequestsThatNobodyCouldAnswerEndTheConnection) {
   const auto notes = ada.Writer("notes", 8);
   const auto raw = RawPeer::Connect(world, ada);
@@ -315,8 +361,32 @@ TEST_F(HostileTest, Attack28_APeerThatClaimsAndNeverGivesIsPassedOver) {
   EXPECT_GT(mute.raw->heard.size(), 0U) << "it was asked";
   const auto [a, b] = world.Connect(ada, bob);
   b->Replicate(copy, Download::Whole());
-  world.RunFor(seconds(20));
+  world.RunFor(seconds(5));
   ExpectSame(*copy, *notes);
+}
+
+TEST_F(HostileTest, Attack28_BlocksThatAPeerKeepsToItselfAreAskedOfAnother) {
+  const auto notes = ada.Writer("notes", 3000);
+  bob.mode = Download::Whole();
+  const auto copy = bob.Reader(*notes);
+  Liar mute(world, bob, *notes);
+  const auto honest = [](Proof&) {};
+  ASSERT_EQ(mute.Answer(honest), 1U) << "the upgrade, and then not a word";
+  const auto [a, b] = world.Connect(ada, bob);
+  b->Replicate(copy, Download::Whole());
+  world.RunFor(seconds(2));
+  ExpectSame(*copy, *notes);
+  world.RunFor(seconds(20));
+  EXPECT_TRUE(bob.faults.empty());
+}
+
+TEST_F(HostileTest, Attack28_WhatDoesNotComeIsCalledBack) {
+  const auto notes = ada.Writer("notes", 100);
+  bob.mode = Download::Whole();
+  const auto copy = bob.Reader(*notes);
+  Liar mute(world, bob, *notes);
+  world.RunFor(seconds(11));
+  EXPECT_GT(mute.raw->Take(CoreMessage::kCancel).size(), 0U);
 }
 
 TEST_F(HostileTest, Attack19_AMessageThatDoesNotDecodeEndsTheConnection) {
