@@ -6,9 +6,15 @@
 //   create NAME | compat NAME  {"key": ".."}
 //   append KEY TEXT..          one block for each word
 //   fill KEY COUNT             that many blocks "block <index>"
+//   write KEY HEX..            one block for each; "-" is an empty one
 //   truncate KEY LENGTH        clear KEY FROM TO
 //   clone KEY                  whole and live; clone KEY FROM TO is those blocks only
+//   seek KEY BYTE [PADDING]    as clone: the newest length and the block of that byte
+//   where KEY BYTE [PADDING]   {"index": .., "offset": ..}
+//   drop KEY                   ends what clone or seek began
 //   get KEY INDEX              {"block": ".." or null}
+//   blocks KEY                 {"blocks": [hex or null, ..]}
+//   decrypt KEY INDEX HEX      {"block": ".."}, HEX is the encryption key
 //   info KEY                   {"length": .., "fork": .., "held": .., "hash": ".."}
 //   say KEY NAME TEXT          an extension message
 // Every command is answered by one object. Besides, events come as
@@ -32,6 +38,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/corestore.h"
+#include "engine/crypto_blocks.h"
 #include "engine/memory_storage.h"
 #include "engine/real_async_clock.h"
 #include "engine/real_host.h"
@@ -91,8 +98,9 @@ class InteropPeer final : public SessionObserver {
                    ByteView payload) override {
     Print({{"event", "extension"}, {"name", name}, {"hex", ToHex(payload)}});
   }
-  void OnClosed(Session&, const absl::Status& status) override {
+  void OnClosed(Session& session, const absl::Status& status) override {
     Print({{"event", "closed"}, {"status", status.ToString()}});
+    std::erase_if(sessions_, [&](const auto& held) { return held.get() == &session; });
   }
 
  private:
@@ -132,8 +140,13 @@ class InteropPeer final : public SessionObserver {
     const auto key = bytes ? CoreKey::From(*bytes) : std::nullopt;
     if (!key) return absl::InvalidArgumentError("not a key: " + word);
     WEFT_ASSIGN_OR_RETURN(const auto core, store_->OpenRemote(*key));
-    if (command == "clone") return Clone(core, words);
+    if (command == "clone" || command == "seek") return Clone(core, command, words);
+    if (command == "drop") return Drop(*core);
     if (command == "get") return Get(*core, words);
+    if (command == "where") return Where(*core, words);
+    if (command == "blocks") return Blocks(*core);
+    if (command == "decrypt") return Decrypt(*core, words);
+    if (command == "write") return Write(*core, words);
     if (command == "say") return Say(*core, words);
     WEFT_RETURN_IF_ERROR(Change(*core, command, words));
     return InfoOf(*core);
@@ -208,13 +221,63 @@ class InteropPeer final : public SessionObserver {
     return InfoOf(*core);
   }
   absl::StatusOr<json> Clone(const std::shared_ptr<Hypercore>& core,
-                             std::istringstream& words) {
+                             const std::string& command, std::istringstream& words) {
     Download mode = Download::Whole();
-    std::uint64_t from = 0, to = 0;
-    if (words >> from >> to) mode = Download::Blocks({{from, to}}, /*live=*/true);
+    std::uint64_t first = 0, second = 0;
+    const bool one = static_cast<bool>(words >> first);
+    const bool two = static_cast<bool>(words >> second);
+    if (command == "seek") {
+      mode = Download::Bytes({{first, two ? second : 0}}, /*live=*/true);
+    } else if (one && two) {
+      mode = Download::Blocks({{first, second}}, /*live=*/true);
+    }
     wanted_[core->key()] = {core, mode};
     for (const auto& session : sessions_) session->Replicate(core, mode);
     return InfoOf(*core);
+  }
+  absl::StatusOr<json> Drop(const Hypercore& core) {
+    wanted_.erase(core.key());
+    return InfoOf(core);
+  }
+  absl::StatusOr<json> Where(const Hypercore& core, std::istringstream& words) {
+    std::uint64_t byte_offset = 0, padding = 0;
+    words >> byte_offset >> padding;
+    WEFT_ASSIGN_OR_RETURN(const auto place, core.Seek(byte_offset, padding));
+    return json{{"index", place.first}, {"offset", place.second}};
+  }
+  absl::StatusOr<json> Blocks(const Hypercore& core) {
+    json blocks = json::array();
+    for (std::uint64_t i = 0; i < core.length(); ++i) {
+      const auto block = core.Get(i);
+      blocks.push_back(block.ok() ? json(ToHex(*block)) : json());
+    }
+    return json{{"blocks", blocks}, {"hash", ToHex(core.tree_hash().view())}};
+  }
+  absl::StatusOr<json> Decrypt(const Hypercore& core, std::istringstream& words) {
+    std::uint64_t block_index = 0;
+    std::string hex;
+    words >> block_index >> hex;
+    const auto bytes = FromHex(hex);
+    const auto key = bytes ? Hash32::From(*bytes) : std::nullopt;
+    if (!key) return absl::InvalidArgumentError("not a key");
+    WEFT_ASSIGN_OR_RETURN(const Bytes stored, core.Get(block_index));
+    const bool compat = core.manifest() && core.manifest()->compat;
+    const BlockCipher cipher(BlockKey(core.key(), *key, compat));
+    const auto block = cipher.Open(block_index, stored);
+    if (!block) return absl::InvalidArgumentError("too short");
+    return json{{"block", AsText(*block)},
+                {"fork", cipher.ForkOf(block_index, stored).value_or(99)}};
+  }
+  absl::StatusOr<json> Write(Hypercore& core, std::istringstream& words) {
+    std::vector<Bytes> blocks;
+    for (std::string hex; words >> hex;) {
+      const auto bytes = FromHex(hex == "-" ? "" : hex);
+      if (!bytes) return absl::InvalidArgumentError("not hex: " + hex);
+      blocks.push_back(*bytes);
+    }
+    const std::vector<ByteView> views(blocks.begin(), blocks.end());
+    WEFT_RETURN_IF_ERROR(core.Append(views).status());
+    return InfoOf(core);
   }
   absl::StatusOr<json> Get(const Hypercore& core, std::istringstream& words) {
     std::uint64_t block_index = 0;

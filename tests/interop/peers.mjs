@@ -8,9 +8,17 @@ import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import Hypercore from 'hypercore'
 
-const DEADLINE = 60_000
+// The release of hypercore 11 that the stories run with.
+const packages = {
+  oldest: 'hypercore-oldest', between: 'hypercore-between', newest: 'hypercore'
+}
+export const release = process.env.WEFT_HYPERCORE ?? 'newest'
+export const packageName = packages[release]
+const Hypercore = (await import(packageName)).default
+export { Hypercore }
+
+const DEADLINE = Number(process.env.WEFT_DEADLINE ?? 60) * 1000
 
 export class WeftPeer {
   constructor () {
@@ -41,7 +49,12 @@ export class WeftPeer {
 
   // The first event, past or to come, that `match` accepts.
   event (what, match) {
-    const past = this.events.find(match)
+    return this.eventAfter(0, what, match)
+  }
+
+  // The same of the events that are not among the first `count`.
+  eventAfter (count, what, match) {
+    const past = this.events.find((object, place) => place >= count && match(object))
     if (past) return past
     return within(what, new Promise(resolve => {
       const check = object => {
@@ -69,6 +82,12 @@ export class WeftPeer {
     const socket = net.connect(Number(port), host)
     await within('a connection', once(socket, 'connect'))
     return socket
+  }
+
+  async dial (replicate, closing) {
+    const { server, address } = await serve(replicate)
+    closing.push(() => server.close())
+    await this.ask('dial', address)
   }
 
   async end () {
@@ -112,13 +131,16 @@ export function join2 (stream, socket) {
   return stream
 }
 
-// Lets a Node peer be dialled: `replicate` makes the stream of each connection.
-export async function serve (replicate) {
-  const server = net.createServer(socket => join2(replicate(), socket))
+// Lets a Node peer be dialled: `replicate` makes the stream of each connection, unless
+// `accept` takes the socket.
+export async function serve (replicate, accept = socket => join2(replicate(), socket)) {
+  const server = net.createServer(accept)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
   return { server, address: `127.0.0.1:${server.address().port}` }
 }
+
+export const hex = buffer => buffer.toString('hex')
 
 export const block = index => Buffer.from(`block ${index}`)
 
@@ -128,10 +150,45 @@ export async function fill (core, count) {
   await core.append(blocks)
 }
 
-export async function newCore (folder, key, options = {}) {
-  const core = new Hypercore(join(folder, Math.random().toString(36).slice(2)), key, options)
+// `which`: the key of a core, or the manifest of a new one.
+export async function newCore (folder, which, options = {}) {
+  const path = join(folder, Math.random().toString(36).slice(2))
+  const core = which?.signers
+    ? new Hypercore(path, { ...options, manifest: which })
+    : new Hypercore(path, which, options)
   await core.ready()
   return core
+}
+
+// A Node peer that dials the Weft peer and follows one of its cores.
+export async function nodeReader (weft, folder, closing, key, options = {}) {
+  const reader = await newCore(folder, Buffer.from(key, 'hex'), options)
+  const stream = join2(reader.replicate(true), await weft.connect())
+  closing.push(() => { stream.destroy(); return reader.close() })
+  return { reader, stream }
+}
+
+// A Node core that a Weft peer dials and clones as it is told.
+export async function weftReader (weft, writer, closing, ...ranges) {
+  const key = hex(writer.key)
+  await weft.ask('clone', key, ...ranges)
+  const { server, address } = await serve(() => writer.replicate(false))
+  closing.push(() => { server.close(); return writer.close() })
+  await weft.ask('dial', address)
+  return key
+}
+
+// Random numbers that a seed repeats: splitmix64, of which 32 bits are given.
+export function generator (seed) {
+  let state = BigInt(seed)
+  const mask = (1n << 64n) - 1n
+  return below => {
+    state = (state + 0x9e3779b97f4a7c15n) & mask
+    let z = state
+    z = ((z ^ (z >> 30n)) * 0xbf58476d1ce4e5b9n) & mask
+    z = ((z ^ (z >> 27n)) * 0x94d049bb133111ebn) & mask
+    return Number((z ^ (z >> 31n)) >> 32n) % below
+  }
 }
 
 // Runs one story with a folder and a Weft peer, and cleans up after it.
@@ -145,10 +202,25 @@ export async function story (name, body) {
     await weft.end()
     for (const close of closing.reverse()) await close()
     console.log(`${name}: passed`)
-    process.exitCode = 0
+  } catch (error) {
+    console.log(`${name}: FAILED`)
+    throw error
   } finally {
     weft.child.kill()
     await rm(folder, { recursive: true, force: true })
   }
-  process.exit()
+}
+
+// What the command line asks for: one story, `all` of them, or their names.
+export async function main (stories) {
+  const name = process.argv[2]
+  if (name === 'all') {
+    for (const one of Object.keys(stories)) await story(one, stories[one])
+  } else if (stories[name]) {
+    await story(name, stories[name])
+  } else {
+    console.log(Object.keys(stories).join('\n'))
+    process.exit(2)
+  }
+  process.exit(0)
 }

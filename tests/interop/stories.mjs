@@ -1,14 +1,12 @@
-// Each story is one line of CTest: node stories.mjs NAME. The assertion is made of
-// what both sides hold in the end; every wait is for an event.
+// The core protocol, in both roles. Each story is one line of CTest: node stories.mjs
+// NAME; they run with the oldest release of hypercore 11, with one between and with the
+// newest. The assertion is made of what both sides hold in the end; every wait is for
+// an event.
 
 import assert from 'node:assert/strict'
 import { join } from 'node:path'
-import c from 'compact-encoding'
-import Corestore from 'corestore'
-import Hypercore from 'hypercore'
-import { block, fill, join2, newCore, serve, story, until, within } from './peers.mjs'
-
-const hex = buffer => buffer.toString('hex')
+import { block, fill, hex, main, newCore, nodeReader, release, until, weftReader, within } from
+  './peers.mjs'
 
 async function expectBlocks (core, from, to) {
   for (let i = from; i < to; i++) {
@@ -22,23 +20,8 @@ async function expectWeftBlocks (weft, key, from, to) {
   }
 }
 
-// A Node peer that dials the Weft peer and follows one of its cores.
-async function nodeReader (weft, folder, closing, key) {
-  const reader = await newCore(folder, Buffer.from(key, 'hex'))
-  const stream = join2(reader.replicate(true), await weft.connect())
-  closing.push(() => { stream.destroy(); return reader.close() })
-  return { reader, stream }
-}
-
-// A Node core that a Weft peer dials and clones as it is told.
-async function weftReader (weft, writer, closing, ...ranges) {
-  const key = hex(writer.key)
-  await weft.ask('clone', key, ...ranges)
-  const { server, address } = await serve(() => writer.replicate(false))
-  closing.push(() => { server.close(); return writer.close() })
-  await weft.ask('dial', address)
-  return key
-}
+// The oldest release has to be told that a core is of the compat kind.
+const compatReader = release === 'oldest' ? { compat: true } : {}
 
 const stories = {
   async nodeClonesAWeftCoreAndTailsIt ({ weft, folder, closing }) {
@@ -81,7 +64,7 @@ const stories = {
   async nodeClonesAWeftCoreOfTheCompatKind ({ weft, folder, closing }) {
     const { key } = await weft.ask('compat', 'notes')
     await weft.ask('fill', key, 10)
-    const { reader } = await nodeReader(weft, folder, closing, key)
+    const { reader } = await nodeReader(weft, folder, closing, key, compatReader)
     await expectBlocks(reader, 0, 10)
   },
 
@@ -206,46 +189,6 @@ const stories = {
     await weft.event('both words', e => e.name === 'chat' && e.hex === back)
   },
 
-  async aNodeCorestoreTakesEveryWeftCoreItOpens ({ weft, folder, closing }) {
-    const store = new Corestore(join(folder, 'store'))
-    await store.ready()
-    const keys = []
-    for (let i = 0; i < 20; i++) {
-      const { key } = await weft.ask('create', `core-${i}`)
-      await weft.ask('fill', key, 10 + i)
-      keys.push(key)
-    }
-    const stream = join2(store.replicate(true), await weft.connect())
-    closing.push(() => { stream.destroy(); return store.close() })
-    for (let i = 0; i < 20; i++) {
-      const core = store.get({ key: Buffer.from(keys[i], 'hex') })
-      await core.ready()
-      await expectBlocks(core, 0, 10 + i)
-    }
-  },
-
-  async weftTakesTheCoresOfANodeCorestore ({ weft, folder, closing }) {
-    const store = new Corestore(join(folder, 'store'))
-    await store.ready()
-    const keys = []
-    for (let i = 0; i < 20; i++) {
-      const core = store.get({ name: `core ${i}` })
-      await core.ready()
-      await fill(core, 10 + i)
-      keys.push(hex(core.key))
-      // Some are closed again: the store finds them when they are asked for.
-      if (i % 2 === 0) await core.close()
-    }
-    for (const key of keys) await weft.ask('clone', key)
-    const { server, address } = await serve(() => store.replicate(false))
-    closing.push(() => { server.close(); return store.close() })
-    await weft.ask('dial', address)
-    for (let i = 0; i < 20; i++) {
-      await weft.level(keys[i], 10 + i)
-      await expectWeftBlocks(weft, keys[i], 0, 10 + i)
-    }
-  },
-
   async aWeftPeerPassesANodeCoreOnToAnotherNode ({ weft, folder, closing }) {
     const writer = await newCore(folder)
     await fill(writer, 200)
@@ -258,24 +201,82 @@ const stories = {
     await expectBlocks(reader, 200, 203)
   },
 
-  async aCoreThatNodeDoesNotKnowIsRefusedAndTheRestFlows ({ weft, folder, closing }) {
-    const store = new Corestore(join(folder, 'store'))
-    await store.ready()
-    const core = store.get({ name: 'known' })
-    await core.ready()
-    await fill(core, 10)
-    await weft.ask('clone', '11'.repeat(32))
-    await weft.ask('clone', hex(core.key))
-    const { server, address } = await serve(() => store.replicate(false))
-    closing.push(() => { server.close(); return store.close() })
-    await weft.ask('dial', address)
-    await weft.level(hex(core.key), 10)
+  async weftFindsTheBlockOfAByteOfANodeCore ({ weft, folder, closing }) {
+    const writer = await newCore(folder)
+    await fill(writer, 3000)
+    const key = hex(writer.key)
+    await weft.ask('seek', key, 20_000)
+    await weft.dial(() => writer.replicate(false), closing)
+    const level = await weft.level(key, 3000)
+    const [index, offset] = await writer.seek(20_000)
+    assert.deepEqual(await weft.ask('where', key, 20_000), { index, offset })
+    await expectWeftBlocks(weft, key, index, index + 1)
+    assert.ok(level.held <= 2)
+    closing.push(() => writer.close())
+  },
+
+  async nodeFollowsAWeftCoreTruncatedToNothingAndBack ({ weft, folder, closing }) {
+    const { key } = await weft.ask('create', 'notes')
+    await weft.ask('fill', key, 20)
+    const { reader } = await nodeReader(weft, folder, closing, key)
+    await expectBlocks(reader, 0, 20)
+    await weft.ask('truncate', key, 0)
+    await weft.ask('fill', key, 9)
+    await until(reader, 'fork 1', () => reader.fork === 1 && reader.length === 9)
+    await weft.ask('truncate', key, 7)
+    await weft.ask('append', key, 'other')
+    await until(reader, 'fork 2', () => reader.fork === 2 && reader.length === 8)
+    await expectBlocks(reader, 0, 7)
+    assert.deepEqual(await within('block 7', reader.get(7)), Buffer.from('other'))
+  },
+
+  async weftFollowsANodeCoreTruncatedToNothingAndBack ({ weft, folder, closing }) {
+    const writer = await newCore(folder)
+    await fill(writer, 20)
+    const key = await weftReader(weft, writer, closing)
+    await weft.level(key, 20)
+    await writer.truncate(0)
+    await fill(writer, 9)
+    await weft.level(key, 9, 1)
+    await writer.truncate(7)
+    await writer.append(Buffer.from('other'))
+    const level = await weft.level(key, 8, 2)
+    assert.equal(level.hash, hex(await writer.treeHash()))
+    await expectWeftBlocks(weft, key, 0, 7)
+    assert.equal((await weft.ask('get', key, 7)).block, 'other')
+  },
+
+  async aReaderThatWasAwayFollowsATruncation ({ weft, folder, closing }) {
+    const writer = await newCore(folder)
+    await fill(writer, 50)
+    const key = hex(writer.key)
+    await weft.ask('clone', key)
+    const streams = []
+    await weft.dial(() => { streams.push(writer.replicate(false)); return streams.at(-1) },
+      closing)
+    await weft.level(key, 50)
+    streams[0].destroy()
+    await weft.event('the end', e => e.event === 'closed')
+    await writer.truncate(30)
+    await fill(writer, 40)
+    await weft.dial(() => writer.replicate(false), closing)
+    const level = await weft.level(key, 70, 1)
+    assert.equal(level.hash, hex(await writer.treeHash()))
+    await expectWeftBlocks(weft, key, 0, 70)
+    closing.push(() => writer.close())
+  },
+
+  async clearedBlocksComeBackFromAPeerAndTheirProofsStillHold ({ weft, folder, closing }) {
+    const writer = await newCore(folder)
+    await fill(writer, 64)
+    const key = await weftReader(weft, writer, closing)
+    await weft.level(key, 64)
+    await weft.ask('clear', key, 8, 24)
+    await weft.event('all of them again', e => e.event === 'level' && e.held === 64)
+    // A Node reader of the copy gets every proof from it.
+    const { reader } = await nodeReader(weft, folder, closing, key)
+    await expectBlocks(reader, 0, 64)
   }
 }
 
-const name = process.argv[2]
-if (!stories[name]) {
-  console.log(Object.keys(stories).join('\n'))
-  process.exit(2)
-}
-await story(name, stories[name])
+await main(stories)
