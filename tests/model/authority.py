@@ -53,7 +53,8 @@ class Authority:
         self.incarnations = self.find_incarnations()
         self.grants = {}        # key -> Grant, effective
         self.invites = {}       # op id -> Grant, effective; the holder is None
-        self.revokes = {}       # target key -> [Revocation]
+        self.revokes = []       # (batch, its grant, block, op)
+        self.resignations = {}  # key -> [Revocation], as what is below sees them
         self.admits = []        # (writer, a, b, hash, path)
         self.verdicts = []      # (batch block, index, op, grant)
         self.redeems = []       # (block, index, op, batch, citing grant)
@@ -153,10 +154,24 @@ class Authority:
     def hitting(self, grant):
         """P2, P5: the effective revocations of a grant or invite by others: its own, and
         those with `subtree` of what is above it."""
-        return [r for r in self.revokes.get(grant.key, [])
+        if grant.key == (GENESIS, 0, 0):
+            return []
+        return [r for r in self.revocations_of(grant.key)
                 if not r.resigned and r.path < grant.path] + [
-            r for key in grant.above for r in self.revokes.get(key, [])
+            r for key in grant.above for r in self.revocations_of(key)
             if r.subtree and (r.resigned or r.path < self.path_of(key))]
+
+    def revocations_of(self, key):
+        """Of one grant, senior or not. Keep lists of one batch are joined."""
+        joined = {}
+        for batch, by, block, op in self.revokes:
+            if by.key != key and self.target(tuple(op["of"])) == key and self.names(
+                    block, key, self.reach):
+                found = joined.setdefault(id(batch), Revocation(by.path, {}, False))
+                found.subtree |= op["subtree"]
+                for writer, length in op["keep"]:
+                    found.kept[writer] = min(length, found.kept.get(writer, FOREVER))
+        return [*joined.values(), *self.resignations.get(key, [])]
 
     def path_of(self, key):
         return (self.grants.get(key) or self.invites[key]).path
@@ -181,7 +196,7 @@ class Authority:
                         kept[writer] = batch.end
                         grant.revocations.append(Revocation(grant.path, kept, False))
                         # What is below it keeps nothing: the keep list is ignored.
-                        self.revokes.setdefault(grant.key, []).append(Revocation(
+                        self.resignations.setdefault(grant.key, []).append(Revocation(
                             grant.path, {}, self.wants_subtree(batch, grant), True))
                         break
 
@@ -310,7 +325,6 @@ class Authority:
         if verdict != "passes":
             return
         self.passed.append((batch, grant))
-        joined = {}
         for block, index, op in batch.ops():
             if block.kind != "auth":
                 continue
@@ -318,7 +332,7 @@ class Authority:
             if kind in ("grant", "invite"):
                 self.create(block, index, op, grant, late)
             elif kind == "revoke":
-                self.revoke(block, op, grant, joined)
+                self.revokes.append((batch, grant, block, op))
             elif kind == "redeem":
                 self.redeems.append((block, index, op, batch, grant))
             elif kind == "admit":
@@ -348,22 +362,6 @@ class Authority:
         else:
             made.uses = op["uses"]
             self.invites[key] = made
-
-    def revoke(self, block, op, grant, joined):
-        """P2, P3: recorded by path; whether it is senior is asked when the target is
-        popped. Keep lists of revocations of one grant in one batch are joined."""
-        target = self.target(tuple(op["of"]))
-        if target == grant.key or target == (GENESIS, 0, 0):
-            return
-        if not self.names(block, target, self.reach):
-            return
-        if target not in joined:
-            joined[target] = Revocation(grant.path, {}, False)
-            self.revokes.setdefault(target, []).append(joined[target])
-        joined[target].subtree |= op["subtree"]
-        for writer, length in op["keep"]:
-            kept = joined[target].kept
-            kept[writer] = min(length, kept.get(writer, FOREVER))
 
     # --- invites (P8) ---
 
