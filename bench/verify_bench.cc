@@ -82,9 +82,10 @@ void BM_ApplyInOrder(benchmark::State& state) {
     target.cores->Purge(core->key()).IgnoreError();
     const auto reader = *target.cores->OpenRemote(core->key());
     state.ResumeTiming();
-    WEFT_CHECK(reader->Apply({&upgrade, 1})->at(0).ok());
+    WEFT_CHECK(reader->Apply(std::span<const Proof>(&upgrade, 1))->at(0).ok());
     for (std::uint64_t i = 0; i < kLength; i += kBatch) {
-      const auto results = reader->Apply(std::span(proofs).subspan(i, kBatch));
+      const auto results =
+          reader->Apply(std::span<const Proof>(proofs).subspan(i, kBatch));
       WEFT_CHECK(results.ok());
       for (const absl::Status& status : *results) WEFT_CHECK(status.ok());
     }
@@ -117,7 +118,7 @@ void BM_ApplyFirstUpgrade(benchmark::State& state) {
     state.ResumeTiming();
     for (std::size_t i = 0; i < keys.size(); ++i) {
       const auto reader = *target.cores->OpenRemote(keys[i]);
-      WEFT_CHECK(reader->Apply({&proofs[i], 1})->at(0).ok());
+      WEFT_CHECK(reader->Apply(std::span<const Proof>(&proofs[i], 1))->at(0).ok());
     }
   }
   const double done = static_cast<double>(state.iterations()) * 1500;

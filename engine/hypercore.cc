@@ -95,7 +95,8 @@ ByteView Hypercore::signature() const {
 }
 
 bool Hypercore::Has(std::uint64_t block_index) const {
-  return state_->bitfield.Get(block_index);
+  return block_index < state_->summary().contiguous ||
+         state_->bitfield.Get(block_index);
 }
 const Bitfield& Hypercore::bitfield() const {
   return state_->bitfield;

@@ -416,7 +416,10 @@ absl::Status CoreChannel::Apply(Downloader::Answers& answers, Nanos started,
   if (applied.upgraded_from && session_->options_.observer != nullptr) {
     session_->options_.observer->OnUpgraded(*session_, *core_, *applied.upgraded_from);
   }
-  if (applied.settled > 0) scheduler_->Wake(downloader_.scheduler_id());
+  // What came is of no interest to others; what did not, they may ask for.
+  if (applied.useless + applied.refused > 0) {
+    scheduler_->Wake(downloader_.scheduler_id());
+  }
   return absl::OkStatus();
 }
 

@@ -145,6 +145,11 @@ bool AnyMissing(const Bitfield& held, const Bitfield& remote, BlockRange within)
 }
 
 std::shared_ptr<DownloadScheduler> DownloadBook::Of(const CoreKey& key) {
+  if (schedulers_.size() >= sweep_at_) {
+    std::erase_if(schedulers_,
+                  [](const auto& entry) { return entry.second.expired(); });
+    sweep_at_ = 2 * schedulers_.size() + 64;
+  }
   std::weak_ptr<DownloadScheduler>& entry = schedulers_[key];
   std::shared_ptr<DownloadScheduler> scheduler = entry.lock();
   if (scheduler == nullptr) {

@@ -98,9 +98,11 @@ bool AnyMissing(const Bitfield& held, const Bitfield& remote, BlockRange within)
 class DownloadBook {
  public:
   std::shared_ptr<DownloadScheduler> Of(const CoreKey& key);
+  std::size_t size() const { return schedulers_.size(); }
 
  private:
   std::map<CoreKey, std::weak_ptr<DownloadScheduler>> schedulers_;
+  std::size_t sweep_at_ = 64;  // entries; then those nobody uses are dropped
 };
 
 }  // namespace weft

@@ -63,6 +63,7 @@ class Downloader final : public DownloadPeer {
   struct Applied {
     std::size_t settled = 0;  // requests that are over
     std::size_t useless = 0;  // of those, answers that were checked in vain
+    std::size_t refused = 0;  // and those without an answer
     absl::Status fault;       // the first proof that condemns the peer
     std::optional<std::uint64_t> upgraded_from;
     bool more = false;  // further answers wait to be applied

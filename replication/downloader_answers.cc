@@ -116,6 +116,7 @@ absl::StatusOr<Downloader::Applied> Downloader::Apply(Answers& answers,
                                                       bool allow_fork) {
   Applied applied;
   applied.settled = answers.requests.size();
+  applied.refused = answers.requests.size() - answers.proofs.size();
   applied.more = answers.more;
   GiveBack(answers);
   const std::uint64_t old_length = core_->length();

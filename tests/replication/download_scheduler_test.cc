@@ -96,6 +96,21 @@ TEST(DownloadBook, ACoreHasOneSchedulerWhileAnybodyUsesIt) {
   EXPECT_EQ(book.Of(CoreKey{}), one);
 }
 
+TEST(DownloadBook, CoresThatNobodyUsesAreForgotten) {
+  DownloadBook book;
+  const auto kept = book.Of(CoreKey{});
+  for (std::uint8_t i = 1; i < 255; ++i) {
+    for (std::uint8_t j = 0; j < 100; ++j) {
+      CoreKey key;
+      key.bytes[0] = i;
+      key.bytes[1] = j;
+      book.Of(key);
+    }
+  }
+  EXPECT_LT(book.size(), 100U);
+  EXPECT_EQ(book.Of(CoreKey{}), kept);
+}
+
 TEST(RemoteState, Attack24_ClaimsAreCutAtWhatCouldBe) {
   RemoteState remote;
   EXPECT_TRUE(remote.OnRange({false, 0, std::uint64_t{1} << 52}, 100));

@@ -190,6 +190,22 @@ TEST_F(HostileTest, Attack26_RequestsOnAllCoresTogetherAreLimited) {
   EXPECT_EQ(ada.ended->code(), absl::StatusCode::kResourceExhausted);
 }
 
+// An old stock peer that asked for a fork of length 0 waits for the next sync.
+TEST_F(HostileTest, AnUpgradeToALengthThatIsNoMoreIsRefusedAndTheNewOneTold) {
+  const auto notes = ada.Writer("notes", 8);
+  const auto raw = RawPeer::Connect(world, ada);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  raw->heard.clear();
+  RequestMessage request;
+  request.id = 1;
+  request.parts.upgrade = UpgradeRequest{0, 0};
+  raw->Send(channel, CoreMessage::kRequest, request);
+  ASSERT_EQ(raw->heard.size(), 2U);
+  EXPECT_EQ(raw->heard[0].type, CoreMessage::kNoData);
+  EXPECT_EQ(raw->heard[1].type, CoreMessage::kSync);
+  EXPECT_EQ(DecodeSync(raw->heard[1].body)->length, 8U);
+}
+
 TEST_F(HostileTest, SixtyFourRequestsThatNobodyCouldAnswerEndTheConnection) {
   const auto notes = ada.Writer("notes", 8);
   const auto raw = RawPeer::Connect(world, ada);
