@@ -63,6 +63,8 @@ class Authority:
         self.verdict = {}       # (writer, start of batch) -> "passes" or a reason
         self.heap = []
         self.popped = 0
+        self.sound = {}
+        self.evaluated = set()
         self.run()
 
     # --- identities (S2) ---
@@ -96,7 +98,6 @@ class Authority:
         for index, identity in enumerate(self.history["founders"]):
             self.push(Grant((GENESIS, 0, index), identity, FOUNDER, "", True, 0,
                             (index,), (), None))
-        self.evaluated = set()
         self.empty_heap()
         # F2: writers whose holder has no grant but by redemption, or none at all.
         for identity in sorted(self.incarnations):
@@ -237,9 +238,40 @@ class Authority:
         if op_id[0] == GENESIS:
             return op_id
         op = self.op_at(op_id)
-        if op is not None and op["t"] == "redeem" and op["good"]:
+        if (op is not None and op["t"] == "redeem" and op["good"]
+                and self.is_redemption(self.causal.block(op_id[0], op_id[1]), op)):
             return ("redeemed", tuple(op["of"]), op["who"])
         return op_id
+
+    def is_redemption(self, block, op):
+        """P8: one that can never have effect is none."""
+        return self.names(block, tuple(op["of"]), self.reach) and self.is_sound(block.batch)
+
+    def is_sound(self, batch):
+        """Nothing that the batch says itself keeps it from ever having effect."""
+        known = self.sound.get(id(batch))
+        if known is None:
+            self.sound[id(batch)] = False  # of a cite that leads back to itself
+            known = self.flaw(batch)[0] is None
+            if self.causal.proofs.keys() <= self.evaluated:
+                self.sound[id(batch)] = known
+            else:
+                del self.sound[id(batch)]  # forks may still change what is cited
+        return known
+
+    def flaw(self, batch):
+        """(What in the batch itself denies it effect, or None; the grant as it is said)"""
+        key = self.target(batch.cite)
+        said = self.grants.get(key) or self.as_said(key)
+        if said is None:
+            return "no grant", said
+        if said.holder != self.holder(batch.blocks[0].writer):
+            return "not the holder", said
+        if not all(self.names(block, key) for block in batch.blocks):
+            return "not named", said
+        if not all(self.may(op, said, block) for block, _, op in batch.ops()):
+            return "role or scope", said
+        return None, said
 
     def op_at(self, op_id):
         """6.2: an op id means the op on the surviving branch."""
@@ -409,30 +441,47 @@ class Authority:
             for batch in self.causal.batches(writer):
                 self.judged(batch.blocks[0])
 
-    def why_not(self, batch, writer):
-        """Of a batch whose cited grant never came to judge it."""
-        key = self.target(batch.cite)
-        grant = self.grants.get(key)
-        if grant is not None:
-            if grant.holder != self.holder(writer):
-                return "not the holder"
-            if not self.names(batch.blocks[0], key):
-                return "not named"
+    def why_not(self, batch):
+        """Of a batch whose cited grant never came to judge it. What it says itself comes
+        first: then a cut, or (P5) that its grant is void because of one."""
+        flaw, said = self.flaw(batch)
+        if flaw is not None:
+            return flaw
+        if said.key in self.grants:
             return "revoked"  # an incarnation that does not count
-        # P5: grants issued at or after a cut are void, so everything citing them is
-        # quarantined with them.
-        block = self.causal.block(batch.cite[0], batch.cite[1])
-        at = block is not None and block.batch is not None and block.batch.blocks[0]
-        if at and self.judged(at) == "revoked" and self.op_at(batch.cite) is not None:
-            return "revoked"
-        return "no grant"
+        sources = [batch.cite]
+        if said.redeemed:
+            sources.append(said.key[1])
+            invite = self.invites.get(said.key[1])
+            if invite is not None and self.hitting(invite):
+                return "revoked"
+        return "revoked" if any(self.judged(self.causal.block(*op_id[:2]).batch.blocks[0])
+                                == "revoked" for op_id in sources) else "no grant"
+
+    def as_said(self, key):
+        """A grant that is not effective, by what its op says."""
+        if key[0] == GENESIS or len(key) > 3:
+            return None
+        op_id = key[1] if key[0] == "redeemed" else key
+        op = self.op_at(op_id)
+        if (op is None or op["t"] not in ("grant", "invite")
+                or not self.is_sound(self.causal.block(*op_id[:2]).batch)):
+            return None
+        cite = self.target(self.causal.block(op_id[0], op_id[1]).cite)
+        above = self.grants.get(cite) or cite != key and self.as_said(cite)
+        if not above:
+            return None
+        return Grant(key, key[2] if key[0] == "redeemed" else op.get("to"), op["role"],
+                     op["scope"], op.get("delegate", False), 0,
+                     (*above.path, None, None)[:len(above.path) + 1
+                                               + (key[0] == "redeemed")], (), None)
 
     def judged(self, first):
         """The verdict on the batch that begins with this block, found if need be."""
         at = first.writer, first.position
         if at not in self.verdict and first.batch.state == "valid":
             self.verdict[at] = "no grant"  # whoever cites himself finds this
-            self.verdict[at] = self.why_not(first.batch, first.writer)
+            self.verdict[at] = self.why_not(first.batch)
         return self.verdict.get(at)
 
     # --- moderation (6.6, F5) ---

@@ -80,7 +80,20 @@ class Generator:
         self.open_the_base(founders, count)
         for _ in range(self.steps):
             self.step()
+        self.name_incarnations()
         return self.history
+
+    def name_incarnations(self):
+        """A log is followed only once somebody names it: so the founder does."""
+        deps = []
+        for person in self.people:
+            if (self.history["writers"][person.writer]["number"] > 0
+                    and person.log not in self.people[0].named):
+                deps.append([person.log, 1])
+        if deps:
+            self.history["logs"][0]["blocks"].append({
+                "kind": "ack", "hlc": self.stamp(self.people[0]),
+                "cite": [GENESIS, 0, 0], "deps": deps, "batch": [0, 1], "ops": []})
 
     def add_writer(self, identity, **later):
         writer = len(self.history["writers"])

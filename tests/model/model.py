@@ -116,9 +116,14 @@ class Model:
             return "parked", None
         if batch is None:
             return "invalid", None
-        if (position < self.settled[writer] < batch.decided
-                and self.is_outsider(writer)):
-            return "waiting", None  # of an outsider's log only what is settled speaks
+        # C1, D8: of a log that is not followed to its end only what is settled speaks.
+        if not self.is_member(writer) and position < self.settled[writer]:
+            limit = length if forked else self.own_settled(writer)
+            if batch.start < limit < batch.start + batch.blocks[0].said.get(
+                    "batch", (0, 1))[1]:
+                return ("after fork" if forked else "quarantined"), None
+            if batch.decided > self.settled[writer]:
+                return "waiting", None
         if batch.decided > length:
             cut = length >= self.causal.fork_cut(writer)
             return ("after fork" if cut else "waiting"), None
@@ -133,13 +138,15 @@ class Model:
             return self.stopped[op_id]
         if index >= len(block.ops):
             return "unknown", None  # of an ack
+        if block.ops[index]["t"] == "redeem" and not any(
+                b is block and n == index for b, n, _ in self.authority.redeemed):
+            return "not allowed", None
         if block.kind != "data":
             return "winner", []
         key = block.ops[index]["key"]
         me = next(op for op in self.by_key[key] if op.id == op_id)
         return lanes.fate(me, self.by_key[key], self.seen[key], self.saw)
 
-    def is_outsider(self, writer):
-        holder = self.authority.holder(writer)
-        return holder is None or not any(
-            grant.holder == holder for grant in self.authority.grants.values())
+    def is_member(self, writer):
+        """Its holder has an effective grant that is not revoked, and it never forked."""
+        return writer not in self.causal.proofs and self.own_settled(writer) == FOREVER
