@@ -298,6 +298,22 @@ absl::Status Corestore::Purge(const CoreKey& key) {
   return absl::OkStatus();
 }
 
+absl::StatusOr<Signature> Corestore::SignWith(const CoreKey& key, ByteView message) {
+  WEFT_ASSIGN_OR_RETURN(const std::size_t entry, state_->Require(key));
+  const std::uint64_t core = state_->index->at(entry).summary.number;
+  WEFT_ASSIGN_OR_RETURN(auto stored,
+                        state_->storage->Get(Family::kCores, keys::SecretKeyOf(core)));
+  auto secret = stored ? SecretKey::From(*stored) : std::nullopt;
+  if (stored) Wipe(*stored);
+  if (!secret) {
+    return absl::PermissionDeniedError(
+        absl::StrFormat("core %s: it is not ours", ToHex(key.view())));
+  }
+  const Signature signature = Sign(*secret, message);
+  Wipe(secret->bytes);
+  return signature;
+}
+
 absl::Status Corestore::Sync() {
   WEFT_RETURN_IF_ERROR(state_->storage->Sync());
   for (const std::size_t entry : state_->index->TakeUndurable()) {

@@ -73,6 +73,11 @@ class Corestore {
   // seen it: it would begin at length 0 under the same key.  NOT_FOUND
   absl::Status Purge(const CoreKey& key);
 
+  // Signs with the secret key of an own core of one signer. `message` must begin with
+  // words of its own, so that it can be taken for no tree.
+  // NOT_FOUND  no such core;  PERMISSION_DENIED  it is not ours
+  absl::StatusOr<Signature> SignWith(const CoreKey& key, ByteView message);
+
   // Makes every append so far durable, and tells the cores.
   absl::Status Sync();
 

@@ -6,6 +6,8 @@
 //   family  key                                value
 //   meta    "format"                           format:uint minimum_reader:uint
 //   meta    "primary-key"                      seed:32 (secret)
+//   meta    "base" base:u64                    a base (weft/base_directory.h)
+//   meta    "blocked" core_key:32              empty: a feed neither fetched nor served
 //   cores   01 core:u64                        head of a core (engine/core_record.h)
 //   cores   02 core:u64                        secret_key:64 (secret)
 //   cores   03 core:u64 level:u8 page:u64      tree page (engine/tree_pages.h)

@@ -236,10 +236,22 @@ class RocksStorage::Database {
   rocksdb::ColumnFamilyHandle* family(Family family) const {
     return families_[static_cast<std::size_t>(family)];
   }
+  const std::vector<rocksdb::ColumnFamilyHandle*>& families() const {
+    return families_;
+  }
   const std::string& path() const { return directory_->path(); }
   Health& health() const { return *health_; }
   // Something is in memory that a clean close has to write out.
   void NoteWrite() { written_.store(true, std::memory_order_relaxed); }
+  // A range whose room Reclaim gives back.
+  void NoteDeleted(const StorageBatch::Change& range) {
+    const absl::MutexLock lock(&deleted_mutex_);
+    deleted_.push_back(range);
+  }
+  std::vector<StorageBatch::Change> TakeDeleted() {
+    const absl::MutexLock lock(&deleted_mutex_);
+    return std::exchange(deleted_, {});
+  }
 
  private:
   Database() = default;
@@ -251,6 +263,8 @@ class RocksStorage::Database {
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
   std::atomic<bool> written_ = false;
+  absl::Mutex deleted_mutex_;
+  std::vector<StorageBatch::Change> deleted_ ABSL_GUARDED_BY(deleted_mutex_);
 };
 
 absl::StatusOr<bool> RocksStorage::Database::IsNew() const {
@@ -457,6 +471,7 @@ absl::Status RocksStorage::Commit(const StorageBatch& batch, Durability durabili
       status = changes.Delete(family, key);
     } else if (Compare(change.key, change.value) < 0) {
       status = changes.DeleteRange(family, key, ToSlice(change.value));
+      if (change.family != Family::kView) database_->NoteDeleted(change);
     }
     WEFT_CHECK(status.ok());
   }
@@ -478,6 +493,28 @@ absl::Status RocksStorage::Flush() {
   now.allow_write_stall = true;
   return database_->health().Note(
       (*database_)->Flush(now, database_->family(Family::kView)));
+}
+
+absl::Status RocksStorage::Reclaim() {
+  const std::vector<StorageBatch::Change> deleted = database_->TakeDeleted();
+  if (deleted.empty()) return absl::OkStatus();
+  // A log is kept as long as any family has something in it that is in memory only.
+  rocksdb::FlushOptions now;
+  now.allow_write_stall = true;
+  WEFT_RETURN_IF_ERROR(
+      database_->health().Note((*database_)->Flush(now, database_->families())));
+  for (const StorageBatch::Change& range : deleted) {
+    rocksdb::CompactRangeOptions options;
+    options.exclusive_manual_compaction = false;
+    options.bottommost_level_compaction =
+        rocksdb::BottommostLevelCompaction::kForceOptimized;
+    const rocksdb::Slice from = ToSlice(range.key);
+    const rocksdb::Slice to = ToSlice(range.value);
+    WEFT_RETURN_IF_ERROR(database_->health().Note(
+        (*database_)
+            ->CompactRange(options, database_->family(range.family), &from, &to)));
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace weft

@@ -44,6 +44,7 @@ class RocksStorage final : public Storage {
   absl::Status Commit(const StorageBatch& batch, Durability durability) override;
   absl::Status Sync() override;
   absl::Status Flush() override;
+  absl::Status Reclaim() override;
 
  private:
   class Database;

@@ -120,6 +120,10 @@ class Storage {
   virtual absl::Status Sync() = 0;
   // Makes every commit so far durable, the volatile ones too.
   virtual absl::Status Flush() = 0;
+  // Gives back to the disk what the ranges took that were deleted since the last call.
+  // Takes as long as it takes to write their neighbours anew. Backends that free at
+  // once have nothing to do.
+  virtual absl::Status Reclaim() { return absl::OkStatus(); }
 };
 
 // The first key after all keys that start with `prefix`; nullopt if there is none.

@@ -5,6 +5,7 @@
 #include <asio/post.hpp>
 
 #include "absl/strings/str_format.h"
+#include "crdt/block_stamp.h"
 #include "engine/check.h"
 #include "weft/convert.h"
 
@@ -346,6 +347,17 @@ absl::StatusOr<Fate> BaseNode::FateOf(const OpName& op) {
   return ToFate(fate);
 }
 
+// How far our last stamp is ahead of the wall; zero if that is no more than rule T1
+// takes for an ordinary fault of clocks.
+std::uint64_t BaseNode::OwnClockAheadMs() const {
+  if (!own_ || own_->length() == 0) return 0;
+  const auto block = own_->Get(own_->length() - 1);
+  const std::optional<Hlc> last = block.ok() ? StampOf(*block) : std::nullopt;
+  const auto wall_ms =
+      static_cast<std::uint64_t>(host_->clock->Now() / std::chrono::milliseconds(1));
+  return last && IsOwnClockAhead(*last, wall_ms) ? last->ms - wall_ms : 0;
+}
+
 BaseStatus BaseNode::Status() {
   BaseStatus status;
   status.name = record_.name;
@@ -362,6 +374,7 @@ BaseStatus BaseNode::Status() {
   status.conflicts = indexed.conflicts;
   status.clock_suspect = indexed.clock_suspect;
   status.own_length = own_->length();
+  status.own_clock_ahead_ms = OwnClockAheadMs();
   for (const AckBook::Step& step : acks_.Steps(record_.identity, own_->length())) {
     status.acked.push_back({step.length, step.peers});
   }

@@ -103,6 +103,7 @@ class BaseNode final : public FeedSource {
   absl::StatusOr<RootInfo> Root();
   absl::StatusOr<Fate> FateOf(const OpName& op);
   BaseStatus Status();
+  std::uint64_t OwnClockAheadMs() const;
   absl::Status Verify();
 
   // Something has arrived that is not indexed, or not told, yet.

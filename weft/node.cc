@@ -35,7 +35,16 @@ Node::Node(const NodeHost& host) : host_(host) {}
 absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   std::unique_ptr<Node> node(new Node(host));
   WEFT_ASSIGN_OR_RETURN(node->cores_, Corestore::Open(host.storage, host.random));
+  WEFT_ASSIGN_OR_RETURN(node->blocked_, BlockedFeeds::Load(host.storage));
+  node->extensions_ = std::make_unique<ExtensionHub>(
+      [raw = node.get()](Session& session, const ExtensionScope& scope) {
+        return raw->MayUse(session, scope);
+      });
   SwarmOptions options;
+  options.permit = [raw = node.get()](const Session&, const CoreKey& key) {
+    const bool open = !raw->blocked_->contains(key);
+    return FeedPermission{open, open};
+  };
   options.executor = host.executor;
   options.clock = host.clock;
   options.random = host.random;
@@ -280,6 +289,43 @@ bool Node::IsLogOfABase(const CoreKey& key) const {
   });
 }
 
+absl::Status Node::CheckNoLogOfABase(const CoreKey& key, const char* verb) const {
+  if (!IsLogOfABase(key)) return absl::OkStatus();
+  return absl::PermissionDeniedError(absl::StrFormat(
+      "core %s: it is the log of a base, which it would be taken from; it cannot be %s",
+      ToHex(key.view()), verb));
+}
+
+void Node::ForgetCore(const CoreKey& key) {
+  for (const auto& connection : swarm_->connections()) connection.session->Forget(key);
+}
+
+absl::Status Node::RemoveCore(const CoreKey& key) {
+  WEFT_RETURN_IF_ERROR(CheckNoLogOfABase(key, "removed"));
+  WEFT_RETURN_IF_ERROR(cores_->Remove(key));
+  ForgetCore(key);
+  return absl::OkStatus();
+}
+
+absl::Status Node::PurgeCore(const CoreKey& key) {
+  WEFT_RETURN_IF_ERROR(CheckNoLogOfABase(key, "purged"));
+  WEFT_RETURN_IF_ERROR(cores_->Open(key).status());
+  ForgetCore(key);
+  return cores_->Purge(key);
+}
+
+absl::Status Node::BlockCore(const CoreKey& key) {
+  WEFT_RETURN_IF_ERROR(blocked_->Add(key));
+  swarm_->PolicyChanged();
+  return absl::OkStatus();
+}
+
+absl::Status Node::UnblockCore(const CoreKey& key) {
+  WEFT_RETURN_IF_ERROR(blocked_->Remove(key));
+  swarm_->PolicyChanged();
+  return absl::OkStatus();
+}
+
 bool Node::AllowFork(const Hypercore& core) {
   return !IsLogOfABase(core.key());
 }
@@ -292,6 +338,7 @@ void Node::StartExchange(Session& session, BaseNode& base) {
 void Node::OnReady(Session& session) {
   PeerEvent(session, absl::StrFormat("connected %s", session.peer()));
   for (const auto& base : bases_) StartExchange(session, *base);
+  extensions_->Attach(session);
   changed_->Notify();
 }
 
@@ -322,6 +369,7 @@ void Node::OnFault(Session& session, Hypercore& core, const absl::Status& why) {
 }
 
 void Node::OnClosed(Session& session, const absl::Status& why) {
+  extensions_->Detach(session);
   exchanges_.erase(&session);
   refused_.erase(&session);
   const std::string reason = why.ok() ? "" : ": " + std::string(why.message());
@@ -405,6 +453,10 @@ Task<absl::Status> Node::WaitAcked(BaseNode* base, CoreKey writer, std::uint64_t
 }
 
 Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
+  if (blocked_->contains(request.key)) {
+    co_return absl::FailedPreconditionError(absl::StrFormat(
+        "core %s: is blocked in this store", ToHex(request.key.view())));
+  }
   WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
                            cores_->OpenRemote(request.key));
   const std::weak_ptr<bool> alive = alive_;

@@ -18,9 +18,11 @@
 
 #include "crdt/link.h"
 #include "engine/corestore.h"
+#include "replication/extension.h"
 #include "replication/feed_exchange.h"
 #include "replication/swarm.h"
 #include "weft/base_node.h"
+#include "weft/blocked_feeds.h"
 #include "weft/node_host.h"
 #include "weft/store.h"
 #include "weft/types.h"
@@ -51,6 +53,22 @@ class Node final : private CoreProvider, private SessionObserver {
   bool IsLogOfABase(const CoreKey& key) const;
 
   Corestore& cores() { return *cores_; }
+
+  // See Store::RemoveCore, PurgeCore, BlockCore and UnblockCore.
+  absl::Status RemoveCore(const CoreKey& key);
+  absl::Status PurgeCore(const CoreKey& key);
+  absl::Status BlockCore(const CoreKey& key);
+  absl::Status UnblockCore(const CoreKey& key);
+  const std::set<CoreKey>& blocked() const { return blocked_->keys(); }
+
+  // See Store::OnExtension and SendExtension.
+  absl::StatusOr<ExtensionScope> ScopeOf(const ExtensionTarget& target);
+  ExtensionHub& extensions() { return *extensions_; }
+  // Nothing if its signature is wrong, which counts against the peer.
+  std::optional<ExtensionMessage> MessageOf(const ExtensionHub::Arrival& arrival);
+  absl::StatusOr<std::size_t> SendExtension(const ExtensionTarget& target,
+                                            const std::string& name,
+                                            const std::string& payload, bool sign);
   Swarm& swarm() { return *swarm_; }
   const NodeHost& host() const { return host_; }
 
@@ -109,7 +127,18 @@ class Node final : private CoreProvider, private SessionObserver {
   void OnForkRefused(Session& session, Hypercore& core, std::uint64_t fork) override;
   void OnFault(Session& session, Hypercore& core, const absl::Status& why) override;
   void OnClosed(Session& session, const absl::Status& why) override;
+  void OnExtension(Session& session, Hypercore& core, std::string_view name,
+                   ByteView payload) override;
 
+  // Who has not shown that he knows a base is not told what is said in it.
+  bool MayUse(Session& session, const ExtensionScope& scope) const;
+  // The identity that signed, where that can be told and is so; nullopt: nobody.
+  // DATA_LOSS  the signature is wrong
+  absl::StatusOr<std::optional<CoreKey>> AuthorOf(const ExtensionHub::Arrival& arrival);
+  BaseNode* BaseOf(const DiscoveryKey& id) const;
+  // Closes the core's channels, and lets no peer open another on this connection.
+  void ForgetCore(const CoreKey& key);
+  absl::Status CheckNoLogOfABase(const CoreKey& key, const char* verb) const;
   BaseNode* AddBase(std::unique_ptr<BaseNode> base);
   std::uint64_t NextBaseNumber() const;
   absl::Status CheckNewName(const std::string& name) const;
@@ -132,12 +161,14 @@ class Node final : private CoreProvider, private SessionObserver {
   // Tasks hold it weakly and end once the node is gone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<Corestore> cores_;
+  std::optional<BlockedFeeds> blocked_;           // from Open on
   std::vector<std::unique_ptr<BaseNode>> bases_;  // by number
   std::map<Session*, Exchanges> exchanges_;
   std::map<Session*, std::set<CoreKey>> refused_;  // cores the peer does not give
   // Something a waiting task may be waiting for has changed.
   std::shared_ptr<Signal> changed_ = std::make_shared<Signal>();
   EventCallback on_event_;
+  std::unique_ptr<ExtensionHub> extensions_;
   std::unique_ptr<Swarm> swarm_;  // last: its sessions call the rest
 };
 

@@ -179,6 +179,37 @@ void Store::OnEvent(EventCallback callback) {
   });
 }
 
+absl::StatusOr<std::shared_ptr<void>> Store::OnExtension(
+    const ExtensionTarget& target, std::string_view name,
+    std::function<void(const ExtensionMessage&)> callback) {
+  return impl_->Run([&]() -> absl::StatusOr<std::shared_ptr<void>> {
+    Node* const node = &impl_->node();
+    WEFT_ASSIGN_OR_RETURN(const ExtensionScope scope, node->ScopeOf(target));
+    const auto deliver = [node, callback](const ExtensionHub::Arrival& arrival) {
+      if (const auto message = node->MessageOf(arrival)) callback(*message);
+    };
+    const std::uint64_t id = node->extensions().Add(scope, std::string(name), deliver);
+    const std::weak_ptr<StoreImpl> weak = impl_;
+    return std::shared_ptr<void>(nullptr, [weak, id](void*) {
+      const std::shared_ptr<StoreImpl> impl = weak.lock();
+      if (!impl) return;
+      impl->Run([&] {
+        impl->node().extensions().Remove(id);
+        return true;
+      });
+    });
+  });
+}
+
+absl::StatusOr<std::size_t> Store::SendExtension(const ExtensionTarget& target,
+                                                 std::string_view name,
+                                                 std::string_view payload, bool sign) {
+  return impl_->Run([&] {
+    return impl_->node().SendExtension(target, std::string(name), std::string(payload),
+                                       sign);
+  });
+}
+
 absl::StatusOr<CoreStatus> Store::CreateCore(std::string_view name) {
   return impl_->Run([&]() -> absl::StatusOr<CoreStatus> {
     WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
@@ -245,9 +276,41 @@ std::vector<CoreStatus> Store::Cores() const {
       status.byte_length = info.byte_length;
       status.have = info.contiguous_length;
       status.writable = info.writable;
+      status.removed = info.removed;
       cores.push_back(std::move(status));
     }
     return cores;
+  });
+}
+
+absl::Status Store::RemoveCore(std::string_view key) {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
+  return impl_->Run([&] { return impl_->node().RemoveCore(parsed); });
+}
+
+absl::Status Store::PurgeCore(std::string_view key) {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
+  WEFT_RETURN_IF_ERROR(impl_->Run([&] { return impl_->node().PurgeCore(parsed); }));
+  // Seconds of work for a large core, and none of the strand's.
+  return impl_->node().host().storage->Reclaim();
+}
+
+absl::Status Store::BlockCore(std::string_view key) {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
+  return impl_->Run([&] { return impl_->node().BlockCore(parsed); });
+}
+
+absl::Status Store::UnblockCore(std::string_view key) {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
+  return impl_->Run([&] { return impl_->node().UnblockCore(parsed); });
+}
+
+std::vector<std::string> Store::BlockedCores() const {
+  return impl_->Run([&] {
+    std::vector<std::string> keys;
+    for (const CoreKey& key : impl_->node().blocked())
+      keys.push_back(ToHex(key.view()));
+    return keys;
   });
 }
 

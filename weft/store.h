@@ -115,6 +115,23 @@ class Store {
   // writes or waits for peers is refused there with FAILED_PRECONDITION.
   void OnEvent(EventCallback callback);
 
+  // --- extensions: named messages, hints that change no state by themselves ---
+  // Calls back for every message of this name, or of any if it is empty, until the
+  // handle is destroyed; connections may be there already or come later. The callback
+  // is called on the store's thread and must not wait.  NOT_FOUND  no such base or core
+  absl::StatusOr<std::shared_ptr<void>> OnExtension(
+      const ExtensionTarget& target, std::string_view name,
+      std::function<void(const ExtensionMessage&)> callback);
+  // Sends to every peer that is connected now and shares the base or the core, and
+  // returns to how many. Nothing says that it arrived. A core's messages are those of
+  // hypercore and reach Node peers too. `sign`: by our identity in the base.
+  // NOT_FOUND  no such base or core;  INVALID_ARGUMENT  the name is not 1 to 64 bytes,
+  // the payload over 64 KiB, or there is no base to sign for
+  absl::StatusOr<std::size_t> SendExtension(const ExtensionTarget& target,
+                                            std::string_view name,
+                                            std::string_view payload,
+                                            bool sign = false);
+
   // --- plain hypercores, ours and others' ---
   absl::StatusOr<CoreStatus> CreateCore(std::string_view name);
   // `key` is hex or z-base-32 here and below. Returns the index of the first block.
@@ -135,6 +152,21 @@ class Store {
                                       const CoreReadOptions& options = {}) const;
   absl::StatusOr<CoreStatus> CoreInfo(std::string_view key) const;
   std::vector<CoreStatus> Cores() const;
+  // Stops serving and fetching it; the data stays and can be read. CreateCore, and
+  // CloneCore, bring it back.  NOT_FOUND, and for all four: INVALID_ARGUMENT  not a key
+  // PERMISSION_DENIED  it is the log of a base
+  absl::Status RemoveCore(std::string_view key);
+  // Deletes the core and gives its room back to the disk. One of ours must not be made
+  // again under the same name if anybody has seen it. Statuses as RemoveCore.
+  absl::Status PurgeCore(std::string_view key);
+  // Neither fetches nor serves the feed from now on, on any connection and over
+  // restarts; the store need not have it. What is there stays. A base one of whose logs
+  // is blocked is never level with a peer that has more of it.
+  absl::Status BlockCore(std::string_view key);
+  // NOT_FOUND  it is not blocked
+  absl::Status UnblockCore(std::string_view key);
+  // In hex, those too that the store does not have.
+  std::vector<std::string> BlockedCores() const;
   struct CloneOptions {
     // Blocks [first, second) only; absent: all of them.
     std::optional<std::pair<std::uint64_t, std::uint64_t>> blocks;

@@ -174,7 +174,10 @@ struct BaseStatus {
   std::vector<std::string> waiting;  // "writer X waits for Y:length"
   std::vector<std::string> parked;   // "writer X from position n: reason"
   std::uint64_t clock_suspect = 0;   // ops stamped more than 5 minutes ahead
-  std::uint64_t own_length = 0;      // blocks of our log
+  // Our own log is stamped further ahead of this machine's clock than a day (rule T1):
+  // so far, in ms. Every further write is stamped later still. Zero: it is not.
+  std::uint64_t own_clock_ahead_ms = 0;
+  std::uint64_t own_length = 0;  // blocks of our log
   // Longest first; each counts the peers of those before it too.
   std::vector<AckedPrefix> acked;
 };
@@ -184,6 +187,22 @@ struct PeerStatus {
   bool incoming = false;
   std::uint64_t bytes_received = 0;
   std::uint64_t bytes_sent = 0;
+};
+
+// What an extension's messages are about: a base by its name, or a core by its key; a
+// connection if both are empty.
+struct ExtensionTarget {
+  std::string base;
+  std::string core;
+};
+
+// A message of a named extension: a hint from a program to a program.
+struct ExtensionMessage {
+  std::string peer;  // the address it came from
+  std::string name;
+  std::string payload;
+  // The identity that signed it, which is a writer of the base; empty: nobody we know.
+  std::string author;
 };
 
 struct RootInfo {
@@ -211,6 +230,7 @@ struct CoreStatus {
   std::uint64_t byte_length = 0;
   std::uint64_t have = 0;  // blocks held
   bool writable = false;
+  bool removed = false;  // kept, neither served nor fetched, until it is made again
 };
 
 }  // namespace weft

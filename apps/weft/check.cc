@@ -37,6 +37,7 @@ Json StatusJson(const BaseStatus& status, const std::string& link) {
   object["waiting"] = status.waiting;
   object["parked"] = status.parked;
   object["clock_suspect"] = status.clock_suspect;
+  object["own_clock_ahead_ms"] = status.own_clock_ahead_ms;
   object["own_length"] = status.own_length;
   object["acked"] = Json::array();
   for (const AckedPrefix& prefix : status.acked) {
@@ -60,6 +61,12 @@ void PrintStatus(const BaseStatus& status, const std::string& link) {
   for (const std::string& line : status.waiting) Out() << "  " << line << '\n';
   for (const std::string& line : status.parked) {
     Out() << "  parked: " << line << '\n';
+  }
+  if (status.own_clock_ahead_ms > 0) {
+    Out() << absl::StrFormat(
+        "  our own last write is stamped %.1f days ahead of this machine's clock, and "
+        "every\n  further one will be until then: look at the clock\n",
+        static_cast<double>(status.own_clock_ahead_ms) / (24.0 * 3'600'000));
   }
   if (status.clock_suspect > 0) {
     Out() << absl::StrFormat("  %d ops are stamped more than 5 minutes ahead\n",

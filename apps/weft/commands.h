@@ -14,7 +14,10 @@ void AddCheckCommands(CommandLine& line);  // root status verify fate
 void AddImportCommand(CommandLine& line);  // import
 void AddExportCommand(CommandLine& line);  // export
 void AddCoreCommands(CommandLine& line);   // core create append get info ...
-void AddDemoCommand(CommandLine& line);    // demo
-void AddBenchCommand(CommandLine& line);   // bench
+// core remove, purge, block, unblock: below the group `core`
+void AddCoreVerbs(CommandLine& line, CLI::App* group);
+void AddExtensionCommands(CommandLine& line);  // peers, ext send, ext tail
+void AddDemoCommand(CommandLine& line);        // demo
+void AddBenchCommand(CommandLine& line);       // bench
 
 }  // namespace weft::cli

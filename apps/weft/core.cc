@@ -39,7 +39,8 @@ Json CoreJson(const CoreStatus& core) {
               {"fork", core.fork},
               {"bytes", core.byte_length},
               {"have", core.have},
-              {"writable", core.writable}};
+              {"writable", core.writable},
+              {"removed", core.removed}};
 }
 
 void PrintCore(const CoreStatus& core) {
@@ -193,11 +194,17 @@ int List(const Invocation& call) {
     if (call.json) {
       list.push_back(CoreJson(core));
     } else {
-      Out() << absl::StrFormat("%s  length %d, have %d%s\n", core.key, core.length,
-                               core.have, core.writable ? ", ours" : "");
+      Out() << absl::StrFormat("%s  length %d, have %d%s%s\n", core.key, core.length,
+                               core.have, core.writable ? ", ours" : "",
+                               core.removed ? ", removed" : "");
     }
   }
-  if (call.json) PrintJson(Json{{"cores", std::move(list)}});
+  const std::vector<std::string> blocked = store->BlockedCores();
+  if (call.json) {
+    PrintJson(Json{{"cores", std::move(list)}, {"blocked", blocked}});
+  } else {
+    for (const std::string& key : blocked) Out() << key << "  blocked\n";
+  }
   made.Keep();
   return kDone;
 }
@@ -345,6 +352,7 @@ void AddClone(CommandLine& line, CLI::App* group) {
 
 void AddCoreCommands(CommandLine& line) {
   CLI::App* group = line.Group("core", "plain hypercores; `weft core --help`");
+  AddCoreVerbs(line, group);
   auto name = std::make_shared<std::string>();
   CLI::App* create = line.AddTo(
       group, Spec("create", "", "makes a core of ours, or finds the one of a name", 0),

@@ -16,6 +16,7 @@ std::unique_ptr<weft::cli::CommandLine> AllCommands() {
   weft::cli::AddImportCommand(*line);
   weft::cli::AddExportCommand(*line);
   weft::cli::AddCoreCommands(*line);
+  weft::cli::AddExtensionCommands(*line);
   weft::cli::AddDemoCommand(*line);
   weft::cli::AddBenchCommand(*line);
   return line;

@@ -514,6 +514,182 @@ class Streams(Holders):
         self.level(ada, bob)
 
 
+class CoreVerbs(Holders):
+    def core(self, store, blocks=("one", "two")):
+        key = self.weft("core", "create", store, "--name", "log")["key"]
+        self.weft("core", "append", store, key, "--lines", stdin="\n".join(blocks) + "\n")
+        return key
+
+    def disk_bytes(self, store):
+        total = 0
+        for folder, _, files in os.walk(store):
+            for file in files:
+                with contextlib.suppress(FileNotFoundError):
+                    total += os.stat(os.path.join(folder, file)).st_size
+        return total
+
+    def fill(self, store, name):
+        key = self.weft("core", "create", store, "--name", name)["key"]
+        for _ in range(10):
+            self.weft("core", "append", store, key, stdin=os.urandom(1_000_000))
+        return key
+
+    def test_purge_frees_the_disk(self):
+        store = self.path("s")
+        kept = self.fill(store, "kept")
+        key = self.fill(store, "gone")
+        before = self.disk_bytes(store)
+        self.assertGreater(before, 20_000_000)
+        self.weft("core", "purge", store, key)
+        self.assertLess(self.disk_bytes(store), before - 9_000_000)
+        self.assertEqual(self.weft("core", "info", store, kept)["length"], 10)
+        self.fails(1, key, "core", "info", store, key)
+        self.fails(1, key, "core", "purge", store, key)
+        self.fails(2, "key", "core", "purge", store, "nonsense")
+
+    def test_a_removed_core_is_not_served_and_its_data_stays(self):
+        store = self.path("s")
+        key = self.core(store)
+        self.weft("core", "remove", store, key)
+        self.assertTrue(self.weft("core", "list", store)["cores"][0]["removed"])
+        self.assertEqual(self.run_weft("core", "get", store, key, "0").stdout, b"one")
+        with self.serving(store, "core", "serve") as address:
+            self.fails(3, address, "core", "clone", key, self.path("c"), "--connect",
+                       address, "--timeout", "5")
+            self.weft("core", "create", store, "--name", "log")  # brings it back
+            clone = self.weft("core", "clone", key, self.path("c"), "--connect", address)
+            self.assertEqual(clone["have"], 2)
+
+    def test_a_blocked_feed_is_neither_served_nor_fetched_over_restarts(self):
+        store = self.path("s")
+        key = self.core(store)
+        clone = ["core", "clone", key, self.path("c"), "--timeout", "5", "--connect"]
+        self.weft("core", "block", store, key)
+        self.assertEqual(self.weft("core", "list", store)["blocked"], [key])
+        with self.serving(store, "core", "serve") as address:
+            self.fails(3, address, *clone, address)
+            self.weft("core", "unblock", store, key)  # while it serves
+            self.weft("core", "clone", key, self.path("c"), "--connect", address)
+            self.weft("core", "append", store, key, stdin="three")
+            self.weft("core", "block", self.path("c"), key)
+            self.fails(3, "blocked", *clone, address)
+            self.assertEqual(self.weft("core", "info", self.path("c"), key)["have"], 2)
+            self.weft("core", "unblock", self.path("c"), key)
+            self.assertEqual(self.weft(*clone, address)["have"], 3)
+        self.fails(1, key, "core", "unblock", store, key)
+
+    def test_a_feed_is_blocked_while_it_is_followed(self):
+        store = self.path("s")
+        key = self.core(store)
+        with self.serving(store, "core", "serve") as address:
+            with self.start("core", "clone", key, self.path("c"), "--connect", address,
+                            "--live", "--json") as live:
+                while json.loads(live.stdout.readline()) != {"have": 2, "length": 2}:
+                    pass
+                self.weft("core", "block", store, key)
+                self.weft("core", "append", store, key, stdin="three")
+                self.weft("core", "unblock", store, key)
+                while json.loads(live.stdout.readline()) != {"have": 3, "length": 3}:
+                    pass
+                live.terminate()
+
+    def test_the_logs_of_a_base_stay(self):
+        store = self.store()
+        log = self.weft("core", "list", store)["cores"][0]["key"]
+        self.fails(1, "base", "core", "remove", store, log)
+        self.fails(1, "base", "core", "purge", store, log)
+        self.weft("put", store, "k", "v")
+
+
+class Extensions(Holders):
+    def tail(self, store, *options):
+        tail = self.start("ext", "tail", store, *options, "--json",
+                          stderr=subprocess.PIPE)
+        self.assertEqual(tail.stderr.readline(), b"listening\n")
+        return tail
+
+    def heard(self, tail):
+        out, error = tail.communicate()
+        self.assertEqual((tail.returncode, error), (0, b""))
+        return [json.loads(line) for line in out.splitlines()]
+
+    @contextlib.contextmanager
+    def meeting(self):
+        """Ada serves and Bob is connected; both know the base `main`."""
+        ada, bob = self.store("ada"), self.path("bob")
+        self.weft("join", bob, self.weft("status", ada)["bases"][0]["link"])
+        self.weft("grant", ada, self.weft("status", bob)["bases"][0]["identity"])
+        with self.serving(ada) as address:
+            self.weft("sync", bob, "--connect", address)
+            with self.start("serve", bob, "--connect", address,
+                            stdout=subprocess.DEVNULL) as server:
+                while not os.path.exists(bob + "/control"):
+                    pass
+                while not self.weft("peers", bob)["peers"]:
+                    pass
+                try:
+                    yield ada, bob
+                finally:
+                    server.terminate()
+
+    def send(self, *arguments):
+        """Until a peer takes it: a connection may not be past its greetings."""
+        while self.run_weft("ext", "send", *arguments).returncode == 1:
+            pass
+
+    def test_a_message_reaches_who_listens_for_its_name(self):
+        with self.meeting() as (ada, bob):
+            tail = self.tail(ada, "chat", "--count", "2")
+            self.send(bob, "other", "not for Ada")
+            self.send(bob, "chat", "hello")
+            self.send(bob, "chat", "again")
+            heard = self.heard(tail)
+            self.assertEqual([(m["name"], m["payload"], m["author"]) for m in heard],
+                             [("chat", "hello", None), ("chat", "again", None)])
+
+    def test_a_message_of_a_base_may_be_signed_and_says_by_whom(self):
+        with self.meeting() as (ada, bob):
+            identity = self.weft("status", bob)["bases"][0]["identity"]
+            self.weft("put", bob, "k", "v")
+            while self.run_weft("get", ada, "k").returncode != 0:
+                pass  # until his log is there
+            tail = self.tail(ada, "--base", "main", "--count", "2")
+            self.send(bob, "chat", "hello", "--base", "main", "--sign")
+            self.send(bob, "chat", "who?", "--base", "main")
+            heard = self.heard(tail)
+            self.assertEqual([(m["payload"], m["author"]) for m in heard],
+                             [("hello", identity), ("who?", None)])
+
+    def test_a_message_of_a_base_stays_with_those_who_know_it(self):
+        with self.meeting() as (ada, bob):
+            self.weft("init", ada, "--name", "secret")
+            self.fails(1, "no peer", "ext", "send", ada, "x", "y", "--base", "secret")
+
+    def test_a_message_of_a_core_goes_to_those_who_share_it(self):
+        store, copy = self.path("s"), self.path("c")
+        key = self.weft("core", "create", store, "--name", "log")["key"]
+        self.weft("core", "append", store, key, stdin="one")
+        with self.serving(store, "core", "serve") as address:
+            with self.start("core", "clone", key, copy, "--connect", address, "--live",
+                            "--json") as live:
+                while json.loads(live.stdout.readline())["have"] != 1:
+                    pass
+                tail = self.tail(copy, "--core", key, "--count", "1")
+                self.send(store, "cursor", "5", "--core", key)
+                self.assertEqual([(m["name"], m["payload"]) for m in self.heard(tail)],
+                                 [("cursor", "5")])
+                live.terminate()
+
+    def test_messages_have_limits_and_need_a_peer(self):
+        store = self.store()
+        self.fails(1, "no peer", "ext", "send", store, "x", "y")
+        self.fails(2, "64", "ext", "send", store, "x" * 65, "y")
+        self.fails(2, "65536", "ext", "send", store, "x", stdin=b"y" * 65537)
+        self.fails(2, "base", "ext", "send", store, "x", "y", "--sign")
+        self.fails(1, "nobase", "ext", "send", store, "x", "y", "--base", "nobase")
+        self.assertEqual(self.weft("peers", store), {"peers": []})
+
+
 class Times(CliTest):
     def test_a_timeout_is_a_time(self):
         store = self.store()
