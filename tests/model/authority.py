@@ -166,8 +166,9 @@ class Authority:
         """Of one grant, senior or not. Keep lists of one batch are joined."""
         joined = {}
         for batch, by, block, op in self.revokes:
-            if by.key != key and self.target(tuple(op["of"])) == key and self.names(
-                    block, key, self.reach):
+            of = tuple(op["of"])
+            if by.key != key and self.target(of) == key and self.names(
+                    block, of, self.reach):
                 found = joined.setdefault(id(batch), Revocation(by.path, {}, False))
                 found.subtree |= op["subtree"]
                 for writer, length in op["keep"]:
@@ -267,7 +268,7 @@ class Authority:
             return "no grant", said
         if said.holder != self.holder(batch.blocks[0].writer):
             return "not the holder", said
-        if not all(self.names(block, key) for block in batch.blocks):
+        if not all(self.names(block, batch.cite) for block in batch.blocks):
             return "not named", said
         if not all(self.may(op, said, block) for block, _, op in batch.ops()):
             return "role or scope", said
@@ -283,13 +284,10 @@ class Authority:
         return block.ops[op_id[2]]
 
     def names(self, block, key, reach=None):
-        """6.2: the block names this grant or invite, to the end of its batch."""
+        """6.2: the block names this grant, invite or redemption, to the end of its batch."""
         reach = reach or self.named
         if key[0] == GENESIS:
             return True
-        if key[0] == "redeemed":
-            return any(self.names(block, op_id, reach)
-                       for op_id in self.redemptions_of(key))
         at = self.causal.block(key[0], key[1])
         return (at is not None and at.batch is not None and at.batch.whole
                 and reach(block, key[0]) >= at.batch.end)
@@ -301,18 +299,10 @@ class Authority:
         """What an op of the block names; of its own log, with all of its own batch."""
         return block.batch.end if writer == block.writer else block.named.get(writer, 0)
 
-    def redemptions_of(self, key):
-        for writer, (log, length) in sorted(self.causal.surviving.items()):
-            for block in log.blocks[:length]:
-                for index, op in enumerate(block.ops):
-                    op_id = (writer, block.position, index)
-                    if op["t"] == "redeem" and self.target(op_id) == key:
-                        yield op_id
-
     def passes(self, batch, grant):
         """6.4's needs, of the batch as one: "passes", or why not."""
         for block in batch.blocks:
-            if not self.names(block, grant.key):
+            if not self.names(block, batch.cite):
                 return "not named"
         for block, _, op in batch.ops():
             if not self.may(op, grant, block):

@@ -129,16 +129,18 @@ class Log:
         if self.parked is not None:
             block.state = "parked"
             return None
-        if block.state == "parked":
+        index, count = block.said.get("batch", (0, 1))
+        fits = block.counts and 0 <= index < count <= limits["batch_blocks"]
+        goes_on = (open_batch and fits and index == len(open_batch.blocks)
+                   and count == open_batch.blocks[0].said.get("batch", (0, 1))[1])
+        # What is unknown in a payload is not asked of a block out of number.
+        if block.state == "parked" and (block.reason in UNKNOWN
+                                        or goes_on or fits and index == 0):
             self.parked = block.position
             if open_batch:
                 open_batch.state = "parked"
                 open_batch.decided = block.position + 1
             return None
-        index, count = block.said.get("batch", (0, 1))
-        fits = block.counts and 0 <= index < count <= limits["batch_blocks"]
-        goes_on = (open_batch and fits and index == len(open_batch.blocks)
-                   and count == open_batch.blocks[0].said.get("batch", (0, 1))[1])
         if not goes_on:
             if open_batch:
                 open_batch.state, open_batch.reason = "invalid", "broken"
