@@ -5,8 +5,8 @@
 
 #include <string>
 
-#include "crdt/operation_columns.h"
 #include "crdt/operation.h"
+#include "crdt/operation_columns.h"
 #include "operation_generated.h"
 
 namespace weft {

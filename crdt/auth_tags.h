@@ -9,7 +9,7 @@
 namespace weft {
 
 // Every type up to this one is built.
-inline constexpr auto kLastBuiltAuthOp = static_cast<std::uint8_t>(AuthOpType::kGrant);
+inline constexpr auto kLastBuiltAuthOp = static_cast<std::uint8_t>(AuthOpType::kAdmit);
 
 // Flags of a grant.
 inline constexpr std::uint8_t kMayDelegate = 1;

@@ -1,104 +1,15 @@
+// The facts: what batches say, checked as far as it can be for ever. The pass over them
+// is in crdt/authority_pass.cc.
+
 #include "crdt/authority.h"
 
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
+#include "crdt/authority_rules.h"
 #include "engine/check.h"
-#include "engine/codec.h"
 
 namespace weft {
-namespace {
-
-bool Extends(ByteView key, ByteView scope) {
-  return key.size() >= scope.size() && Equal(key.first(scope.size()), scope);
-}
-
-// Rule P2: why `grant` must not be given under `cited`, or nothing.
-std::string RefuseGrant(const Grant& cited, const GrantOp& grant,
-                        const Limits& limits) {
-  if (cited.role < GrantRole::kAdmin) {
-    return absl::StrFormat("the cited grant is to a %s, who cannot grant",
-                           RoleText(cited.role));
-  }
-  if (grant.role > cited.role) {
-    return absl::StrFormat("a %s cannot make a %s", RoleText(cited.role),
-                           RoleText(grant.role));
-  }
-  if (!Extends(grant.scope, cited.scope)) {
-    return "the scope does not extend that of the cited grant";
-  }
-  if (grant.role >= GrantRole::kModerator && !cited.may_delegate) {
-    return absl::StrFormat("the cited grant may not delegate to a %s",
-                           RoleText(grant.role));
-  }
-  if (cited.path.steps.size() >= limits.delegation_depth) {
-    return absl::StrFormat("delegated more than %d deep", limits.delegation_depth);
-  }
-  return {};
-}
-
-// Why `op` is beyond `cited`, or nothing.
-std::string RefuseData(const Grant& cited, const Operation& op) {
-  if (cited.role < GrantRole::kModerated) return "a reader cannot write";
-  if (!Extends(op.key, cited.scope)) {
-    return absl::StrFormat("key \"%s\" is outside the scope \"%s\"",
-                           AsText(op.key).substr(0, 32),
-                           AsText(ByteView(cited.scope)).substr(0, 32));
-  }
-  return {};
-}
-
-// 6.4, "need": why the batch has no authority under `cited`, or nothing.
-std::string RefuseBatch(const CoreKey& writer, const Grant& cited,
-                        std::span<const DecodedBlock> batch, const Limits& limits) {
-  // While there are no later incarnations, an identity's only log has its own key.
-  if (cited.identity != writer) return "the cited grant is somebody else's";
-  for (const DecodedBlock& block : batch) {
-    for (std::size_t i = 0; i < block.payload.operations.size(); ++i) {
-      std::string reason = RefuseData(cited, block.payload.operations[i]);
-      if (!reason.empty()) return absl::StrFormat("op %d: %s", i, reason);
-    }
-    for (std::size_t i = 0; i < block.payload.auth_operations.size(); ++i) {
-      const auto& grant = std::get<GrantOp>(block.payload.auth_operations[i]);
-      std::string reason = RefuseGrant(cited, grant, limits);
-      if (!reason.empty()) return absl::StrFormat("op %d: %s", i, reason);
-    }
-  }
-  return {};
-}
-
-// The grants that a batch makes, should it be effective.
-std::vector<Grant> GrantsIn(const CoreKey& writer, const Grant& cited,
-                            std::span<const DecodedBlock> batch) {
-  std::vector<Grant> made;
-  const std::uint64_t batch_end = batch.back().header.position + 1;
-  for (const DecodedBlock& block : batch) {
-    const auto& operations = block.payload.auth_operations;
-    for (std::size_t i = 0; i < operations.size(); ++i) {
-      const auto& op = std::get<GrantOp>(operations[i]);
-      Grant grant;
-      grant.id = {writer, block.header.position, static_cast<std::uint32_t>(i)};
-      grant.identity = op.identity;
-      grant.role = op.role;
-      grant.scope = ToBytes(op.scope);
-      grant.may_delegate = op.may_delegate;
-      grant.forks = op.forks;
-      grant.path = cited.path;
-      grant.path.steps.push_back({0, 0, writer, grant.id.position, grant.id.op_index});
-      grant.issued_under = cited.id;
-      grant.issuer = writer;
-      grant.batch_end = batch_end;
-      made.push_back(std::move(grant));
-    }
-  }
-  return made;
-}
-
-std::string ShortName(const CoreKey& key) {
-  return ToZBase32(key.view()).substr(0, 8);
-}
-
-}  // namespace
 
 const char* RoleText(GrantRole role) {
   switch (role) {
@@ -118,7 +29,17 @@ const char* RoleText(GrantRole role) {
   return "unknown role";
 }
 
-Authority::Authority(const Genesis& genesis) : limits_(genesis.limits) {
+bool Authority::PathLess::operator()(GrantNumber a, GrantNumber b) const {
+  const auto& grants = authority->grants_;
+  const auto order = grants[a]->grant.path <=> grants[b]->grant.path;
+  return order != 0 ? order < 0 : a < b;
+}
+
+Authority::Authority(const Genesis& genesis, PastLength past)
+    : limits_(genesis.limits),
+      base_id_(BaseIdOf(EncodeGenesis(genesis))),
+      past_(std::move(past)),
+      dirty_(PathLess{this}) {
   for (std::size_t i = 0; i < genesis.founders.size(); ++i) {
     const auto index = static_cast<std::uint32_t>(i);
     Grant grant;
@@ -128,190 +49,448 @@ Authority::Authority(const Genesis& genesis) : limits_(genesis.limits) {
     grant.may_delegate = true;
     grant.path.founder = index;
     grant.issued_under = grant.id;
-    Insert(std::move(grant));
+    GrantState& state =
+        NewGrant(std::move(grant), static_cast<GrantNumber>(grants_.size()), kNone);
+    SetEffective(&state, true);
   }
+  AuthorityChange change;
+  Evaluate(&change);
 }
 
-const Grant* Authority::Insert(Grant grant) {
-  auto owned = std::make_unique<Grant>(std::move(grant));
-  const Grant* inserted = owned.get();
-  by_id_.emplace(inserted->id, std::move(owned));
-  by_path_.emplace(inserted->path, inserted);
-  auto& held = by_identity_[inserted->identity];
-  held.insert(std::upper_bound(
-                  held.begin(), held.end(), inserted,
-                  [](const Grant* a, const Grant* b) { return a->path < b->path; }),
-              inserted);
-  auto& ends = batch_ends_[inserted->issuer];
-  ends.insert(std::upper_bound(ends.begin(), ends.end(), inserted->batch_end),
-              inserted->batch_end);
-  return inserted;
+Authority::GrantState& Authority::NewGrant(Grant grant, GrantNumber parent,
+                                           BatchNumber batch) {
+  const auto number = static_cast<GrantNumber>(grants_.size());
+  auto state = std::make_unique<GrantState>();
+  state->grant = std::move(grant);
+  state->grant.number = number;
+  state->parent = parent;
+  state->batch = batch;
+  GrantState& made = *state;
+  grants_.push_back(std::move(state));
+  if (parent != number) grants_[parent]->children.push_back(number);
+  if (made.grant.kind != Grant::Kind::kRedeemed) by_id_.emplace(made.grant.id, number);
+  if (made.grant.kind != Grant::Kind::kInvite) {
+    by_holder_[made.grant.identity].push_back(number);
+  }
+  return made;
 }
 
-// Members are counted as grants in the past of the batch, because that is the same on
-// every replica whatever else it holds (docs/semantics.md).
-bool Authority::ExceedsMembers(std::size_t made, const PastLength& past) const {
-  if (made == 0 || by_id_.size() + made <= limits_.members) return false;
-  std::uint64_t count = made;
-  for (const auto& [issuer, ends] : batch_ends_) {
-    if (issuer == CoreKey{}) {
-      count += ends.size();
-      continue;
+// --- what a batch says ---
+
+std::optional<GrantNumber> Authority::Cited(const OpId& cite,
+                                            std::uint64_t cite_named) const {
+  const auto found = by_id_.find(cite);
+  if (found == by_id_.end()) return std::nullopt;
+  const GrantState& state = *grants_[found->second];
+  switch (state.grant.kind) {
+    case Grant::Kind::kGenesis:
+      return found->second;
+    case Grant::Kind::kInvite:
+      return std::nullopt;
+    case Grant::Kind::kGranted:
+      if (cite_named < state.grant.batch_end) return std::nullopt;
+      return found->second;
+    case Grant::Kind::kRedeemed: {
+      const Redemption& redemption = redemptions_[redemption_by_id_.at(cite)];
+      if (cite_named < batches_[redemption.batch].end) return std::nullopt;
+      return found->second;
     }
-    const auto beyond = std::upper_bound(ends.begin(), ends.end(), past(issuer));
-    count += static_cast<std::uint64_t>(beyond - ends.begin());
   }
-  return count > limits_.members;
+  return std::nullopt;
 }
 
-Verdict Authority::Judge(const CoreKey& writer, std::span<const DecodedBlock> batch,
-                         const PastLength& past) {
+std::string Authority::RefuseBatch(const CoreKey& writer, const Grant& cited,
+                                   std::span<const DecodedBlock> batch) const {
+  if (cited.identity != IdentityOf(writer)) {
+    return "the cited grant is somebody else's";
+  }
+  for (const DecodedBlock& block : batch) {
+    for (std::size_t i = 0; i < block.payload.operations.size(); ++i) {
+      std::string reason = RefuseData(cited, block.payload.operations[i]);
+      if (!reason.empty()) return absl::StrFormat("op %d: %s", i, reason);
+    }
+    for (std::size_t i = 0; i < block.payload.auth_operations.size(); ++i) {
+      const AuthOperation& op = block.payload.auth_operations[i];
+      const auto* revoke = std::get_if<RevokeOp>(&op);
+      bool resigns = false;
+      if (revoke != nullptr) {
+        const auto target = by_id_.find(revoke->grant);
+        resigns = target != by_id_.end() && target->second == cited.number;
+      }
+      std::string reason = RefuseAuth(cited, op, resigns, limits_);
+      if (!reason.empty()) return absl::StrFormat("op %d: %s", i, reason);
+    }
+  }
+  return {};
+}
+
+Verdict Authority::Check(const CoreKey& writer, std::span<const DecodedBlock> batch,
+                         std::optional<GrantNumber> cited) const {
   WEFT_CHECK(!batch.empty());
   if (absl::Status status = CheckBatch(batch, limits_); !status.ok()) {
-    return {Verdict::Kind::kInvalid, std::string(status.message()), {}};
+    return {Verdict::Kind::kInvalid, std::string(status.message()), 0};
   }
-  // A grant that is not named may be here or not yet: one reason for both. What the
-  // first block of a batch names, the others name too.
-  const Envelope& envelope = *batch.front().header.envelope;
-  const Grant* cited = Find(envelope.cite);
-  if (cited == nullptr || envelope.cite_named < cited->batch_end) {
-    return {Verdict::Kind::kNotAllowed,
-            "does not name the batch of an effective grant that it cites",
-            {}};
+  // A grant that is not named may be here or not yet: one reason for both.
+  if (!cited) {
+    return {Verdict::Kind::kNotAllowed, "does not name the grant that it cites", 0};
   }
-  std::string reason = RefuseBatch(writer, *cited, batch, limits_);
-  if (!reason.empty()) return {Verdict::Kind::kNotAllowed, std::move(reason), {}};
-  std::vector<Grant> made = GrantsIn(writer, *cited, batch);
-  if (ExceedsMembers(made.size(), past)) {
-    return {Verdict::Kind::kNotAllowed,
-            absl::StrFormat("more than %d grants", limits_.members),
-            {}};
+  std::string reason = RefuseBatch(writer, grants_[*cited]->grant, batch);
+  if (!reason.empty()) {
+    return {Verdict::Kind::kNotAllowed, std::move(reason), *cited};
   }
-  const bool writes = std::any_of(batch.begin(), batch.end(), [](const auto& block) {
-    return !block.payload.operations.empty();
-  });
-  Verdict verdict;
-  if (writes && cited->role == GrantRole::kModerated) {
-    verdict.kind = Verdict::Kind::kPending;
-  }
-  for (Grant& grant : made) verdict.granted.push_back(Insert(std::move(grant))->id);
-  return verdict;
+  return {Verdict::Kind::kSound, {}, *cited};
 }
+
+void Authority::DropUnproven(std::span<DecodedBlock> batch) const {
+  for (DecodedBlock& block : batch) {
+    for (AuthOperation& operation : block.payload.auth_operations) {
+      auto* redeem = std::get_if<RedeemOp>(&operation);
+      if (redeem == nullptr) continue;
+      const auto invite = by_id_.find(redeem->invite);
+      if (invite == by_id_.end()) continue;
+      const Grant& grant = grants_[invite->second]->grant;
+      const Bytes message = RedeemSignable(base_id_.view(), redeem->identity);
+      if (grant.kind == Grant::Kind::kInvite &&
+          !Verify(grant.invite_key, message, redeem->signature)) {
+        redeem->named = 0;
+      }
+    }
+  }
+}
+
+void Authority::Add(const CoreKey& writer, std::span<const DecodedBlock> batch,
+                    GrantNumber cited) {
+  Batch added;
+  added.writer = writer;
+  added.first = batch.front().header.position;
+  added.end = batch.back().header.position + 1;
+  added.cited = cited;
+  if (!restoring_) {
+    new_facts_.push_back(EncodeFact(added, batch.front().header.envelope->cite, batch));
+  }
+  std::vector<std::pair<OpId, const AuthOperation*>> ops;
+  for (const DecodedBlock& block : batch) {
+    for (std::size_t i = 0; i < block.payload.auth_operations.size(); ++i) {
+      ops.emplace_back(
+          OpId{writer, block.header.position, static_cast<std::uint32_t>(i)},
+          &block.payload.auth_operations[i]);
+    }
+  }
+  AddBatch(std::move(added), ops);
+}
+
+void Authority::AddBatch(Batch batch,
+                         std::span<const std::pair<OpId, const AuthOperation*>> ops) {
+  const auto number = static_cast<BatchNumber>(batches_.size());
+  const CoreKey writer = batch.writer;
+  const GrantNumber cited = batch.cited;
+  batches_.push_back(std::move(batch));
+  for (const auto& [id, operation] : ops) AddOp(number, id, *operation);
+  by_log_[writer].push_back(number);
+  GrantState& state = *grants_[cited];
+  state.batches.push_back(number);
+  const bool redeemed = state.grant.kind == Grant::Kind::kRedeemed;
+  if (redeemed || !batches_[number].redemptions.empty()) {
+    late_batches_.push_back(number);
+  }
+  if (!redeemed && state.now.effective) dirty_.insert(cited);
+}
+
+// Whether the grant counts as named by an op of `batch` that names `named` blocks of
+// the log of the grant.
+bool Authority::NamesGrant(const Grant& grant, std::uint64_t named,
+                           const Batch& batch) {
+  if (grant.is_genesis() || grant.batch_end <= named) return true;
+  return grant.issuer == batch.writer && grant.batch_end == batch.end;
+}
+
+void Authority::AddOp(BatchNumber number, const OpId& id,
+                      const AuthOperation& operation) {
+  const GrantNumber cited = batches_[number].cited;
+  Grant made;
+  made.id = id;
+  made.issued_under = grants_[cited]->grant.id;
+  made.issuer = id.writer;
+  made.batch_end = batches_[number].end;
+  made.depth = grants_[cited]->grant.depth + 1;
+  ModerationEntry entry;
+  entry.type = TypeOf(operation);
+  entry.cited = cited;
+  entry.number = NumberOf(id.writer);
+  entry.id = id;
+  if (const auto* grant = std::get_if<GrantOp>(&operation)) {
+    made.kind = Grant::Kind::kGranted;
+    made.identity = grant->identity;
+    made.role = grant->role;
+    made.scope = ToBytes(grant->scope);
+    made.may_delegate = grant->may_delegate;
+    made.forks = grant->forks;
+    batches_[number].made.push_back(
+        NewGrant(std::move(made), cited, number).grant.number);
+  } else if (const auto* invite = std::get_if<InviteOp>(&operation)) {
+    made.kind = Grant::Kind::kInvite;
+    made.role = invite->role;
+    made.scope = ToBytes(invite->scope);
+    made.invite_key = invite->key;
+    made.uses = invite->uses;
+    batches_[number].made.push_back(
+        NewGrant(std::move(made), cited, number).grant.number);
+  } else if (const auto* revoke = std::get_if<RevokeOp>(&operation)) {
+    AddRevoke(number, id, *revoke);
+  } else if (const auto* redeem = std::get_if<RedeemOp>(&operation)) {
+    AddRedeem(number, id, *redeem);
+  } else if (const auto* verdict = std::get_if<VerdictOp>(&operation)) {
+    if (verdict->named < verdict->to) return;
+    entry.log = verdict->log;
+    entry.from = verdict->from;
+    entry.to = verdict->to;
+    batches_[number].moderation.push_back(moderation_.Add(std::move(entry)));
+  } else if (const auto* hide = std::get_if<HideOp>(&operation)) {
+    for (std::size_t i = 0; i < hide->ops.size(); ++i) {
+      if (hide->ops_named[i] > hide->ops[i].position) entry.ops.push_back(hide->ops[i]);
+    }
+    if (hide->ops.empty()) {
+      if (hide->named < hide->to) return;
+      entry.log = hide->log;
+      entry.from = hide->from;
+      entry.to = hide->to;
+      entry.prefix = ToBytes(hide->prefix);
+    } else if (entry.ops.empty()) {
+      return;
+    }
+    batches_[number].moderation.push_back(moderation_.Add(std::move(entry)));
+  }
+}
+
+void Authority::AddRevoke(BatchNumber number, const OpId& id, const RevokeOp& op) {
+  const auto found = by_id_.find(op.grant);
+  if (found == by_id_.end()) return;
+  const GrantNumber target = found->second;
+  Batch& batch = batches_[number];
+  const Grant& grant = grants_[target]->grant;
+  if (grant.kind == Grant::Kind::kRedeemed) {
+    const Redemption& named = redemptions_[redemption_by_id_.at(op.grant)];
+    if (op.named < batches_[named.batch].end && target != batch.cited) return;
+  } else if (!NamesGrant(grant, op.named, batch) && target != batch.cited) {
+    return;
+  }
+  // Genesis grant 0 cannot be revoked, not even by itself (P2).
+  if (grant.id == GenesisGrantId(0)) return;
+  // The keep lists of one batch for one grant are one list, the smaller length first.
+  Revocation* joined = nullptr;
+  for (const std::uint32_t index : batch.revocations) {
+    if (revocations_[index].target == target) joined = &revocations_[index];
+  }
+  if (joined == nullptr) {
+    const auto index = static_cast<std::uint32_t>(revocations_.size());
+    batch.revocations.push_back(index);
+    grants_[target]->revocations.push_back(index);
+    joined = &revocations_.emplace_back();
+    joined->batch = number;
+    joined->id = id;
+    joined->target = target;
+    joined->resignation = target == batch.cited;
+    joined->reason = std::string(AsText(op.reason));
+  }
+  joined->subtree = joined->subtree || op.subtree;
+  for (const KeptLength& kept : op.keep) {
+    const auto [entry, added] = joined->keep.try_emplace(kept.log, kept.length);
+    if (!added) entry->second = std::min(entry->second, kept.length);
+  }
+}
+
+void Authority::AddRedeem(BatchNumber number, const OpId& id, const RedeemOp& op) {
+  redeems_.insert(id);
+  const auto found = by_id_.find(op.invite);
+  if (found == by_id_.end()) return;
+  const GrantNumber invite = found->second;
+  const Grant& from = grants_[invite]->grant;
+  if (from.kind != Grant::Kind::kInvite || from.batch_end > op.named) return;
+  const auto [entry, added] =
+      redeemed_.try_emplace({invite, op.identity}, GrantNumber{0});
+  if (added) {
+    Grant grant;
+    grant.kind = Grant::Kind::kRedeemed;
+    grant.id = id;
+    grant.identity = op.identity;
+    grant.role = from.role;
+    grant.scope = from.scope;
+    grant.issued_under = from.id;
+    grant.issuer = id.writer;
+    grant.batch_end = batches_[number].end;
+    grant.depth = from.depth + 1;
+    entry->second = NewGrant(std::move(grant), invite, kNone).grant.number;
+    redeemed_grants_.push_back(entry->second);
+  }
+  const auto index = static_cast<std::uint32_t>(redemptions_.size());
+  redemptions_.push_back({number, id, entry->second, false});
+  batches_[number].redemptions.push_back(index);
+  grants_[entry->second]->redemptions.push_back(index);
+  redemption_by_id_.emplace(id, index);
+  by_id_.emplace(id, entry->second);
+}
+
+// --- incarnations and forks ---
+
+void Authority::AddIncarnation(const CoreKey& writer, const Incarnation& certificate) {
+  if (!identities_.try_emplace(writer, certificate.identity, certificate.number)
+           .second) {
+    return;
+  }
+  if (!restoring_) new_facts_.push_back(EncodeIncarnationFact(writer, certificate));
+  std::vector<IncarnationState>& logs = incarnations_[certificate.identity];
+  const IncarnationState state{writer, certificate.number, certificate.prev_core,
+                               certificate.prev_length};
+  const auto place = std::upper_bound(
+      logs.begin(), logs.end(), state, [](const auto& a, const auto& b) {
+        return std::tie(a.number, a.log) < std::tie(b.number, b.log);
+      });
+  logs.insert(place, state);
+  const auto held = by_holder_.find(certificate.identity);
+  if (held == by_holder_.end()) return;
+  for (const GrantNumber grant : held->second) MarkDirty(grant);
+}
+
+void Authority::SetFork(const CoreKey& writer, std::uint64_t fork_point,
+                        std::uint64_t cut) {
+  const auto [entry, added] = forks_.try_emplace(writer, ForkState{fork_point, cut});
+  if (!added && entry->second.fork_point == fork_point && entry->second.cut == cut) {
+    return;
+  }
+  entry->second = {fork_point, cut};
+  all_dirty_ = true;
+}
+
+const CoreKey& Authority::IdentityOf(const CoreKey& writer) const {
+  const auto found = identities_.find(writer);
+  return found == identities_.end() ? writer : found->second.first;
+}
+
+std::uint64_t Authority::NumberOf(const CoreKey& writer) const {
+  const auto found = identities_.find(writer);
+  return found == identities_.end() ? 0 : found->second.second;
+}
+
+std::vector<CoreKey> Authority::LogsOf(const CoreKey& identity) const {
+  std::vector<CoreKey> logs = {identity};
+  const auto found = incarnations_.find(identity);
+  if (found == incarnations_.end()) return logs;
+  for (const IncarnationState& later : found->second) logs.push_back(later.log);
+  return logs;
+}
+
+std::uint64_t Authority::ForkCut(const CoreKey& log) const {
+  const auto found = forks_.find(log);
+  return found == forks_.end() ? UINT64_MAX : found->second.cut;
+}
+
+// --- grants ---
 
 const Grant* Authority::Find(const OpId& id) const {
   const auto found = by_id_.find(id);
-  return found == by_id_.end() ? nullptr : found->second.get();
+  if (found == by_id_.end() || !grants_[found->second]->now.effective) return nullptr;
+  return &grants_[found->second]->grant;
 }
 
 std::vector<const Grant*> Authority::GrantsOf(const CoreKey& identity) const {
-  const auto found = by_identity_.find(identity);
-  return found == by_identity_.end() ? std::vector<const Grant*>() : found->second;
+  std::vector<const Grant*> held;
+  const auto found = by_holder_.find(identity);
+  if (found == by_holder_.end()) return held;
+  for (const GrantNumber number : found->second) {
+    const GrantState& state = *grants_[number];
+    if (state.now.effective && state.now.hits.empty()) held.push_back(&state.grant);
+  }
+  std::sort(held.begin(), held.end(),
+            [](const Grant* a, const Grant* b) { return a->path < b->path; });
+  return held;
+}
+
+std::vector<const Grant*> Authority::Invites() const {
+  std::vector<const Grant*> invites;
+  for (const auto& state : grants_) {
+    if (state->grant.kind == Grant::Kind::kInvite && state->now.effective) {
+      invites.push_back(&state->grant);
+    }
+  }
+  return invites;
+}
+
+std::vector<GrantNumber> Authority::Below(GrantNumber number, bool subtree) const {
+  std::vector<GrantNumber> found = {number};
+  for (std::size_t i = 0; subtree && i < found.size(); ++i) {
+    for (const GrantNumber child : grants_[found[i]]->children) {
+      if (grants_[child]->now.effective) found.push_back(child);
+    }
+  }
+  return found;
+}
+
+std::vector<CoreKey> Authority::CarriersOf(const Grant& invite) const {
+  std::vector<CoreKey> carriers;
+  for (const GrantNumber child : grants_[invite.number]->children) {
+    for (const std::uint32_t index : grants_[child]->redemptions) {
+      carriers.push_back(redemptions_[index].id.writer);
+    }
+  }
+  return carriers;
+}
+
+std::uint64_t Authority::UsesOf(const Grant& invite) const {
+  const auto& children = grants_[invite.number]->children;
+  return static_cast<std::uint64_t>(
+      std::count_if(children.begin(), children.end(),
+                    [&](GrantNumber child) { return grants_[child]->now.effective; }));
 }
 
 bool Authority::IsMember(const CoreKey& identity) const {
-  return by_identity_.contains(identity);
+  const auto found = by_holder_.find(identity);
+  if (found == by_holder_.end()) return false;
+  return std::any_of(found->second.begin(), found->second.end(),
+                     [&](GrantNumber number) {
+                       const Outcome& now = grants_[number]->now;
+                       return now.effective && now.hits.empty();
+                     });
 }
 
-absl::StatusOr<const Grant*> Authority::ChooseGrant(
-    const CoreKey& identity, std::span<const Operation> operations) const {
-  const Grant* pending = nullptr;
-  std::string refusal = "holds no grant here";
-  for (const Grant* grant : GrantsOf(identity)) {
-    std::string reason;
-    for (const Operation& op : operations) {
-      reason = RefuseData(*grant, op);
-      if (!reason.empty()) break;
-    }
-    if (!reason.empty()) {
-      refusal = std::move(reason);
-    } else if (grant->role >= GrantRole::kWriter) {
-      return grant;
-    } else if (pending == nullptr) {
-      pending = grant;
-    }
+bool Authority::IsNamed(const CoreKey& writer) const {
+  const auto found = by_holder_.find(IdentityOf(writer));
+  if (found == by_holder_.end()) return false;
+  return std::any_of(
+      found->second.begin(), found->second.end(),
+      [&](GrantNumber number) { return grants_[number]->now.effective; });
+}
+
+const GrantPath* Authority::SeniorPath(const CoreKey& identity) const {
+  const GrantPath* senior = nullptr;
+  const auto found = by_holder_.find(identity);
+  if (found == by_holder_.end()) return nullptr;
+  for (const GrantNumber number : found->second) {
+    const GrantState& state = *grants_[number];
+    if (!state.now.effective || state.grant.kind == Grant::Kind::kRedeemed) continue;
+    if (senior == nullptr || state.grant.path < *senior) senior = &state.grant.path;
   }
-  if (pending != nullptr) return pending;
-  return absl::PermissionDeniedError(
-      absl::StrFormat("identity %s: %s", ShortName(identity), refusal));
+  return senior;
 }
 
-absl::StatusOr<const Grant*> Authority::ChooseGrant(
-    const CoreKey& identity, std::span<const AuthOperation> operations) const {
-  std::string refusal = "holds no grant here";
-  for (const Grant* grant : GrantsOf(identity)) {
-    std::string reason;
-    for (const AuthOperation& operation : operations) {
-      reason = RefuseGrant(*grant, std::get<GrantOp>(operation), limits_);
-      if (!reason.empty()) break;
-    }
-    if (reason.empty()) return grant;
-    refusal = std::move(reason);
+std::uint64_t Authority::SettledLimit(const CoreKey& writer) const {
+  if (const auto fork = forks_.find(writer); fork != forks_.end()) {
+    return fork->second.cut;
   }
-  return absl::PermissionDeniedError(
-      absl::StrFormat("identity %s: %s", ShortName(identity), refusal));
-}
-
-absl::StatusOr<const Grant*> Authority::ChooseGrant(const CoreKey& identity) const {
-  const std::vector<const Grant*> held = GrantsOf(identity);
-  if (!held.empty()) return held.front();
-  return absl::PermissionDeniedError(
-      absl::StrFormat("identity %s: holds no grant here", ShortName(identity)));
-}
-
-std::uint64_t Authority::DepNeeded(const Grant& grant, const LogState& log,
-                                   bool auth_block) {
-  if (grant.is_genesis() || grant.issuer == log.writer()) return 0;
-  const bool named = log.named(grant.issuer) >= grant.batch_end;
-  return named && !auth_block ? 0 : grant.batch_end;
-}
-
-Bytes Authority::EncodeGrant(const Grant& grant) {
-  Bytes out;
-  Writer writer(&out);
-  writer.Raw(grant.id.writer.view());
-  writer.Uint(grant.id.position);
-  writer.Uint(grant.id.op_index);
-  writer.Raw(grant.identity.view());
-  writer.U8(static_cast<std::uint8_t>(grant.role));
-  writer.Buffer(grant.scope);
-  writer.U8(grant.may_delegate ? 1 : 0);
-  writer.Uint(grant.forks);
-  writer.Raw(grant.issued_under.writer.view());
-  writer.Uint(grant.issued_under.position);
-  writer.Uint(grant.issued_under.op_index);
-  writer.Uint(grant.batch_end);
-  return out;
-}
-
-absl::Status Authority::RestoreGrant(ByteView saved) {
-  const auto read_id = [](Reader& reader) {
-    OpId id;
-    id.writer = reader.Fixed<CoreKey>();
-    id.position = reader.Uint();
-    id.op_index = static_cast<std::uint32_t>(reader.Uint());
-    return id;
-  };
-  Reader reader(saved);
-  Grant grant;
-  grant.id = read_id(reader);
-  grant.issuer = grant.id.writer;
-  grant.identity = reader.Fixed<CoreKey>();
-  grant.role = static_cast<GrantRole>(reader.U8());
-  grant.scope = ToBytes(reader.Buffer());
-  grant.may_delegate = reader.U8() != 0;
-  grant.forks = static_cast<std::uint32_t>(reader.Uint());
-  grant.issued_under = read_id(reader);
-  grant.batch_end = reader.Uint();
-  const Grant* cited = Find(grant.issued_under);
-  if (!reader.ok() || !reader.done() || grant.role > GrantRole::kAdmin ||
-      cited == nullptr || Find(grant.id) != nullptr) {
-    return absl::DataLossError("authority: a saved grant is damaged or out of order");
+  const auto found = by_holder_.find(IdentityOf(writer));
+  if (found == by_holder_.end()) return 0;
+  std::uint64_t limit = 0;
+  for (const GrantNumber number : found->second) {
+    const GrantState& state = *grants_[number];
+    if (!state.now.effective) continue;
+    if (state.now.hits.empty()) return UINT64_MAX;
+    if (const Cut* cut = CutOf(state, writer)) limit = std::max(limit, cut->length);
   }
-  grant.path = cited->path;
-  grant.path.steps.push_back(
-      {0, 0, grant.issuer, grant.id.position, grant.id.op_index});
-  Insert(std::move(grant));
-  return absl::OkStatus();
+  return limit;
+}
+
+bool Authority::RedemptionCounts(const OpId& op) const {
+  const auto found = redemption_by_id_.find(op);
+  return found != redemption_by_id_.end() && redemptions_[found->second].counts;
 }
 
 }  // namespace weft

@@ -3,7 +3,6 @@
 #include <algorithm>
 
 #include "absl/strings/str_format.h"
-#include "crdt/identity.h"
 
 namespace weft {
 namespace {
@@ -25,20 +24,46 @@ void Refuse(DecodedBlock& block, BlockState state, std::string reason) {
   }
 }
 
+// How much of each log that an auth op speaks of the block names (6.2).
+void FillNamed(const LogState& log, std::uint64_t position, Payload& payload) {
+  const auto named = [&](const CoreKey& writer) {
+    return writer == log.writer() ? position : log.named(writer);
+  };
+  for (AuthOperation& operation : payload.auth_operations) {
+    if (auto* revoke = std::get_if<RevokeOp>(&operation)) {
+      revoke->named = named(revoke->grant.writer);
+    } else if (auto* redeem = std::get_if<RedeemOp>(&operation)) {
+      redeem->named = named(redeem->invite.writer);
+    } else if (auto* verdict = std::get_if<VerdictOp>(&operation)) {
+      verdict->named = named(verdict->log);
+    } else if (auto* hide = std::get_if<HideOp>(&operation)) {
+      hide->named = named(hide->log);
+      for (std::size_t i = 0; i < hide->ops.size(); ++i) {
+        hide->ops_named[i] = named(hide->ops[i].writer);
+      }
+    }
+  }
+}
+
 void ReadPayload(LogState& log, ByteView bytes, const Limits& limits,
                  DecodedBlock& block) {
   switch (block.header.envelope->kind) {
     case BlockKind::kData:
     case BlockKind::kAuth:
       break;
-    case BlockKind::kIncarnation:
-      if (absl::Status status = DecodeIncarnation(bytes).status(); !status.ok()) {
-        Refuse(block, BlockState::kInvalid, std::string(status.message()));
-        return;
+    case BlockKind::kIncarnation: {
+      auto incarnation = DecodeIncarnation(bytes);
+      if (!incarnation.ok()) {
+        Refuse(block, BlockState::kInvalid,
+               std::string(incarnation.status().message()));
+      } else if (block.header.envelope->batch_count != 1) {
+        Refuse(block, BlockState::kInvalid,
+               "a certificate in a batch with other blocks");
+      } else {
+        block.incarnation = *std::move(incarnation);
       }
-      log.Park(block.header.position);
-      Refuse(block, BlockState::kParked, "a later incarnation");
       return;
+    }
     default:  // an ack; other kinds have parked
       if (!bytes.empty()) {
         log.Park(block.header.position);
@@ -49,7 +74,11 @@ void ReadPayload(LogState& log, ByteView bytes, const Limits& limits,
   block.payload = DecodePayload(block.header.envelope->kind, bytes, limits);
   if (block.payload.state == BlockState::kValid) {
     const std::size_t auth_ops = block.payload.auth_operations.size();
-    if (auth_ops == 0 || log.CountAuthOps(auth_ops, limits)) return;
+    if (auth_ops == 0) return;
+    if (log.CountAuthOps(auth_ops, limits)) {
+      FillNamed(log, block.header.position, block.payload);
+      return;
+    }
     block.payload = {};
     Refuse(block, BlockState::kInvalid,
            absl::StrFormat("more than %d auth ops of one writer",

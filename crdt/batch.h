@@ -6,11 +6,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "crdt/envelope.h"
+#include "crdt/identity.h"
 #include "crdt/operation.h"
 
 namespace weft {
@@ -19,6 +21,8 @@ struct DecodedBlock {
   BlockHeader header;    // state and reason cover the payload too
   Payload payload;       // empty unless header.state is kValid
   std::size_t size = 0;  // bytes of the block
+  // Block 0 of a later incarnation; its signatures are not checked yet.
+  std::optional<Incarnation> incarnation;
 };
 
 // Reads the next block of `log` and advances it.

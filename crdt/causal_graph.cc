@@ -14,6 +14,11 @@ constexpr std::size_t kPagesMax = 8192;         // kept clean in memory
 constexpr std::size_t kTipBytesMax = 64 << 20;  // vectors kept in memory
 constexpr std::size_t kReasonBytesMax = 200;
 constexpr std::uint64_t kJoinStepsMax = 16;
+// In the status byte of a stored block.
+constexpr unsigned kStatusBits = 15;
+constexpr unsigned kEffectiveBit = 16;
+constexpr unsigned kAuthBit = 32;
+constexpr unsigned kWritesBit = 64;
 
 std::uint64_t At(std::span<const std::uint64_t> vector, WriterNumber writer) {
   return writer < vector.size() ? vector[writer] : 0;
@@ -63,11 +68,17 @@ void CausalGraph::Page::Encode(Writer& out) const {
   out.Uint(blocks.size());
   for (std::size_t i = 0; i < blocks.size(); ++i) {
     out.Raw(blocks[i].tree_hash.view());
-    out.U8(static_cast<std::uint8_t>(blocks[i].record.status));
+    const BlockRecord& record = blocks[i].record;
+    out.U8(static_cast<std::uint8_t>(
+        static_cast<unsigned>(record.status) | (record.effective ? kEffectiveBit : 0U) |
+        (record.auth ? kAuthBit : 0U) | (record.batch_writes ? kWritesBit : 0U)));
     out.Uint(blocks[i].record.first_arrival);
     out.Uint(blocks[i].record.op_count);
     out.Uint(blocks[i].record.payload_offset);
     out.Uint(blocks[i].record.decided_by);
+    out.Uint(record.batch_index);
+    out.Uint(record.batch_count);
+    out.Uint(record.cited);
     const std::span<const Edge> delta = DeltaOf(i);
     out.Uint(delta.size());
     for (const Edge& edge : delta) {
@@ -96,15 +107,22 @@ bool CausalGraph::Page::Decode(Reader& in, std::size_t writers, Page* page) {
     if (!in.ok()) return false;
     RaiseIn(page->base, edge.writer, edge.length);
   }
-  const std::size_t blocks = in.Count(38);
+  const std::size_t blocks = in.Count(41);
   for (std::size_t i = 0; i < blocks && in.ok(); ++i) {
     Block block;
     block.tree_hash = in.Fixed<TreeHash>();
-    block.record.status = static_cast<BlockStatus>(in.U8());
+    const unsigned status = in.U8();
+    block.record.status = static_cast<BlockStatus>(status & kStatusBits);
+    block.record.effective = (status & kEffectiveBit) != 0;
+    block.record.auth = (status & kAuthBit) != 0;
+    block.record.batch_writes = (status & kWritesBit) != 0;
     block.record.first_arrival = in.Uint();
     block.record.op_count = static_cast<std::uint32_t>(in.Uint());
     block.record.payload_offset = static_cast<std::uint32_t>(in.Uint());
     block.record.decided_by = static_cast<std::uint32_t>(in.Uint());
+    block.record.batch_index = static_cast<std::uint32_t>(in.Uint());
+    block.record.batch_count = static_cast<std::uint32_t>(in.Uint());
+    block.record.cited = static_cast<std::uint32_t>(in.Uint());
     for (std::size_t n = in.Count(2); n > 0; --n) page->deltas.push_back(read_edge());
     block.delta_end = static_cast<std::uint32_t>(page->deltas.size());
     page->blocks.push_back(block);
@@ -323,6 +341,16 @@ void CausalGraph::SetRecord(WriterNumber writer, std::uint64_t position,
     page->reasons.emplace_back(static_cast<std::uint8_t>(position % kPageBlocks),
                                std::string(reason.substr(0, kReasonBytesMax)));
   }
+}
+
+void CausalGraph::SetEffective(WriterNumber writer, std::uint64_t position,
+                               bool effective) {
+  Page* page = PageOf(writer, position);
+  if (!page->dirty) {
+    page->dirty = true;
+    dirty_.emplace_back(writer, position / kPageBlocks);
+  }
+  page->blocks[position % kPageBlocks].record.effective = effective;
 }
 
 std::string CausalGraph::ReasonOf(WriterNumber writer, std::uint64_t position) const {

@@ -9,11 +9,13 @@
 //
 // Row of the store, one page of one writer (numbers are local, uints compact):
 //   page   := base:uint (writer:uint length:uint)* blocks:uint block* reasons:uint
-//   reason* block  := tree_hash:32 status:u8 first_arrival:uint ops:uint
-//   payload_offset:uint
-//             decided_by:uint delta:uint (writer:uint length:uint)*
+//             reason*
+//   block  := tree_hash:32 status:u8 first_arrival:uint ops:uint payload_offset:uint
+//             decided_by:uint batch_index:uint batch_count:uint cited:uint
+//             delta:uint (writer:uint length:uint)*
 //   reason := block:u8 bytes:uint text
-// `base` is the vector of the block before the page.
+// `base` is the vector of the block before the page. The high bits of `status`: 16
+// effective, 32 holds auth ops, 64 its batch writes data.
 
 #pragma once
 
@@ -28,19 +30,25 @@
 namespace weft {
 
 enum class BlockStatus : std::uint8_t {
-  kOpen = 0,  // its batch is not whole yet
-  kEffective = 1,
+  kOpen = 0,   // its batch is not whole yet
+  kSound = 1,  // has effect whenever its grant lets it
   kInvalid = 2,
-  kNotAllowed = 3,
+  kNotAllowed = 3,  // for ever
   kParked = 4,
-  kPending = 5,        // a moderated member's, waits for an accept
-  kEffectiveAuth = 6,  // its ops are grants: they have no arrival numbers
 };
 
 // What became of one block.
 struct BlockRecord {
   BlockStatus status = BlockStatus::kOpen;
-  std::uint32_t op_count = 0;        // of effective blocks
+  // Of sound blocks, and of their batch as a whole:
+  bool effective = false;
+  bool auth = false;           // its ops are auth ops: they have no arrival numbers
+  bool batch_writes = false;   // some block of the batch holds data ops
+  std::uint32_t cited = 0;     // GrantNumber
+  std::uint32_t op_count = 0;  // of the block
+  // As its envelope says, whatever became of it; a count of 0: it takes no place.
+  std::uint32_t batch_index = 0;
+  std::uint32_t batch_count = 0;
   std::uint32_t payload_offset = 0;  // in the block
   std::uint32_t decided_by = 1;      // so many blocks, itself the first, say all this
   std::uint64_t first_arrival = 0;   // of op 0; the others follow
@@ -89,6 +97,8 @@ class CausalGraph final : public CausalOrder {
   // `decided_by` is filled in: the newest block of the writer has decided.
   void SetRecord(WriterNumber writer, std::uint64_t position, const BlockRecord& record,
                  std::string_view reason = {});
+  // Of a block whose record is set: nothing else of it changes.
+  void SetEffective(WriterNumber writer, std::uint64_t position, bool effective);
   std::string ReasonOf(WriterNumber writer, std::uint64_t position) const;
 
   // The first error of the disk; answers given since then mean nothing.

@@ -115,6 +115,7 @@ class LogState {
   Hlc last_hlc() const { return last_hlc_; }
   std::optional<std::uint64_t> last_auth() const { return last_auth_; }
   std::optional<std::uint64_t> parked() const { return parked_; }
+  std::uint64_t auth_ops() const { return auth_ops_; }  // of its valid auth blocks
   // The first position of the batch that is not whole yet. Of no meaning once parked.
   std::optional<std::uint64_t> open_batch() const;
   // The longest prefix of `writer` that deps of this log name; 0 if none.

@@ -18,17 +18,23 @@ enum class OpFateKind : std::uint8_t {
   kWaiting,     // its block or the rest of its batch, or what it depends on, is missing
   kInvalid,
   kNotAllowed,
-  kParked,   // needs a newer program
-  kUnknown,  // no such op has been seen here
+  kParked,       // needs a newer program
+  kQuarantined,  // its grant was revoked, or is void
+  kRejected,     // by a moderator
+  kHidden,       // by a moderator
+  kAfterFork,    // its log has two branches, and this is beyond what survives
+  kUnknown,      // no such op has been seen here
 };
 
 struct OpFate {
   OpFateKind kind = OpFateKind::kUnknown;
-  std::vector<OpId> by;  // kSuperseded, kRemoved: the first ops that did it
+  // kSuperseded, kRemoved: the first ops that did it. kQuarantined, kRejected, kHidden:
+  // the op to blame, if it is one.
+  std::vector<OpId> by;
   // kWaiting: so many blocks of this log are missing. Zero key: of its own batch.
   CoreKey waiting_for;
   std::uint64_t waiting_length = 0;
-  std::string reason;  // kInvalid, kNotAllowed, kParked, kWaiting
+  std::string reason;  // of those that have no effect
   bool operator==(const OpFate&) const = default;
 };
 

@@ -15,6 +15,7 @@ Indexer::State::State(Storage* storage_in, LogSource* logs_in, const Clock* cloc
       logs(logs_in),
       clock(clock_in),
       genesis(genesis_in),
+      base_id(BaseIdOf(EncodeGenesis(genesis_in))),
       options(options_in) {}
 
 WriterNumber Indexer::State::AddWriter(const CoreKey& key) {
@@ -25,7 +26,7 @@ WriterNumber Indexer::State::AddWriter(const CoreKey& key) {
   }
   const auto number = static_cast<WriterNumber>(writers.size());
   writers.emplace_back(key);
-  writers.back().member = authority->IsMember(key);
+  writers.back().limit = authority->SettledLimit(key);
   writers.back().dirty = true;
   changed_since_flush = true;
   graph->AddWriter();
@@ -33,42 +34,12 @@ WriterNumber Indexer::State::AddWriter(const CoreKey& key) {
   return number;
 }
 
-// Holders of new grants become writers whose logs count.
-void Indexer::State::AdmitMembers(std::span<const OpId> granted, IndexResult* result) {
-  bool had_blocks = false;
-  for (const OpId& id : granted) {
-    new_grants.push_back(id);
-    const CoreKey& identity = authority->Find(id)->identity;
-    WriterState& state = writers[AddWriter(identity)];
-    if (!state.member) {
-      state.member = true;
-      had_blocks = had_blocks || state.closed > 0;
-    }
-    if (authority->GrantsOf(identity).size() == 1) result->admitted.push_back(identity);
-    ++deliveries;
-    changed_since_flush = true;
-  }
-  if (had_blocks) LearnHeads();
-}
-
-// Rule C1: a member's whole prefix; of others what lies in the past of that.
+// Rule C1.
 std::vector<std::uint64_t> Indexer::State::SettledLengths() const {
   std::vector<std::uint64_t> settled(writers.size(), 0);
-  bool outsiders = false;
   for (WriterNumber n = 0; n < writers.size(); ++n) {
-    if (writers[n].member) {
-      settled[n] = graph->length(n);
-    } else if (graph->length(n) > 0) {
-      outsiders = true;
-    }
-  }
-  if (!outsiders) return settled;
-  for (WriterNumber n = 0; n < writers.size(); ++n) {
-    if (!writers[n].member || graph->length(n) == 0) continue;
-    const std::span<const std::uint64_t> vector = graph->TipVector(n);
-    for (std::size_t of = 0; of < vector.size(); ++of) {
-      settled[of] = std::max(settled[of], vector[of]);
-    }
+    const WriterState& state = writers[n];
+    settled[n] = std::min(graph->length(n), std::max(state.limit, state.pulled));
   }
   return settled;
 }
@@ -207,9 +178,12 @@ std::vector<MemberInfo> Indexer::Members() const {
   const std::vector<std::uint64_t> settled = state_->SettledLengths();
   std::vector<MemberInfo> members;
   for (const auto& [path, grant] : state_->authority->grants()) {
-    const std::optional<WriterNumber> number =
-        state_->view->writers().Find(grant->identity);
-    members.push_back({grant, number ? settled[*number] : 0});
+    MemberInfo info{grant, 0};
+    for (const CoreKey& log : state_->authority->LogsOf(grant->identity)) {
+      const std::optional<WriterNumber> number = state_->view->writers().Find(log);
+      if (number) info.settled_length += settled[*number];
+    }
+    members.push_back(info);
   }
   return members;
 }
@@ -230,7 +204,7 @@ IndexerStatus Indexer::Status() const {
   const View::Counts counts = state_->view->counts();
   status.keys = counts.keys;
   status.conflicts = counts.conflicts;
-  status.ops = state_->ops->next();
+  status.ops = state_->effective_ops;
   status.clock_suspect = state_->clock_suspect;
   status.waiting = state_->Missing();
   return status;

@@ -50,11 +50,28 @@ struct MissingPrefix {
   bool other_branch = false;
 };
 
+// Something that an auth op, or a fork, did to what others had written.
+struct AuthEvent {
+  enum class Kind : std::uint8_t {
+    kWithdrawn,  // blocks that had effect no longer have
+    kRestored,   // blocks that had none have it again
+    kPending,    // a moderated member's blocks wait for an accept
+    kOverused,   // an invite was redeemed more often than it allows; `op` is the invite
+  };
+  Kind kind = Kind::kWithdrawn;
+  CoreKey log;  // blocks [from, to)
+  std::uint64_t from = 0;
+  std::uint64_t to = 0;
+  std::optional<OpId> op;
+  std::string reason;  // of kWithdrawn
+};
+
 struct IndexResult {
   std::uint64_t blocks = 0;  // taken into the causal graph
   std::uint64_t effective_ops = 0;
   std::vector<ViewChange> changes;  // of the keys that the change filter names
-  std::vector<CoreKey> admitted;    // identities that got their first grant
+  std::vector<CoreKey> admitted;    // identities that got a grant
+  std::vector<AuthEvent> events;
 };
 
 struct ParkedLog {
@@ -73,6 +90,17 @@ struct IndexerStatus {
   std::vector<MissingPrefix> waiting;
   std::vector<ParkedLog> parked;
   std::vector<CoreKey> refused;  // logs with fork > 0 (rule S3)
+};
+
+// Whole batches of a log that have no effect, and why.
+struct HeldBack {
+  CoreKey log;
+  std::uint64_t from = 0;  // blocks [from, to)
+  std::uint64_t to = 0;
+  std::uint64_t ops = 0;
+  Standing standing = Standing::kPending;
+  std::string reason;
+  std::optional<OpId> by;
 };
 
 struct MemberInfo {
@@ -172,6 +200,15 @@ class Indexer {
   const Authority& authority() const;
   const Genesis& genesis() const;
   std::vector<MemberInfo> Members() const;  // most senior first
+  // What is pending, rejected, quarantined or after a fork, and settled; at most `max`.
+  std::vector<HeldBack> ListHeldBack(std::size_t max) const;
+  // The longest prefix known here of each log of the holder of `grant` and, with
+  // `subtree`, of the holders of all below it; of an invite, of every log that carries
+  // a redemption. For the keep list of a revoke.
+  std::vector<KeptLength> KnownLengths(const Grant& grant, bool subtree) const;
+  // How many effective ops would be withdrawn by a revoke of `grant` that keeps this.
+  std::uint64_t CountWithdrawn(const Grant& grant, bool subtree,
+                               std::span<const KeptLength> keep) const;
   IndexerStatus Status() const;
   // Recomputes everything from the logs.  DATA_LOSS  root or digest differ
   absl::Status Verify();
@@ -189,6 +226,11 @@ class Indexer {
   absl::StatusOr<PreparedCommit> PrepareGrants(const CoreKey& self,
                                                std::span<const GrantOp> grants,
                                                std::uint64_t wall_ms);
+  // The same for any auth ops; the tree hashes of ranges are filled in.
+  // NOT_FOUND  an op, grant or range that they name is not here
+  absl::StatusOr<PreparedCommit> PrepareAuth(const CoreKey& self,
+                                             std::span<const AuthOperation> operations,
+                                             std::uint64_t wall_ms);
 
   struct State;
 

@@ -1,8 +1,9 @@
 // Ops into the lanes: the whole batch under one hold of the view's lock.
 //
-// Ops come in an order in which each follows its past, with one exception: somebody may
-// have seen a part of a batch whose rest came later. The ops of such a batch are put
-// into the op index, and their keys are computed anew from all that was ever written
+// Ops come in an order in which each follows its past, with two exceptions: somebody
+// may have seen a part of a batch whose rest came later, and what had no effect may get
+// it, or lose it, when authority changes. Every sound op is in the op index, with
+// effect or without, so that such keys can be computed anew from all that was written
 // to them.
 
 #include <algorithm>
@@ -13,6 +14,8 @@
 namespace weft {
 namespace {
 
+constexpr std::size_t kPayloadBytesKept = 32 * 1024 * 1024;
+
 std::uint64_t Packed(Hlc hlc) {
   return (hlc.ms << 16) | hlc.counter;
 }
@@ -20,51 +23,81 @@ std::uint64_t Packed(Hlc hlc) {
 }  // namespace
 
 absl::Status Indexer::State::Apply(WriterNumber writer,
-                                   std::span<const DecodedBlock> batch, bool late,
-                                   IndexResult* result) {
+                                   std::span<const DecodedBlock> batch, bool effective,
+                                   bool late, IndexResult* result) {
   std::vector<std::string_view> keys;
   for (const DecodedBlock& block : batch) {
     for (const Operation& op : block.payload.operations) keys.push_back(AsText(op.key));
   }
   if (keys.empty()) return absl::OkStatus();
   WEFT_RETURN_IF_ERROR(view->Load(keys));
-
+  WEFT_ASSIGN_OR_RETURN(const bool again, effective&& late
+                                              ? WasSeen(writer, batch)
+                                              : absl::StatusOr<bool>(false));
   const auto wall_ms = static_cast<std::uint64_t>(std::max<std::int64_t>(
       0, std::chrono::duration_cast<std::chrono::milliseconds>(clock->Now()).count()));
-  std::vector<View::Entry*> touched;
-  const absl::MutexLock lock(&view->mutex());
-  for (const DecodedBlock& block : batch) {
-    const Hlc hlc = block.header.envelope->hlc;
-    const std::vector<Operation>& operations = block.payload.operations;
-    if (IsClockSuspect(hlc, wall_ms)) clock_suspect += operations.size();
-    for (std::size_t i = 0; i < operations.size(); ++i) {
-      const Operation& op = operations[i];
-      const Stamp stamp{{writer, static_cast<std::uint32_t>(i), block.header.position},
-                        Packed(hlc)};
-      View::Entry* entry = view->Touch(AsText(op.key));
-      RememberBefore(entry);
-      OpRow row{stamp, static_cast<std::uint8_t>(op.type), op.flags, LanesOf(op), {}};
-      if (entry->state.last_op != 0) row.previous = entry->state.last_op - 1;
-      entry->state.last_op = ops->Add(row, op.key) + 1;
-      if (late) {
-        touched.push_back(entry);
-      } else {
-        if (!ApplyOp(op, stamp, *graph, ApplyMode::kArrival, &entry->state)) {
-          touched.push_back(entry);
+  const bool hides = authority->HidesIn(view->writers().key(writer));
+  {
+    std::vector<View::Entry*> inexact;
+    const absl::MutexLock lock(&view->mutex());
+    for (const DecodedBlock& block : batch) {
+      const Hlc hlc = block.header.envelope->hlc;
+      const std::vector<Operation>& operations = block.payload.operations;
+      if (effective && IsClockSuspect(hlc, wall_ms)) clock_suspect += operations.size();
+      for (std::size_t i = 0; i < operations.size(); ++i) {
+        const Operation& op = operations[i];
+        const Stamp stamp{
+            {writer, static_cast<std::uint32_t>(i), block.header.position},
+            Packed(hlc)};
+        View::Entry* entry = view->Touch(AsText(op.key));
+        if (effective) RememberBefore(entry);
+        OpRow row{stamp, static_cast<std::uint8_t>(op.type), op.flags, LanesOf(op), {}};
+        if (entry->state.last_op != 0) row.previous = entry->state.last_op - 1;
+        entry->state.last_op = ops->Add(row, op.key) + 1;
+        if (effective && !again && (!hides || HasEffect(row, entry->key))) {
+          if (!ApplyOp(op, stamp, *graph, ApplyMode::kArrival, &entry->state)) {
+            inexact.push_back(entry);
+          }
         }
         view->Changed(entry);
       }
+      ops_since_flush += operations.size();
+      if (effective) result->effective_ops += operations.size();
+      if (effective) effective_ops += operations.size();
     }
-    result->effective_ops += operations.size();
-    ops_since_flush += operations.size();
+    // Under the lock all the same: the batch shows whole or not at all.
+    for (View::Entry* entry : inexact) {
+      WEFT_ASSIGN_OR_RETURN(entry->state, Recompute(*entry));
+      view->Changed(entry);
+    }
   }
-  std::sort(touched.begin(), touched.end());
-  touched.erase(std::unique(touched.begin(), touched.end()), touched.end());
-  for (View::Entry* entry : touched) {
-    WEFT_RETURN_IF_ERROR(Recompute(entry));
-    view->Changed(entry);
+  if (!again) return absl::OkStatus();
+  return RecomputeKeys(std::vector<std::string>(keys.begin(), keys.end()));
+}
+
+// Whether an op that is in the index already has one of this batch in its past. Only
+// those that came after its first block can have.
+absl::StatusOr<bool> Indexer::State::WasSeen(WriterNumber writer,
+                                             std::span<const DecodedBlock> batch) {
+  const std::uint64_t since = writers[writer].open_since;
+  for (const DecodedBlock& block : batch) {
+    for (std::size_t i = 0; i < block.payload.operations.size(); ++i) {
+      const LocalOp op{writer, static_cast<std::uint32_t>(i), block.header.position};
+      std::optional<std::uint64_t> arrival;
+      {
+        const absl::MutexLock lock(&view->mutex());
+        const std::uint64_t last =
+            view->Touch(AsText(block.payload.operations[i].key))->state.last_op;
+        if (last != 0) arrival = last - 1;
+      }
+      while (arrival && (since == 0 || *arrival + 1 >= since)) {
+        WEFT_ASSIGN_OR_RETURN(const auto found, ops->Read(*arrival));
+        if (graph->Before(op, found.first.stamp.op)) return true;
+        arrival = found.first.previous;
+      }
+    }
   }
-  return absl::OkStatus();
+  return false;
 }
 
 void Indexer::State::RememberBefore(View::Entry* entry) {
@@ -85,39 +118,53 @@ void Indexer::State::CollectChanges(IndexResult* result) {
 absl::StatusOr<Indexer::State::StoredOp> Indexer::State::ReadOperation(
     const OpRow& row) {
   const LocalOp& op = row.stamp.op;
-  const BlockRecord record = graph->RecordOf(op.writer, op.position);
-  WEFT_ASSIGN_OR_RETURN(
-      const std::vector<Bytes> blocks,
-      logs->Read(view->writers().key(op.writer), op.position, op.position + 1));
-  if (blocks.size() != 1 || record.payload_offset > blocks[0].size()) {
-    return absl::DataLossError("a block of the log is not what was indexed");
-  }
   StoredOp stored;
   stored.row = row;
-  stored.payload =
-      DecodePayload(BlockKind::kData,
-                    ByteView(blocks[0]).subspan(record.payload_offset), genesis.limits);
-  if (op.op_index >= stored.payload.operations.size()) {
+  const std::pair<WriterNumber, std::uint64_t> name{op.writer, op.position};
+  if (const auto found = payloads.find(name); found != payloads.end()) {
+    stored.payload = found->second;
+  } else {
+    const BlockRecord record = graph->RecordOf(op.writer, op.position);
+    WEFT_ASSIGN_OR_RETURN(
+        const std::vector<Bytes> blocks,
+        logs->Read(view->writers().key(op.writer), op.position, op.position + 1));
+    if (blocks.size() != 1 || record.payload_offset > blocks[0].size()) {
+      return absl::DataLossError("a block of the log is not what was indexed");
+    }
+    stored.payload = std::make_shared<Payload>(DecodePayload(
+        BlockKind::kData, ByteView(blocks[0]).subspan(record.payload_offset),
+        genesis.limits));
+    if (payload_bytes > kPayloadBytesKept) {
+      payloads.clear();
+      payload_bytes = 0;
+    }
+    payload_bytes +=
+        blocks[0].size() + stored.payload->operations.size() * sizeof(Operation);
+    payloads.emplace(name, stored.payload);
+  }
+  if (op.op_index >= stored.payload->operations.size()) {
     return absl::DataLossError("a block of the log is not what was indexed");
   }
-  stored.operation = &stored.payload.operations[op.op_index];
+  stored.operation = &stored.payload->operations[op.op_index];
   return stored;
 }
 
-// The lanes of a key from the whole chain of its ops, in an order that follows
-// happens-before: the size of the past grows along it.
-absl::Status Indexer::State::Recompute(View::Entry* entry) {
+// The lanes of a key from those in the chain of its ops that have effect, in an order
+// that follows happens-before: the size of the past grows along it.
+absl::StatusOr<KeyState> Indexer::State::Recompute(const View::Entry& entry) {
   struct Placed {
     std::uint64_t past = 0;
     OpRow row;
   };
   std::vector<Placed> chain;
   std::optional<std::uint64_t> arrival;
-  if (entry->state.last_op != 0) arrival = entry->state.last_op - 1;
+  if (entry.state.last_op != 0) arrival = entry.state.last_op - 1;
   while (arrival) {
     WEFT_ASSIGN_OR_RETURN(const auto found, ops->Read(*arrival));
     const LocalOp& op = found.first.stamp.op;
-    chain.push_back({graph->PastSize(op.writer, op.position), found.first});
+    if (HasEffect(found.first, entry.key)) {
+      chain.push_back({graph->PastSize(op.writer, op.position), found.first});
+    }
     arrival = found.first.previous;
   }
   std::sort(chain.begin(), chain.end(), [](const Placed& a, const Placed& b) {
@@ -127,13 +174,42 @@ absl::Status Indexer::State::Recompute(View::Entry* entry) {
            std::tie(b.past, right.writer, right.position, right.op_index);
   });
   KeyState state;
-  state.last_op = entry->state.last_op;
+  state.last_op = entry.state.last_op;
   for (const Placed& placed : chain) {
     WEFT_ASSIGN_OR_RETURN(const StoredOp stored, ReadOperation(placed.row));
     ApplyOp(*stored.operation, placed.row.stamp, *graph, ApplyMode::kReplay, &state);
   }
-  entry->state = std::move(state);
-  return graph->status();
+  WEFT_RETURN_IF_ERROR(graph->status());
+  return state;
+}
+
+// Nobody but this strand changes an entry, so what is read for the new states is read
+// without the lock; readers see all of them change at once.
+absl::Status Indexer::State::RecomputeKeys(std::vector<std::string> keys) {
+  if (keys.empty()) return absl::OkStatus();
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  WEFT_RETURN_IF_ERROR(
+      view->Load(std::vector<std::string_view>(keys.begin(), keys.end())));
+  std::vector<std::pair<View::Entry*, KeyState>> states;
+  states.reserve(keys.size());
+  for (const std::string& key : keys) {
+    View::Entry* entry = nullptr;
+    {
+      const absl::MutexLock lock(&view->mutex());
+      entry = view->Touch(key);
+    }
+    WEFT_ASSIGN_OR_RETURN(KeyState state, Recompute(*entry));
+    states.emplace_back(entry, std::move(state));
+  }
+  const absl::MutexLock lock(&view->mutex());
+  for (auto& [entry, state] : states) {
+    RememberBefore(entry);
+    entry->state = std::move(state);
+    view->Changed(entry);
+  }
+  ops_since_flush += states.size();
+  return absl::OkStatus();
 }
 
 }  // namespace weft

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "crdt/indexer_state.h"
+#include "engine/text.h"
 
 namespace weft {
 namespace {
@@ -141,7 +142,8 @@ class CommitAuthor {
 
   absl::Status Begin() {
     const std::optional<WriterNumber> number = state_->view->writers().Find(self_);
-    if (!number || !state_->writers[*number].member) {
+    if (!number ||
+        state_->authority->GrantsOf(state_->authority->IdentityOf(self_)).empty()) {
       // Says who we are and that there is no grant.
       return state_->authority->ChooseGrant(self_).status();
     }
@@ -172,15 +174,31 @@ class CommitAuthor {
     PreparedCommit commit;
     commit.first_position = log_->position();
     std::vector<Dep> deps = Heads();
-    AddNeeded(*grant, kAuth, &deps);
+    std::vector<KeptLength> needed;
+    if constexpr (kAuth) {
+      for (const Op& operation : operations) {
+        WEFT_RETURN_IF_ERROR(FindNeeded(operation, &needed));
+      }
+      if (log_->auth_ops() + operations.size() >
+          state_->genesis.limits.auth_ops_per_writer) {
+        return absl::InvalidArgumentError(absl::StrFormat(
+            "our log has %d auth ops, and the limit is %d", log_->auth_ops(),
+            state_->genesis.limits.auth_ops_per_writer));
+      }
+    }
+    AddGrant(*grant, kAuth, &needed);
+    WEFT_RETURN_IF_ERROR(AddNeeded(needed, &deps));
     const std::size_t deps_max = state_->genesis.limits.deps;
     if (deps.size() > deps_max) {
-      // Every auth block repeats the dep on the log of its grant.
-      const std::size_t repeated = kAuth && !grant->is_genesis() ? 1 : 0;
-      while (!deps.empty() && deps.size() + repeated > deps_max) {
+      // Every auth block repeats the deps on the logs that it speaks of.
+      if (needed.size() > deps_max) {
+        return absl::InvalidArgumentError(absl::StrFormat(
+            "commit: speaks of %d logs, and the limit is %d", needed.size(), deps_max));
+      }
+      while (!deps.empty() && deps.size() + needed.size() > deps_max) {
         WEFT_RETURN_IF_ERROR(Merge(*grant, deps_max, &deps, &commit));
       }
-      AddNeeded(*grant, kAuth, &deps);
+      WEFT_RETURN_IF_ERROR(AddNeeded(needed, &deps));
     }
     WEFT_ASSIGN_OR_RETURN(const CommitHeader header, HeaderOf(*grant, std::move(deps)));
     WEFT_ASSIGN_OR_RETURN(EncodedBatch batch, EncodeBatch(*log_, header, operations,
@@ -197,9 +215,9 @@ class CommitAuthor {
     std::vector<Dep> deps;
     for (WriterNumber n = 0; n < state_->writers.size(); ++n) {
       const auto& writer = state_->writers[n];
-      if (n == number_ || !writer.is_head || writer.closed == 0) continue;
-      deps.push_back({state_->view->writers().key(n), writer.closed,
-                      state_->graph->TreeHashAt(n, writer.closed)});
+      if (n == number_ || !writer.is_head || writer.kept == 0) continue;
+      deps.push_back({state_->view->writers().key(n), writer.kept,
+                      state_->graph->TreeHashAt(n, writer.kept)});
     }
     return deps;
   }
@@ -225,16 +243,71 @@ class CommitAuthor {
   }
 
   // 6.2: the grant's own batch is named, even if another head has seen it.
-  void AddNeeded(const Grant& grant, bool auth, std::vector<Dep>* deps) const {
-    const std::uint64_t needed = Authority::DepNeeded(grant, *log_, auth);
-    if (needed == 0) return;
-    for (const Dep& dep : *deps) {
-      if (dep.writer == grant.issuer && dep.length >= needed) return;
+  void AddGrant(const Grant& grant, bool auth, std::vector<KeptLength>* needed) const {
+    const std::uint64_t length = Authority::DepNeeded(grant, *log_, auth);
+    if (length > 0) needed->push_back({grant.issuer, length});
+  }
+
+  // 6.2: what an auth op refers to is named too.
+  absl::Status FindNeeded(const AuthOperation& operation,
+                          std::vector<KeptLength>* needed) const {
+    const auto need_grant = [&](const OpId& id) -> absl::Status {
+      const Grant* grant = state_->authority->Find(id);
+      if (grant == nullptr) {
+        return absl::NotFoundError(
+            absl::StrFormat("there is no effective grant or invite %s", ToText(id)));
+      }
+      if (!grant->is_genesis()) needed->push_back({grant->issuer, grant->batch_end});
+      return absl::OkStatus();
+    };
+    if (const auto* revoke = std::get_if<RevokeOp>(&operation)) {
+      return need_grant(revoke->grant);
     }
-    const std::optional<WriterNumber> issuer =
-        state_->view->writers().Find(grant.issuer);
-    deps->insert(deps->begin(),
-                 {grant.issuer, needed, state_->graph->TreeHashAt(*issuer, needed)});
+    if (const auto* redeem = std::get_if<RedeemOp>(&operation)) {
+      return need_grant(redeem->invite);
+    }
+    if (const auto* verdict = std::get_if<VerdictOp>(&operation)) {
+      needed->push_back({verdict->log, verdict->to});
+    } else if (const auto* hide = std::get_if<HideOp>(&operation)) {
+      if (hide->ops.empty()) needed->push_back({hide->log, hide->to});
+      for (const OpId& op : hide->ops) needed->push_back({op.writer, op.position + 1});
+    }
+    return absl::OkStatus();
+  }
+
+  // Makes `needed` one entry a log, and has `deps` reach that far.
+  absl::Status AddNeeded(std::vector<KeptLength>& needed,
+                         std::vector<Dep>* deps) const {
+    absl::flat_hash_map<CoreKey, std::uint64_t> lengths;
+    for (const KeptLength& entry : needed) {
+      std::uint64_t& length = lengths[entry.log];
+      length = std::max(length, entry.length);
+    }
+    lengths.erase(self_);
+    needed.clear();
+    for (const auto& [log, length] : lengths) needed.push_back({log, length});
+    std::sort(needed.begin(), needed.end(),
+              [](const auto& a, const auto& b) { return a.log < b.log; });
+    for (const KeptLength& entry : needed) {
+      const auto dep = std::find_if(deps->begin(), deps->end(), [&](const Dep& other) {
+        return other.writer == entry.log;
+      });
+      if (dep != deps->end() && dep->length >= entry.length) continue;
+      const std::optional<WriterNumber> number =
+          state_->view->writers().Find(entry.log);
+      if (!number || state_->graph->length(*number) < entry.length) {
+        return absl::NotFoundError(absl::StrFormat(
+            "log %s has no %d blocks here", ToZBase32(entry.log.view()), entry.length));
+      }
+      const Dep wanted{entry.log, entry.length,
+                       state_->graph->TreeHashAt(*number, entry.length)};
+      if (dep != deps->end()) {
+        *dep = wanted;
+      } else {
+        deps->insert(deps->begin(), wanted);
+      }
+    }
+    return absl::OkStatus();
   }
 
   absl::StatusOr<CommitHeader> HeaderOf(const Grant& grant,
@@ -281,10 +354,27 @@ absl::StatusOr<PreparedCommit> Indexer::Prepare(const CoreKey& self,
 absl::StatusOr<PreparedCommit> Indexer::PrepareGrants(const CoreKey& self,
                                                       std::span<const GrantOp> grants,
                                                       std::uint64_t wall_ms) {
+  const std::vector<AuthOperation> operations(grants.begin(), grants.end());
+  return PrepareAuth(self, operations, wall_ms);
+}
+
+absl::StatusOr<PreparedCommit> Indexer::PrepareAuth(
+    const CoreKey& self, std::span<const AuthOperation> operations,
+    std::uint64_t wall_ms) {
   CommitAuthor author(state_.get(), self, wall_ms);
   WEFT_RETURN_IF_ERROR(author.Begin());
-  const std::vector<AuthOperation> operations(grants.begin(), grants.end());
-  return author.Finish(std::span<const AuthOperation>(operations));
+  std::vector<AuthOperation> filled(operations.begin(), operations.end());
+  for (AuthOperation& operation : filled) {
+    auto* verdict = std::get_if<VerdictOp>(&operation);
+    if (verdict == nullptr) continue;
+    const auto number = state_->view->writers().Find(verdict->log);
+    if (!number || verdict->to == 0 || state_->graph->length(*number) < verdict->to) {
+      return absl::NotFoundError(absl::StrFormat(
+          "log %s has no %d blocks here", ToZBase32(verdict->log.view()), verdict->to));
+    }
+    verdict->tree_hash = state_->graph->TreeHashAt(*number, verdict->to);
+  }
+  return author.Finish(std::span<const AuthOperation>(filled));
 }
 
 }  // namespace weft

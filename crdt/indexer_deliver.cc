@@ -1,5 +1,4 @@
-// Blocks into the causal graph, one log at a time as far as it goes, and whole batches
-// to the judge.
+// Blocks into the causal graph, one log at a time as far as it goes.
 //
 // A block is delivered when every dep of it is: held, and with the tree hash that the
 // block names (C2). A log keeps one cursor and the one dep its next block waits for;
@@ -7,15 +6,14 @@
 
 #include "absl/strings/str_format.h"
 #include "crdt/indexer_state.h"
-#include "engine/check.h"
 
 namespace weft {
 namespace {
 
 constexpr std::uint64_t kReadBlocks = 64;                 // at a time
+constexpr std::uint64_t kFlushBytes = 256 * 1024 * 1024;  // of blocks
 constexpr std::size_t kPendingBytesKept = 16 * 1024;      // of a block that waits
 constexpr std::size_t kAheadBytesKept = 64 * 1024;        // of a log that waits
-constexpr std::size_t kOpenBytesKept = 64 * 1024 * 1024;  // of all open batches
 
 }  // namespace
 
@@ -33,6 +31,8 @@ absl::Status Indexer::State::Drain(IndexResult* result) {
     WEFT_RETURN_IF_ERROR(Advance(writer, result));
   }
   logs->Rest();
+  payloads.clear();
+  payload_bytes = 0;
   WEFT_RETURN_IF_ERROR(graph->status());
   CollectChanges(result);
   return absl::OkStatus();
@@ -76,7 +76,9 @@ absl::Status Indexer::State::AdvanceTo(WriterNumber writer, std::uint64_t held,
       return absl::OkStatus();
     }
     WEFT_RETURN_IF_ERROR(Deliver(writer, result));
-    if (ops_since_flush >= options.flush_ops) WEFT_RETURN_IF_ERROR(Flush());
+    if (ops_since_flush >= options.flush_ops || bytes_since_flush >= kFlushBytes) {
+      WEFT_RETURN_IF_ERROR(Flush());
+    }
   }
 }
 
@@ -95,7 +97,10 @@ absl::Status Indexer::State::ReadAhead(WriterNumber writer, std::uint64_t held) 
 void Indexer::State::DropLargeBuffers(WriterState* state) {
   if (state->pending->block.size > kPendingBytesKept) {
     state->pending->bytes = {};
-    state->pending->block.payload = {};
+    // Of auth ops more is known than the payload says: what the block names.
+    if (state->pending->block.payload.auth_operations.empty()) {
+      state->pending->block.payload = {};
+    }
   }
   std::size_t bytes = 0;
   for (const Bytes& block : state->ahead) bytes += block.size();
@@ -132,13 +137,9 @@ absl::StatusOr<bool> Indexer::State::MeetDeps(WriterNumber writer) {
 // Brings back a payload that was dropped to save memory.
 absl::Status Indexer::State::Rehydrate(WriterNumber writer, DecodedBlock* block) {
   const BlockHeader& header = block->header;
-  const bool has_payload = header.state == BlockState::kValid &&
-                           (header.envelope->kind == BlockKind::kData ||
-                            header.envelope->kind == BlockKind::kAuth);
-  if (!has_payload || !block->payload.operations.empty() ||
-      !block->payload.auth_operations.empty()) {
-    return absl::OkStatus();
-  }
+  const bool has_payload =
+      header.state == BlockState::kValid && header.envelope->kind == BlockKind::kData;
+  if (!has_payload || !block->payload.operations.empty()) return absl::OkStatus();
   WEFT_ASSIGN_OR_RETURN(
       const std::vector<Bytes> blocks,
       logs->Read(view->writers().key(writer), header.position, header.position + 1));
@@ -152,8 +153,8 @@ absl::Status Indexer::State::Deliver(WriterNumber writer, IndexResult* result) {
   WriterState& state = writers[writer];
   Pending pending = *std::move(state.pending);
   state.pending.reset();
+  const std::uint64_t position = pending.block.header.position;
   if (pending.bytes.size() != pending.block.size) {
-    const std::uint64_t position = pending.block.header.position;
     WEFT_ASSIGN_OR_RETURN(
         std::vector<Bytes> blocks,
         logs->Read(view->writers().key(writer), position, position + 1));
@@ -167,7 +168,10 @@ absl::Status Indexer::State::Deliver(WriterNumber writer, IndexResult* result) {
     // Not only while `open` holds blocks: after a restart it is filled when the log is
     // replayed, and that may be later.
     if (edge.length > seen.closed) seen.late = true;
+    // What settles has seen it, so it settles too (C1).
+    if (state.limit > position) seen.pulled = std::max(seen.pulled, edge.length);
   }
+  bytes_since_flush += pending.block.size;
   state.open_taught.insert(state.open_taught.end(), taught.begin(), taught.end());
   if (pending.block.header.envelope) {
     seen_ms = std::max(seen_ms, pending.block.header.envelope->hlc.ms);
@@ -184,173 +188,6 @@ absl::Status Indexer::State::Deliver(WriterNumber writer, IndexResult* result) {
     state.waiters.erase(state.waiters.begin());
   }
   return absl::OkStatus();
-}
-
-// A block that was in the graph when the view was loaded: what is left to do is to fill
-// the batch that was open then.
-absl::Status Indexer::State::Replay(WriterNumber writer, DecodedBlock block) {
-  WriterState& state = writers[writer];
-  if (block.header.state == BlockState::kParked) {
-    if (state.park_reason.empty()) state.park_reason = block.header.reason;
-    state.open.clear();
-    return absl::OkStatus();
-  }
-  if (block.header.position < state.closed || !block.header.in_batch) {
-    return absl::OkStatus();
-  }
-  open_bytes += block.size;
-  state.open.push_back(std::move(block));
-  return absl::OkStatus();
-}
-
-// The block finds its place in a batch of its log (D8).
-absl::Status Indexer::State::TakePlace(WriterNumber writer, DecodedBlock block,
-                                       IndexResult* result) {
-  WriterState& state = writers[writer];
-  const BlockHeader& header = block.header;
-  const std::uint64_t position = header.position;
-  if (header.state == BlockState::kParked) {
-    if (state.park_reason.empty()) state.park_reason = header.reason;
-    for (const DecodedBlock& open : state.open) {
-      open_bytes -= open.size;
-      graph->SetRecord(writer, open.header.position, {.status = BlockStatus::kParked},
-                       header.reason);
-    }
-    state.open.clear();
-    graph->SetRecord(writer, position, {.status = BlockStatus::kParked}, header.reason);
-    return absl::OkStatus();  // `closed` stays: nobody shall build on what he cannot
-                              // read
-  }
-  if (header.breaks_open_batch) CloseInvalid(writer, "its batch was never completed");
-  if (!header.in_batch) {
-    graph->SetRecord(writer, position, {.status = BlockStatus::kInvalid},
-                     header.reason);
-    state.closed = position + 1;
-    BecomeHead(writer);
-    return absl::OkStatus();
-  }
-  const bool ends = header.ends_batch;
-  open_bytes += block.size;
-  if (open_bytes > kOpenBytesKept && !ends) block.payload = {};
-  state.open.push_back(std::move(block));
-  return ends ? CloseBatch(writer, result) : absl::OkStatus();
-}
-
-void Indexer::State::CloseInvalid(WriterNumber writer, std::string_view reason) {
-  WriterState& state = writers[writer];
-  for (const DecodedBlock& block : state.open) {
-    open_bytes -= block.size;
-    graph->SetRecord(writer, block.header.position, {.status = BlockStatus::kInvalid},
-                     block.header.state == BlockState::kInvalid
-                         ? std::string_view(block.header.reason)
-                         : reason);
-    state.closed = block.header.position + 1;
-  }
-  state.open.clear();
-  state.late = false;
-}
-
-absl::Status Indexer::State::CloseBatch(WriterNumber writer, IndexResult* result) {
-  WriterState& state = writers[writer];
-  for (DecodedBlock& block : state.open) {
-    WEFT_RETURN_IF_ERROR(Rehydrate(writer, &block));
-  }
-  const std::uint64_t first = state.open.front().header.position;
-  const Verdict verdict = authority->Judge(
-      view->writers().key(writer), state.open, [&](const CoreKey& key) {
-        const std::optional<WriterNumber> of = view->writers().Find(key);
-        return of ? graph->Seen(writer, first, *of) : 0;
-      });
-  RecordBatch(writer, verdict);
-  std::vector<DecodedBlock> batch = std::move(state.open);
-  state.open.clear();
-  const bool late = state.late;
-  state.late = false;
-  for (const DecodedBlock& block : batch) open_bytes -= block.size;
-  state.closed = batch.back().header.position + 1;
-  if (verdict.kind == Verdict::Kind::kEffective) {
-    WEFT_RETURN_IF_ERROR(Apply(writer, batch, late, result));
-  }
-  AdmitMembers(verdict.granted, result);
-  BecomeHead(writer);
-  return absl::OkStatus();
-}
-
-// Writes down what became of each block of the batch that is about to close.
-void Indexer::State::RecordBatch(WriterNumber writer, const Verdict& verdict) {
-  std::uint64_t arrival = ops->next();
-  for (const DecodedBlock& block : writers[writer].open) {
-    BlockRecord record;
-    record.payload_offset = static_cast<std::uint32_t>(block.header.payload_offset);
-    std::string_view reason = verdict.reason;
-    switch (verdict.kind) {
-      case Verdict::Kind::kEffective:
-        record.status = block.payload.auth_operations.empty()
-                            ? BlockStatus::kEffective
-                            : BlockStatus::kEffectiveAuth;
-        record.first_arrival = arrival;
-        arrival += block.payload.operations.size();
-        record.op_count = static_cast<std::uint32_t>(
-            block.payload.operations.size() + block.payload.auth_operations.size());
-        reason = {};
-        break;
-      case Verdict::Kind::kPending:
-        record.status = BlockStatus::kPending;
-        break;
-      case Verdict::Kind::kNotAllowed:
-        record.status = BlockStatus::kNotAllowed;
-        break;
-      case Verdict::Kind::kInvalid:
-        record.status = BlockStatus::kInvalid;
-        if (block.header.state == BlockState::kInvalid) reason = block.header.reason;
-        break;
-    }
-    graph->SetRecord(writer, block.header.position, record, reason);
-  }
-}
-
-// What an author's next block has to name. Heads are logs up to their last whole batch:
-// to have seen an op that takes effect only later would remove it unread. For the same
-// reason a parked block is nobody's head.
-void Indexer::State::BecomeHead(WriterNumber writer) {
-  WriterState& state = writers[writer];
-  if (state.relearn_heads) {
-    state.relearn_heads = false;
-    state.open_taught.clear();
-    LearnHeads();
-    return;
-  }
-  if (state.member) {
-    for (const CausalGraph::Edge& edge : state.open_taught) {
-      WriterState& seen = writers[edge.writer];
-      if (seen.is_head && edge.length >= seen.closed) {
-        seen.is_head = false;
-        seen.dirty = true;
-      }
-    }
-    state.is_head = true;
-    state.dirty = true;
-  }
-  state.open_taught.clear();
-}
-
-// The heads from scratch: after a log that had blocks became a member's.
-void Indexer::State::LearnHeads() {
-  std::vector<std::uint64_t> seen(writers.size(), 0);
-  for (WriterNumber n = 0; n < writers.size(); ++n) {
-    if (!writers[n].member || writers[n].closed == 0) continue;
-    const std::vector<std::uint64_t> vector = graph->VectorAt(n, writers[n].closed - 1);
-    for (std::size_t of = 0; of < vector.size(); ++of) {
-      seen[of] = std::max(seen[of], vector[of]);
-    }
-  }
-  for (WriterNumber n = 0; n < writers.size(); ++n) {
-    WriterState& state = writers[n];
-    const bool is_head = state.member && state.closed > seen[n];
-    if (state.is_head == is_head) continue;
-    state.is_head = is_head;
-    state.dirty = true;
-  }
 }
 
 }  // namespace weft

@@ -142,11 +142,7 @@ class FateFinder {
     WEFT_RETURN_IF_ERROR(state_->graph->status());
     OpFate fate;
     fate.reason = reason;
-    if (record.status != BlockStatus::kOpen && !IsDecided(record)) {
-      fate.kind = OpFateKind::kWaiting;
-      fate.reason = "the rest of its batch is missing";
-      return fate;
-    }
+    if (BeyondSettled(record, &fate)) return fate;
     switch (record.status) {
       case BlockStatus::kOpen:
         fate.kind = OpFateKind::kWaiting;
@@ -161,28 +157,76 @@ class FateFinder {
       case BlockStatus::kParked:
         fate.kind = OpFateKind::kParked;
         return fate;
-      case BlockStatus::kPending:
-        fate.kind = OpFateKind::kPending;
-        return fate;
-      case BlockStatus::kEffective:
-      case BlockStatus::kEffectiveAuth:
+      case BlockStatus::kSound:
         break;
     }
     if (op_.op_index >= record.op_count) return OpFate{};
-    if (record.status == BlockStatus::kEffectiveAuth) {
-      fate.kind = OpFateKind::kWinner;
-      return fate;
+    if (!record.effective) return WithoutEffect(record);
+    if (!record.auth) return OfEffective(record, record.first_arrival + op_.op_index);
+    const OpId id = state_->IdOf(op_);
+    fate.kind = OpFateKind::kWinner;
+    if (state_->authority->IsRedemption(id) &&
+        !state_->authority->RedemptionCounts(id)) {
+      fate.kind = OpFateKind::kNotAllowed;
+      fate.reason = "the invite is revoked or used up";
     }
-    return OfEffective(record.first_arrival + op_.op_index);
+    return fate;
   }
 
  private:
-  // Of an outsider's log only a part may count (C1). What is said of an op in that part
-  // must follow from it, or equal versions would give two answers.
-  bool IsDecided(const BlockRecord& record) const {
-    if (state_->writers[op_.writer].member) return true;
+  // A batch through which the settled length of its log goes has the same fate wherever
+  // that length is the same, whatever a replica holds beyond (I1, D8).
+  bool BeyondSettled(const BlockRecord& record, OpFate* fate) const {
+    const auto& writer = state_->writers[op_.writer];
+    if (writer.member()) return false;
     const std::uint64_t settled = state_->SettledLengths()[op_.writer];
-    return op_.position >= settled || op_.position + record.decided_by <= settled;
+    if (op_.position >= settled) return false;
+    const std::uint64_t first = op_.position - record.batch_index;
+    const std::uint64_t end = first + record.batch_count;
+    if (first < writer.limit && writer.limit < end) {
+      const auto& forks = state_->authority->forks();
+      const bool forked = forks.contains(state_->view->writers().key(op_.writer));
+      fate->kind = forked ? OpFateKind::kAfterFork : OpFateKind::kQuarantined;
+      fate->reason =
+          forked ? "a fork goes through its batch" : "a cut goes through its batch";
+      return true;
+    }
+    const bool open = record.status == BlockStatus::kOpen;
+    if (!open && op_.position + record.decided_by <= settled) return false;
+    fate->kind = OpFateKind::kWaiting;
+    fate->reason = "the rest of its batch is missing";
+    return true;
+  }
+
+  OpFate WithoutEffect(const BlockRecord& record) const {
+    const CoreKey& log = state_->view->writers().key(op_.writer);
+    const std::uint64_t first = op_.position - record.batch_index;
+    const std::uint64_t end = first + record.batch_count;
+    const Authority& authority = *state_->authority;
+    OpFate fate;
+    switch (authority.StandingOf(record.cited, log, first, end, record.batch_writes)) {
+      case Standing::kEffective:
+      case Standing::kPending:
+        fate.kind = OpFateKind::kPending;
+        break;
+      case Standing::kRejected:
+        fate.kind = OpFateKind::kRejected;
+        break;
+      case Standing::kQuarantined:
+        fate.kind = OpFateKind::kQuarantined;
+        break;
+      case Standing::kNotAllowed:
+        fate.kind = OpFateKind::kNotAllowed;
+        break;
+      case Standing::kAfterFork:
+        fate.kind = OpFateKind::kAfterFork;
+        break;
+    }
+    Authority::Blame blame =
+        authority.WhyNot(record.cited, log, first, end, record.batch_writes);
+    fate.reason = std::move(blame.reason);
+    if (blame.by) fate.by.push_back(*blame.by);
+    return fate;
   }
 
   // The block is not delivered: it may be held all the same.
@@ -203,10 +247,18 @@ class FateFinder {
     return fate;
   }
 
-  absl::StatusOr<OpFate> OfEffective(std::uint64_t arrival) {
+  absl::StatusOr<OpFate> OfEffective(const BlockRecord& record, std::uint64_t arrival) {
     WEFT_ASSIGN_OR_RETURN(const auto found, state_->ops->Read(arrival));
     const auto& [row, key] = found;
     const std::string_view name = key;
+    if (const auto by =
+            state_->authority->HiddenBy(record.cited, state_->IdOf(op_), name)) {
+      OpFate hidden;
+      hidden.kind = OpFateKind::kHidden;
+      hidden.by.push_back(*by);
+      hidden.reason = "a moderator hid it";
+      return hidden;
+    }
     WEFT_RETURN_IF_ERROR(state_->view->Load(std::span(&name, 1)));
     std::optional<std::uint64_t> newest;
     std::optional<OpFateKind> shown;
@@ -223,7 +275,7 @@ class FateFinder {
       fate.kind = *shown;
       return fate;
     }
-    WEFT_ASSIGN_OR_RETURN(fate, Overruled(row, newest));
+    WEFT_ASSIGN_OR_RETURN(fate, Overruled(row, name, newest));
     if (!fate.by.empty()) return fate;
     // What only takes away is kept in no lane.
     const bool beside = static_cast<OpType>(row.type) == OpType::kDel && readable;
@@ -257,13 +309,15 @@ class FateFinder {
 
   // The first of the later ops on the key that have seen this one and speak to what it
   // wrote.
-  absl::StatusOr<OpFate> Overruled(const OpRow& row, std::optional<std::uint64_t> at) {
+  absl::StatusOr<OpFate> Overruled(const OpRow& row, std::string_view key,
+                                   std::optional<std::uint64_t> at) {
     WEFT_ASSIGN_OR_RETURN(const Indexer::State::StoredOp self,
                           state_->ReadOperation(row));
     std::vector<OpRow> later;
     while (at) {
       WEFT_ASSIGN_OR_RETURN(const auto found, state_->ops->Read(*at));
       at = found.first.previous;
+      if (!state_->HasEffect(found.first, key)) continue;
       WEFT_ASSIGN_OR_RETURN(const bool overrules, Overrules(found.first, self));
       if (overrules) later.push_back(found.first);
     }
@@ -340,6 +394,14 @@ const char* FateText(OpFateKind kind) {
       return "not allowed";
     case OpFateKind::kParked:
       return "parked";
+    case OpFateKind::kQuarantined:
+      return "quarantined";
+    case OpFateKind::kRejected:
+      return "rejected";
+    case OpFateKind::kHidden:
+      return "hidden";
+    case OpFateKind::kAfterFork:
+      return "after fork";
     case OpFateKind::kUnknown:
       return "unknown";
   }

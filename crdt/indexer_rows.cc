@@ -6,7 +6,7 @@
 namespace weft {
 namespace {
 
-constexpr std::uint64_t kFormat = 1;
+constexpr std::uint64_t kFormat = 2;
 constexpr std::uint8_t kHeadFlag = 1;
 constexpr std::uint8_t kRefusedFlag = 2;
 
@@ -17,8 +17,8 @@ Bytes EncodeViewState(const ViewStateRow& row) {
   Writer out(&bytes);
   out.Uint(kFormat);
   for (const std::uint64_t value :
-       {row.sem_version, row.evaluator, row.writers, row.grants, row.arrivals, row.keys,
-        row.conflicts, row.clock_suspect, row.seen_ms}) {
+       {row.sem_version, row.evaluator, row.writers, row.facts, row.arrivals,
+        row.effective, row.keys, row.conflicts, row.clock_suspect, row.seen_ms}) {
     out.Uint(value);
   }
   return bytes;
@@ -31,8 +31,8 @@ absl::StatusOr<ViewStateRow> DecodeViewState(ByteView bytes) {
   }
   ViewStateRow row;
   for (std::uint64_t* value :
-       {&row.sem_version, &row.evaluator, &row.writers, &row.grants, &row.arrivals,
-        &row.keys, &row.conflicts, &row.clock_suspect, &row.seen_ms}) {
+       {&row.sem_version, &row.evaluator, &row.writers, &row.facts, &row.arrivals,
+        &row.effective, &row.keys, &row.conflicts, &row.clock_suspect, &row.seen_ms}) {
     *value = in.Uint();
   }
   if (!in.ok() || !in.done()) {

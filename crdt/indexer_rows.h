@@ -1,7 +1,8 @@
 // The small rows of a stored view: what it reflects, and each writer.
 //
-//   state  := format:uint=1 sem_version:uint evaluator:uint writers:uint grants:uint
-//             arrivals:uint keys:uint conflicts:uint clock_suspect:uint seen_ms:uint
+//   state  := format:uint=2 sem_version:uint evaluator:uint writers:uint facts:uint
+//             arrivals:uint effective:uint keys:uint conflicts:uint
+//             clock_suspect:uint seen_ms:uint
 //   writer := key:32 length:uint closed:uint flags:u8 (size:uint hash:32)*
 // `length` blocks of the writer are in the causal graph, `closed` of them in batches
 // that are judged; the hashes are the roots of its tree at `length`. flags: 1 a head, 2
@@ -18,14 +19,15 @@ namespace weft {
 
 // Which ops this program evaluates: one more whenever ops that used to park no longer
 // do, so that views stored before are built anew.
-inline constexpr std::uint64_t kEvaluator = 2;
+inline constexpr std::uint64_t kEvaluator = 3;
 
 struct ViewStateRow {
   std::uint64_t sem_version = 0;
   std::uint64_t evaluator = 0;
   std::uint64_t writers = 0;
-  std::uint64_t grants = 0;  // beside those of the genesis
+  std::uint64_t facts = 0;  // of authority
   std::uint64_t arrivals = 0;
+  std::uint64_t effective = 0;  // ops
   std::uint64_t keys = 0;
   std::uint64_t conflicts = 0;
   std::uint64_t clock_suspect = 0;

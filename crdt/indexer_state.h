@@ -1,6 +1,8 @@
 // The inside of the indexer, shared by its .cc files and by nobody else:
 //   indexer.cc          the public face, versions, status
-//   indexer_deliver.cc  blocks into the causal graph, batches to the judge
+//   indexer_deliver.cc  blocks into the causal graph
+//   indexer_batches.cc  blocks into batches, batches to the judge, heads
+//   indexer_authority.cc  what changes when a verdict does
 //   indexer_apply.cc    ops into the lanes
 //   indexer_store.cc    what is written back, and read at the start
 //   indexer_author.cc   commits into blocks
@@ -11,6 +13,7 @@
 #include <deque>
 #include <map>
 
+#include "absl/container/flat_hash_map.h"
 #include "crdt/causal_graph.h"
 #include "crdt/indexer.h"
 #include "crdt/indexer_rows.h"
@@ -43,21 +46,31 @@ struct Indexer::State {
     LogState log;
     MerkleTree tree;           // of the blocks in the graph
     std::uint64_t closed = 0;  // blocks in batches that are judged, or invalid ones
+    // Rule C1: so many blocks settle by themselves; all, if the holder has an effective
+    // grant that is not revoked.
+    std::uint64_t limit = 0;
+    std::uint64_t pulled = 0;  // so many, because what settles elsewhere has seen them
+    std::uint64_t kept = 0;    // whole batches below `limit`: what an author may name
     std::optional<Pending> pending;
     std::optional<Wait> wait;                            // of the pending block
     std::multimap<std::uint64_t, WriterNumber> waiters;  // by the length they need
     std::deque<Bytes> ahead;         // blocks read and not decoded yet
     std::vector<DecodedBlock> open;  // the batch that is not whole yet
+    std::size_t open_ops = 0;
+    std::size_t open_size = 0;
+    std::uint64_t open_since = 0;  // the next arrival number when it began; 0: unknown
+    std::optional<GrantNumber> cited;  // what its first block cites, if that is named
     std::vector<CausalGraph::Edge> open_taught;
     bool relearn_heads = false;  // open_taught is not complete, after a restart
     bool late = false;           // somebody had seen a part of the open batch
-    bool member = false;
     bool is_head = false;
     bool refused = false;
     bool queued = false;
     bool dirty = false;          // the row
     std::uint64_t restored = 0;  // blocks in the graph when it was loaded
     std::string park_reason;
+
+    bool member() const { return limit == UINT64_MAX; }
   };
 
   State(Storage* storage_in, LogSource* logs_in, const Clock* clock_in,
@@ -65,7 +78,6 @@ struct Indexer::State {
 
   // indexer.cc
   WriterNumber AddWriter(const CoreKey& key);
-  void AdmitMembers(std::span<const OpId> granted, IndexResult* result);
   std::vector<std::uint64_t> SettledLengths() const;
   std::vector<MissingPrefix> Missing() const;
 
@@ -79,24 +91,54 @@ struct Indexer::State {
   absl::StatusOr<bool> MeetDeps(WriterNumber writer);
   absl::Status Rehydrate(WriterNumber writer, DecodedBlock* block);
   absl::Status Deliver(WriterNumber writer, IndexResult* result);
+
+  // indexer_batches.cc
   absl::Status Replay(WriterNumber writer, DecodedBlock block);
   absl::Status TakePlace(WriterNumber writer, DecodedBlock block, IndexResult* result);
+  void Open(WriterNumber writer, DecodedBlock block);
+  void DropOpen(WriterState* state);
   void CloseInvalid(WriterNumber writer, std::string_view reason);
   absl::Status CloseBatch(WriterNumber writer, IndexResult* result);
-  void RecordBatch(WriterNumber writer, const Verdict& verdict);
+  void RecordBatch(WriterNumber writer, const Verdict& verdict, bool effective);
+  absl::Status TakeCertificate(WriterNumber writer, const Incarnation& certificate,
+                               IndexResult* result);
   void BecomeHead(WriterNumber writer);
   void LearnHeads();
 
+  // indexer_authority.cc
+  void CheckRanges(std::span<DecodedBlock> batch) const;
+  absl::Status TakeChange(const AuthorityChange& change, IndexResult* result);
+  bool UpdateLimit(WriterNumber writer);
+  void UpdateKept(WriterNumber writer);
+  void Pull(std::span<const std::uint64_t> vector);
+  void PullAgain();
+  absl::Status Reconsider(const TouchedRange& range, std::vector<std::string>* keys,
+                          IndexResult* result);
+  absl::Status CollectKeys(const BlockRecord& record, std::vector<std::string>* keys);
+  bool HasEffect(const OpRow& row, std::string_view key) const;
+  OpId IdOf(const LocalOp& op) const;
+  void Note(AuthEvent::Kind kind, const CoreKey& log, std::uint64_t from,
+            std::uint64_t to, IndexResult* result) const;
+
   // indexer_apply.cc
+  // Puts the ops of a sound batch into the op index and, if it is effective, into the
+  // lanes. `late`: somebody may have seen a part of it.
   absl::Status Apply(WriterNumber writer, std::span<const DecodedBlock> batch,
-                     bool late, IndexResult* result);
+                     bool effective, bool late, IndexResult* result);
   void RememberBefore(View::Entry* entry);
   void CollectChanges(IndexResult* result);
-  absl::Status Recompute(View::Entry* entry);
-  // An effective op, read again from its log.
+  // The lanes of these keys anew, in one step; in any order, with repeats.
+  absl::Status RecomputeKeys(std::vector<std::string> keys);
+  absl::StatusOr<KeyState> Recompute(const View::Entry& entry);
+  absl::StatusOr<bool> WasSeen(WriterNumber writer,
+                               std::span<const DecodedBlock> batch);
+  // The payloads of blocks that were read again, as long as it lives.
+  using PayloadCache = absl::flat_hash_map<std::pair<WriterNumber, std::uint64_t>,
+                                           std::shared_ptr<Payload>>;
+  // An op, read again from its log.
   struct StoredOp {
     OpRow row;
-    Payload payload;
+    std::shared_ptr<Payload> payload;
     const Operation* operation = nullptr;  // into payload
   };
   absl::StatusOr<StoredOp> ReadOperation(const OpRow& row);
@@ -104,6 +146,8 @@ struct Indexer::State {
   // indexer_store.cc
   absl::Status Load();
   absl::StatusOr<bool> LoadRows();
+  absl::StatusOr<bool> LoadFacts();
+  std::unique_ptr<Authority> MakeAuthority();
   absl::StatusOr<bool> LoadWriter(WriterNumber number, ByteView bytes);
   absl::Status Clear();
   absl::Status Flush();
@@ -112,6 +156,7 @@ struct Indexer::State {
   LogSource* logs;     // not owned
   const Clock* clock;  // not owned
   Genesis genesis;
+  BaseId base_id;
   IndexerOptions options;
 
   std::unique_ptr<View> view;  // holds the table of writers
@@ -122,12 +167,15 @@ struct Indexer::State {
   std::deque<WriterState> writers;  // by number
   std::deque<WriterNumber> queue;
   std::size_t open_bytes = 0;  // of the payloads kept for open batches
+  PayloadCache payloads;       // emptied when the indexer rests
+  std::size_t payload_bytes = 0;
 
-  std::vector<OpId> new_grants;  // since the last flush
-  std::uint64_t stored_grants = 0;
+  std::uint64_t stored_facts = 0;  // of authority
+  std::uint64_t effective_ops = 0;
   std::uint64_t clock_suspect = 0;
   std::uint64_t seen_ms = 0;
   std::uint64_t ops_since_flush = 0;
+  std::uint64_t bytes_since_flush = 0;
   bool changed_since_flush = false;
   std::uint64_t deliveries = 0;  // blocks delivered and members admitted
 

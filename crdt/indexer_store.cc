@@ -28,24 +28,23 @@ absl::Status Indexer::State::Flush() {
     }
     state.dirty = false;
   }
-  for (const OpId& id : new_grants) {
-    batch.Put(Family::kView, keys::ViewGrant(base, stored_grants++),
-              Authority::EncodeGrant(*authority->Find(id)));
+  for (Bytes& fact : authority->TakeNewFacts()) {
+    batch.Put(Family::kView, keys::ViewGrant(base, stored_facts++), std::move(fact));
   }
-  new_grants.clear();
   view->Flush(&batch);
   ops->Flush(&batch);
   graph->Flush(&batch);
   trie->Flush(&batch);
   const View::Counts counts = view->counts();
   batch.Put(Family::kView, keys::ViewState(base),
-            EncodeViewState({kSemVersion, kEvaluator, writers.size(), stored_grants,
-                             ops->next(), counts.keys, counts.conflicts, clock_suspect,
-                             seen_ms}));
+            EncodeViewState({kSemVersion, kEvaluator, writers.size(), stored_facts,
+                             ops->next(), effective_ops, counts.keys, counts.conflicts,
+                             clock_suspect, seen_ms}));
   WEFT_RETURN_IF_ERROR(graph->status());
   WEFT_RETURN_IF_ERROR(storage->Commit(batch, Durability::kVolatile));
   view->MarkFlushed(options.cache_keys_max);
   ops_since_flush = 0;
+  bytes_since_flush = 0;
   changed_since_flush = false;
   return absl::OkStatus();
 }
@@ -61,14 +60,17 @@ absl::Status Indexer::State::Clear() {
   graph = std::make_unique<CausalGraph>(storage, base);
   ops = std::make_unique<OpIndex>(storage, base, 0);
   WEFT_ASSIGN_OR_RETURN(trie, Trie::Open(storage, keys::TriePrefix(base)));
-  authority = std::make_unique<Authority>(genesis);
+  authority = MakeAuthority();
   writers.clear();
   queue.clear();
-  stored_grants = 0;
+  payloads.clear();
+  open_bytes = 0;
+  stored_facts = 0;
+  effective_ops = 0;
   clock_suspect = 0;
   seen_ms = 0;
   for (const Manifest& founder : genesis.founders) {
-    writers[AddWriter(KeyOf(founder))].member = true;
+    AddWriter(KeyOf(founder));
   }
   return absl::OkStatus();
 }
@@ -95,7 +97,8 @@ absl::StatusOr<bool> Indexer::State::LoadRows() {
                                 View::Counts{row->keys, row->conflicts});
   graph = std::make_unique<CausalGraph>(storage, base);
   ops = std::make_unique<OpIndex>(storage, base, row->arrivals);
-  authority = std::make_unique<Authority>(genesis);
+  authority = MakeAuthority();
+  effective_ops = row->effective;
   if (!ops->Load().ok()) return false;
   auto opened = Trie::Open(storage, keys::TriePrefix(base));
   if (!opened.ok()) return false;
@@ -103,11 +106,6 @@ absl::StatusOr<bool> Indexer::State::LoadRows() {
   clock_suspect = row->clock_suspect;
   seen_ms = row->seen_ms;
 
-  auto grants = storage->Scan(Family::kView, keys::ViewGrants(base), nullptr);
-  for (; grants->valid(); grants->Next(), ++stored_grants) {
-    if (!authority->RestoreGrant(grants->value()).ok()) return false;
-  }
-  WEFT_RETURN_IF_ERROR(grants->status());
   auto rows = storage->Scan(Family::kView, keys::ViewWriters(base), nullptr);
   for (; rows->valid(); rows->Next()) {
     WEFT_ASSIGN_OR_RETURN(
@@ -116,10 +114,16 @@ absl::StatusOr<bool> Indexer::State::LoadRows() {
     if (!usable) return false;
   }
   WEFT_RETURN_IF_ERROR(rows->status());
-  if (writers.size() != row->writers || stored_grants != row->grants) return false;
+  WEFT_ASSIGN_OR_RETURN(const bool facts, LoadFacts());
+  if (!facts || writers.size() != row->writers || stored_facts != row->facts) {
+    return false;
+  }
   for (WriterNumber n = 0; n < writers.size(); ++n) {
     WriterState& state = writers[n];
     if (state.closed == graph->length(n)) continue;
+    if (const auto parked = state.log.parked(); parked && *parked < graph->length(n)) {
+      state.park_reason = graph->ReasonOf(n, *parked);
+    }
     state.relearn_heads = true;
     for (WriterNumber other = 0; other < writers.size(); ++other) {
       if (other == n || graph->length(other) == 0) continue;
@@ -128,6 +132,37 @@ absl::StatusOr<bool> Indexer::State::LoadRows() {
     }
   }
   return graph->status().ok();
+}
+
+std::unique_ptr<Authority> Indexer::State::MakeAuthority() {
+  return std::make_unique<Authority>(
+      genesis,
+      [this](const CoreKey& writer, std::uint64_t position, const CoreKey& of) {
+        const std::optional<WriterNumber> from = view->writers().Find(writer);
+        const std::optional<WriterNumber> to = view->writers().Find(of);
+        return from && to ? graph->Seen(*from, position, *to) : std::uint64_t{0};
+      });
+}
+
+// The facts of authority, and what follows from them: the same as when they were
+// stored.
+absl::StatusOr<bool> Indexer::State::LoadFacts() {
+  const ScanRange range = keys::ViewGrants(options.base_number);
+  auto rows = storage->Scan(Family::kView, range, nullptr);
+  for (; rows->valid(); rows->Next(), ++stored_facts) {
+    if (!authority->RestoreFact(rows->value()).ok()) return false;
+  }
+  WEFT_RETURN_IF_ERROR(rows->status());
+  AuthorityChange change;
+  authority->Evaluate(&change);
+  bool partial = false;
+  for (WriterNumber n = 0; n < writers.size(); ++n) {
+    writers[n].limit = authority->SettledLimit(view->writers().key(n));
+    UpdateKept(n);
+    partial = partial || (!writers[n].member() && graph->length(n) > 0);
+  }
+  if (partial) PullAgain();
+  return true;
 }
 
 absl::StatusOr<bool> Indexer::State::LoadWriter(WriterNumber number, ByteView bytes) {
@@ -149,7 +184,6 @@ absl::StatusOr<bool> Indexer::State::LoadWriter(WriterNumber number, ByteView by
   state.closed = row->closed;
   state.is_head = row->is_head;
   state.refused = row->refused;
-  state.member = authority->IsMember(row->key);
   state.tree = std::move(row->tree);
   state.dirty = false;
   graph->RestoreLength(number, state.restored);

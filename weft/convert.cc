@@ -130,6 +130,18 @@ Fate ToFate(const OpFate& fate) {
     case OpFateKind::kParked:
       result.kind = FateKind::kParked;
       break;
+    case OpFateKind::kQuarantined:
+      result.kind = FateKind::kQuarantined;
+      break;
+    case OpFateKind::kRejected:
+      result.kind = FateKind::kRejected;
+      break;
+    case OpFateKind::kHidden:
+      result.kind = FateKind::kHidden;
+      break;
+    case OpFateKind::kAfterFork:
+      result.kind = FateKind::kAfterFork;
+      break;
     case OpFateKind::kUnknown:
       result.kind = FateKind::kUnknown;
       break;
@@ -159,6 +171,24 @@ Role ToRole(GrantRole role) {
       return Role::kFounder;
   }
   return Role::kReader;
+}
+
+GrantRole ToGrantRole(Role role) {
+  switch (role) {
+    case Role::kReader:
+      return GrantRole::kReader;
+    case Role::kModerated:
+      return GrantRole::kModerated;
+    case Role::kWriter:
+      return GrantRole::kWriter;
+    case Role::kModerator:
+      return GrantRole::kModerator;
+    case Role::kAdmin:
+      return GrantRole::kAdmin;
+    case Role::kFounder:
+      return GrantRole::kFounder;
+  }
+  return GrantRole::kReader;
 }
 
 KeyRange ToKeyRange(const Range& range) {

@@ -23,6 +23,7 @@ Value ToValue(const Datum& datum);
 Entry ToEntry(const ViewEntry& entry);
 Fate ToFate(const OpFate& fate);
 Role ToRole(GrantRole role);
+GrantRole ToGrantRole(Role role);
 KeyRange ToKeyRange(const Range& range);
 
 // The batch as the indexer takes it. It borrows from `values` (filled here) and from

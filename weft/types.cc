@@ -103,7 +103,10 @@ std::string_view RoleName(Role role) {
 
 std::optional<Role> ParseRole(std::string_view name) {
   if (name == "reader") return Role::kReader;
+  if (name == "moderated") return Role::kModerated;
   if (name == "writer") return Role::kWriter;
+  if (name == "moderator") return Role::kModerator;
+  if (name == "admin") return Role::kAdmin;
   return std::nullopt;
 }
 
@@ -127,6 +130,14 @@ std::string_view FateName(FateKind kind) {
       return "pending";
     case FateKind::kParked:
       return "parked";
+    case FateKind::kQuarantined:
+      return "quarantined";
+    case FateKind::kRejected:
+      return "rejected";
+    case FateKind::kHidden:
+      return "hidden";
+    case FateKind::kAfterFork:
+      return "after fork";
     case FateKind::kUnknown:
       return "unknown";
   }

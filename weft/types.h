@@ -113,7 +113,7 @@ enum class Role : std::uint8_t {
   kFounder
 };
 std::string_view RoleName(Role role);
-// reader or writer, the roles that can be granted.
+// Any role but founder, which a genesis alone makes.
 std::optional<Role> ParseRole(std::string_view name);
 
 struct Member {
@@ -134,18 +134,24 @@ enum class FateKind : std::uint8_t {
   kWaiting,
   kInvalid,
   kNotAllowed,
-  kPending,
-  kParked,
-  kUnknown  // no such op has been seen here
+  kPending,      // a moderated member's, not accepted yet
+  kParked,       // needs a newer program
+  kQuarantined,  // its author was removed, and this is beyond what was kept
+  kRejected,     // by a moderator
+  kHidden,       // by a moderator
+  kAfterFork,    // its log has two branches, and this is beyond what survives
+  kUnknown       // no such op has been seen here
 };
 std::string_view FateName(FateKind kind);
 
 // What became of one op (rule D10).
 struct Fate {
   FateKind kind = FateKind::kUnknown;
-  std::vector<OpName> by;   // kSuperseded, kRemoved: the ops that did it
+  // kSuperseded, kRemoved: the ops that did it; kQuarantined, kRejected, kHidden: the
+  // op to blame, if it is one.
+  std::vector<OpName> by;
   std::string waiting_for;  // kWaiting: a writer's core, `core:length`
-  std::string reason;       // kInvalid, kNotAllowed, kParked
+  std::string reason;       // of those without effect
 };
 
 // One key that reads differently now. `before` and `after` are what Get gave and

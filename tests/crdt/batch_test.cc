@@ -194,7 +194,7 @@ TEST_F(BatchTest, S8_AnUnknownOpParksTheLogAndTheBatchItStandsIn) {
   EXPECT_EQ(log.parked(), 0U);
 }
 
-TEST_F(BatchTest, S8_AnAckWithAPayloadAndALaterIncarnationParkTheLog) {
+TEST_F(BatchTest, S8_AnAckWithAPayloadParksAndACertificateIsRead) {
   Envelope envelope;
   envelope.kind = BlockKind::kAck;
   envelope.hlc = {1'000, 0};
@@ -218,9 +218,9 @@ TEST_F(BatchTest, S8_AnAckWithAPayloadAndALaterIncarnationParkTheLog) {
   Append(block, Hex(CrdtVectors()["incarnation"]["bytes"]));
   log = ada_.log();
   decoded = DecodeBlock(log, block, {});
-  EXPECT_EQ(decoded.header.state, BlockState::kParked);
-  EXPECT_EQ(decoded.header.reason, "a later incarnation");
-  EXPECT_EQ(log.parked(), 0U);
+  EXPECT_EQ(decoded.header.state, BlockState::kValid);
+  EXPECT_TRUE(decoded.incarnation.has_value());
+  EXPECT_FALSE(log.parked().has_value());
   envelope.hlc = {2'000, 0};
   EXPECT_FALSE(EncodeEnvelope(log, envelope, {}).ok()) << "only block 0";
 }

@@ -122,6 +122,21 @@ class Replica {
     return commit->ops[0];
   }
 
+  // An auth op that must be allowed.
+  OpId Auth(const AuthOperation& operation) {
+    auto id = TryAuth(operation);
+    WEFT_CHECK(id.ok());
+    return *id;
+  }
+  absl::StatusOr<OpId> TryAuth(const AuthOperation& operation) {
+    WEFT_ASSIGN_OR_RETURN(
+        const PreparedCommit commit,
+        indexer_->PrepareAuth(self_, std::span(&operation, 1),
+                              static_cast<std::uint64_t>(clock_.now_ms)));
+    WEFT_RETURN_IF_ERROR(Append(commit));
+    return commit.ops[0];
+  }
+
   // Takes what `other` holds of a log, up to `length` blocks.
   IndexResult Fetch(const Replica& other, const CoreKey& log,
                     std::uint64_t length = UINT64_MAX) {

@@ -27,7 +27,10 @@ class ViewModel {
   using Seen = std::map<std::string, std::vector<std::string>>;
 
   ViewModel(const Genesis& genesis, const Logs& logs)
-      : genesis_(genesis), authority_(genesis) {
+      : genesis_(genesis),
+        authority_(genesis, [](const CoreKey&, std::uint64_t, const CoreKey&) {
+          return std::uint64_t{0};
+        }) {
     for (const auto& [key, blocks] : logs) {
       Log& log = logs_.try_emplace(key, key).first->second;
       MerkleTree tree;
@@ -183,13 +186,24 @@ class ViewModel {
     if (!header.ends_batch) return;
     const std::span<const DecodedBlock> batch =
         std::span(log.blocks).subspan(log.batch_start, position + 1 - log.batch_start);
-    const Verdict verdict =
-        authority_.Judge(key, batch, [](const CoreKey&) { return 0; });
-    log.Close(position + 1,
-              verdict.kind == Verdict::Kind::kEffective ? OpFateKind::kWinner
-              : verdict.kind == Verdict::Kind::kInvalid ? OpFateKind::kInvalid
-                                                        : OpFateKind::kNotAllowed);
-    if (verdict.kind != Verdict::Kind::kEffective) return;
+    // Without revocations a sound batch has effect at once and for ever.
+    const Envelope& envelope = *batch.front().header.envelope;
+    const Verdict verdict = authority_.Check(
+        key, batch, authority_.Cited(envelope.cite, envelope.cite_named));
+    const bool effective =
+        verdict.kind == Verdict::Kind::kSound &&
+        authority_.StandingOf(verdict.cited, key, log.batch_start, position + 1,
+                              true) == Standing::kEffective;
+    log.Close(position + 1, effective ? OpFateKind::kWinner
+                            : verdict.kind == Verdict::Kind::kInvalid
+                                ? OpFateKind::kInvalid
+                                : OpFateKind::kNotAllowed);
+    if (!effective) return;
+    if (!batch.front().payload.auth_operations.empty()) {
+      authority_.Add(key, batch, verdict.cited);
+      AuthorityChange change;
+      authority_.Evaluate(&change);
+    }
     for (const DecodedBlock& block : batch) {
       for (std::size_t i = 0; i < block.payload.operations.size(); ++i) {
         past_sets_.push_back(

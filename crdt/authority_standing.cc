@@ -1,0 +1,194 @@
+// What the pass says of a batch or an op, and whose doing it is.
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "crdt/authority.h"
+#include "engine/text.h"
+
+namespace weft {
+namespace {
+
+constexpr std::uint64_t kForksForgiven = 3;  // beyond those the granter knew (F5)
+
+}  // namespace
+
+// Why a grant that is not effective is not.
+Standing Authority::StandingOfGrant(const GrantState& state) const {
+  for (const GrantState* at = &state;; at = grants_[at->parent].get()) {
+    if (at->now.beyond_limit) return Standing::kNotAllowed;
+    if (at->grant.kind == Grant::Kind::kRedeemed) {
+      const GrantState& invite = *grants_[at->parent];
+      const bool refused = std::any_of(
+          at->redemptions.begin(), at->redemptions.end(), [&](std::uint32_t index) {
+            const Batch& batch = batches_[redemptions_[index].batch];
+            return invite.now.effective && batch.passes &&
+                   std::all_of(invite.now.hits.begin(), invite.now.hits.end(),
+                               [&](const Hit& hit) {
+                                 return Kept(invite, hit, batch.writer) >= batch.end;
+                               });
+          });
+      if (refused) return Standing::kNotAllowed;
+    }
+    if (at->parent == at->grant.number) return Standing::kQuarantined;
+  }
+}
+
+// Rules 6.1 and F5.
+bool Authority::IsModerated(const GrantState& state) const {
+  if (state.grant.role == GrantRole::kModerated) return true;
+  if (forks_.empty()) return false;
+  std::uint64_t forked = 0;
+  for (const CoreKey& log : LogsOf(state.grant.identity)) {
+    forked += forks_.contains(log) ? 1 : 0;
+  }
+  return forked >= state.grant.forks + kForksForgiven;
+}
+
+// The one that decides: of the more senior cite, and of one cite the later.
+const ModerationEntry* Authority::Better(const ModerationEntry* a,
+                                         const ModerationEntry* b) const {
+  if (a == nullptr) return b;
+  if (a->cited != b->cited) {
+    return grants_[a->cited]->grant.path < grants_[b->cited]->grant.path ? a : b;
+  }
+  return std::tie(a->number, a->id) > std::tie(b->number, b->id) ? a : b;
+}
+
+std::optional<ModerationEntry> Authority::VerdictOn(const GrantState& state,
+                                                    const CoreKey& writer,
+                                                    std::uint64_t first,
+                                                    std::uint64_t end) const {
+  const ModerationEntry* best = nullptr;
+  moderation_.VisitCovering(writer, first, end, [&](const ModerationEntry& entry) {
+    if (entry.type == AuthOpType::kAdmit) return;
+    if (grants_[entry.cited]->grant.path < state.grant.path)
+      best = Better(best, &entry);
+  });
+  if (best == nullptr) return std::nullopt;
+  return *best;
+}
+
+Standing Authority::StandingOf(GrantNumber cited, const CoreKey& writer,
+                               std::uint64_t first, std::uint64_t end,
+                               bool writes) const {
+  const GrantState& state = *grants_[cited];
+  if (end > ForkCut(writer)) return Standing::kAfterFork;
+  if (!state.now.effective) return StandingOfGrant(state);
+  if (const Cut* cut = CutOf(state, writer)) {
+    if (!cut->counts) {
+      return cut->by_limit ? Standing::kNotAllowed : Standing::kQuarantined;
+    }
+    if (end > cut->length && !IsAdmitted(state, state.now.hits, writer, first, end)) {
+      return Standing::kQuarantined;
+    }
+  }
+  if (!writes || !IsModerated(state)) return Standing::kEffective;
+  const std::optional<ModerationEntry> verdict = VerdictOn(state, writer, first, end);
+  if (!verdict) return Standing::kPending;
+  return verdict->type == AuthOpType::kAccept ? Standing::kEffective
+                                              : Standing::kRejected;
+}
+
+// Names the revocation that cuts a log at or before `end`.
+void Authority::BlameCut(const GrantState& state, const CoreKey& log, std::uint64_t end,
+                         Blame* blame) const {
+  const Revocation* found = nullptr;
+  for (const Hit& hit : state.now.hits) {
+    const Revocation& revocation = revocations_[hit.revocation];
+    if (Kept(state, hit, log) >= end) continue;
+    if (found == nullptr || revocation.id < found->id) found = &revocation;
+  }
+  if (found == nullptr) {
+    blame->reason = "its log does not count for the grant";
+    return;
+  }
+  blame->by = found->id;
+  blame->reason = found->resignation && found->target == state.grant.number
+                      ? "its author had resigned"
+                      : "its grant was revoked";
+  if (!found->reason.empty()) blame->reason += ": " + found->reason;
+}
+
+void Authority::BlameGrant(const GrantState& state, Blame* blame) const {
+  const GrantState* at = &state;
+  while (at->parent != at->grant.number && !grants_[at->parent]->now.effective &&
+         !at->now.beyond_limit) {
+    at = grants_[at->parent].get();
+  }
+  if (at->now.beyond_limit) {
+    blame->reason = absl::StrFormat("more than %d grants", limits_.members);
+    return;
+  }
+  if (at->grant.kind == Grant::Kind::kRedeemed) {
+    if (StandingOfGrant(*at) == Standing::kNotAllowed) {
+      blame->reason = "the invite was used up";
+      return;
+    }
+    const GrantState& invite = *grants_[at->parent];
+    const Redemption& redemption = redemptions_[at->redemptions.front()];
+    const Batch& batch = batches_[redemption.batch];
+    if (!invite.now.hits.empty()) {
+      BlameCut(invite, batch.writer, batch.end, blame);
+    } else {
+      BlameCut(*grants_[batch.cited], batch.writer, batch.end, blame);
+    }
+    return;
+  }
+  if (at->batch == kNone) return;
+  const Batch& batch = batches_[at->batch];
+  if (batch.end > ForkCut(batch.writer)) {
+    blame->reason = "its grant stands after a fork";
+    return;
+  }
+  BlameCut(*grants_[at->parent], batch.writer, batch.end, blame);
+  blame->reason = "its grant came after a cut; " + blame->reason;
+}
+
+Authority::Blame Authority::WhyNot(GrantNumber cited, const CoreKey& writer,
+                                   std::uint64_t first, std::uint64_t end,
+                                   bool writes) const {
+  Blame blame;
+  const GrantState& state = *grants_[cited];
+  switch (StandingOf(cited, writer, first, end, writes)) {
+    case Standing::kEffective:
+      break;
+    case Standing::kPending:
+      blame.reason = "waits for a moderator";
+      break;
+    case Standing::kRejected:
+      blame.reason = "a moderator rejected it";
+      blame.by = VerdictOn(state, writer, first, end)->id;
+      break;
+    case Standing::kAfterFork:
+      blame.reason = absl::StrFormat("its log has two branches from block %d on",
+                                     forks_.at(writer).fork_point);
+      break;
+    case Standing::kQuarantined:
+    case Standing::kNotAllowed:
+      if (!state.now.effective) {
+        BlameGrant(state, &blame);
+      } else if (const Cut* cut = CutOf(state, writer);
+                 cut != nullptr && cut->by_limit) {
+        blame.reason = "more than 64 incarnations count";
+      } else {
+        BlameCut(state, writer, end, &blame);
+      }
+      break;
+  }
+  return blame;
+}
+
+std::optional<OpId> Authority::HiddenBy(GrantNumber cited, const OpId& op,
+                                        std::string_view key) const {
+  if (!moderation_.HidesIn(op.writer)) return std::nullopt;
+  const GrantPath& path = grants_[cited]->grant.path;
+  const ModerationEntry* best = nullptr;
+  moderation_.VisitHiding(op, key, [&](const ModerationEntry& entry) {
+    if (grants_[entry.cited]->grant.path < path) best = Better(best, &entry);
+  });
+  if (best == nullptr || best->type != AuthOpType::kHide) return std::nullopt;
+  return best->id;
+}
+
+}  // namespace weft

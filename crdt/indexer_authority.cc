@@ -1,0 +1,308 @@
+// What follows when authority changes its mind: who counts as a member, how far logs
+// settle, and which ops the lanes show. Batches whose standing changed are found in
+// the causal graph, their keys in the op index, and all these keys are computed anew
+// and shown in one step.
+
+#include <algorithm>
+
+#include "absl/strings/str_format.h"
+#include "crdt/indexer_state.h"
+
+namespace weft {
+
+OpId Indexer::State::IdOf(const LocalOp& op) const {
+  return {view->writers().key(op.writer), op.position, op.op_index};
+}
+
+void Indexer::State::Note(AuthEvent::Kind kind, const CoreKey& log, std::uint64_t from,
+                          std::uint64_t to, IndexResult* result) const {
+  if (!result->events.empty()) {
+    AuthEvent& last = result->events.back();
+    if (last.kind == kind && last.log == log && last.to == from) {
+      last.to = to;
+      return;
+    }
+  }
+  AuthEvent event;
+  event.kind = kind;
+  event.log = log;
+  event.from = from;
+  event.to = to;
+  result->events.push_back(std::move(event));
+}
+
+// Attack 66: a range with a tree hash that is not that of the log is of no effect.
+void Indexer::State::CheckRanges(std::span<DecodedBlock> batch) const {
+  for (DecodedBlock& block : batch) {
+    for (AuthOperation& operation : block.payload.auth_operations) {
+      auto* verdict = std::get_if<VerdictOp>(&operation);
+      if (verdict == nullptr) continue;
+      const std::optional<WriterNumber> log = view->writers().Find(verdict->log);
+      if (!log || graph->length(*log) < verdict->to ||
+          graph->TreeHashAt(*log, verdict->to) != verdict->tree_hash) {
+        verdict->named = 0;
+      }
+    }
+  }
+}
+
+// --- whose logs count, and how far ---
+
+// The whole batches below the limit of the log.
+void Indexer::State::UpdateKept(WriterNumber writer) {
+  WriterState& state = writers[writer];
+  if (state.closed <= state.limit) {
+    state.kept = state.closed;
+    return;
+  }
+  if (state.limit == 0) {
+    state.kept = 0;
+    return;
+  }
+  const std::uint64_t last = state.limit - 1;
+  const BlockRecord record = graph->RecordOf(writer, last);
+  const bool splits = record.status == BlockStatus::kSound &&
+                      record.batch_index + 1 < record.batch_count;
+  state.kept = splits ? last - record.batch_index : state.limit;
+}
+
+// True if the log settles to another length than before.
+bool Indexer::State::UpdateLimit(WriterNumber writer) {
+  WriterState& state = writers[writer];
+  const std::uint64_t limit = authority->SettledLimit(view->writers().key(writer));
+  if (limit == state.limit) return false;
+  state.limit = limit;
+  UpdateKept(writer);
+  return graph->length(writer) > 0;
+}
+
+void Indexer::State::Pull(std::span<const std::uint64_t> vector) {
+  for (std::size_t of = 0; of < vector.size(); ++of) {
+    writers[of].pulled = std::max(writers[of].pulled, vector[of]);
+  }
+}
+
+// How far logs settle because of others, from scratch. A version vector holds the whole
+// past of its block, so one look at each log's last settled block is enough.
+void Indexer::State::PullAgain() {
+  for (WriterState& state : writers) state.pulled = 0;
+  for (WriterNumber n = 0; n < writers.size(); ++n) {
+    const std::uint64_t settled = std::min(graph->length(n), writers[n].limit);
+    if (settled == 0) continue;
+    if (settled == graph->length(n)) {
+      Pull(graph->TipVector(n));
+    } else {
+      Pull(graph->VectorAt(n, settled - 1));
+    }
+  }
+}
+
+absl::Status Indexer::State::TakeChange(const AuthorityChange& change,
+                                        IndexResult* result) {
+  for (const CoreKey& identity : change.admitted) {
+    const std::optional<WriterNumber> known = view->writers().Find(identity);
+    const bool is_new = !known || !writers[*known].member();
+    AddWriter(identity);
+    auto& admitted = result->admitted;
+    if (is_new &&
+        std::find(admitted.begin(), admitted.end(), identity) == admitted.end()) {
+      admitted.push_back(identity);
+    }
+  }
+  for (const OpId& invite : change.overused) {
+    AuthEvent event;
+    event.kind = AuthEvent::Kind::kOverused;
+    event.op = invite;
+    result->events.push_back(std::move(event));
+  }
+  bool moved = false;
+  for (const CoreKey& identity : change.holders) {
+    for (const CoreKey& log : authority->LogsOf(identity)) {
+      const std::optional<WriterNumber> writer = view->writers().Find(log);
+      if (writer) moved = UpdateLimit(*writer) || moved;
+    }
+  }
+  ++deliveries;
+  changed_since_flush = true;
+  if (moved) {
+    PullAgain();
+    LearnHeads();
+  }
+  std::vector<std::string> keys;
+  for (const TouchedRange& range : change.ranges) {
+    WEFT_RETURN_IF_ERROR(Reconsider(range, &keys, result));
+  }
+  for (const OpId& op : change.ops) {
+    const std::optional<WriterNumber> writer = view->writers().Find(op.writer);
+    if (!writer || op.position >= graph->length(*writer)) continue;
+    BlockRecord record = graph->RecordOf(*writer, op.position);
+    if (!record.effective || record.auth || op.op_index >= record.op_count) continue;
+    record.first_arrival += op.op_index;
+    record.op_count = 1;
+    WEFT_RETURN_IF_ERROR(CollectKeys(record, &keys));
+  }
+  return RecomputeKeys(std::move(keys));
+}
+
+// --- standings that changed ---
+
+absl::Status Indexer::State::CollectKeys(const BlockRecord& record,
+                                         std::vector<std::string>* keys) {
+  for (std::uint64_t i = 0; i < record.op_count; ++i) {
+    WEFT_ASSIGN_OR_RETURN(const auto found, ops->Read(record.first_arrival + i));
+    keys->push_back(found.second);
+  }
+  return absl::OkStatus();
+}
+
+absl::Status Indexer::State::Reconsider(const TouchedRange& range,
+                                        std::vector<std::string>* keys,
+                                        IndexResult* result) {
+  const std::optional<WriterNumber> found = view->writers().Find(range.log);
+  if (!found) return absl::OkStatus();
+  const WriterNumber writer = *found;
+  const std::uint64_t end = std::min(range.to, writers[writer].closed);
+  std::uint64_t position = range.from;
+  if (position < end) {
+    const BlockRecord record = graph->RecordOf(writer, position);
+    if (record.status == BlockStatus::kSound) position -= record.batch_index;
+  }
+  while (position < end) {
+    const BlockRecord first = graph->RecordOf(writer, position);
+    if (first.status != BlockStatus::kSound || first.batch_count == 0 ||
+        (first.auth && first.op_count == 0)) {
+      ++position;  // never has effect, or is a certificate, which always has
+      continue;
+    }
+    const std::uint64_t batch_end = position + first.batch_count;
+    const bool effective =
+        authority->StandingOf(first.cited, range.log, position, batch_end,
+                              first.batch_writes) == Standing::kEffective;
+    const bool flips = effective != first.effective;
+    if (flips) {
+      Note(effective ? AuthEvent::Kind::kRestored : AuthEvent::Kind::kWithdrawn,
+           range.log, position, batch_end, result);
+    }
+    for (; position < batch_end; ++position) {
+      const BlockRecord record = graph->RecordOf(writer, position);
+      if (flips) graph->SetEffective(writer, position, effective);
+      if (record.auth || record.op_count == 0) continue;
+      if (flips && effective) effective_ops += record.op_count;
+      if (flips && !effective) effective_ops -= record.op_count;
+      if (flips || (range.ops && effective)) {
+        WEFT_RETURN_IF_ERROR(CollectKeys(record, keys));
+      }
+    }
+  }
+  return graph->status();
+}
+
+// Whether an op of the index is in the lanes.
+bool Indexer::State::HasEffect(const OpRow& row, std::string_view key) const {
+  const LocalOp& op = row.stamp.op;
+  const BlockRecord record = graph->RecordOf(op.writer, op.position);
+  if (!record.effective) return false;
+  const CoreKey& log = view->writers().key(op.writer);
+  return !authority->HidesIn(log) ||
+         !authority->HiddenBy(record.cited, IdOf(op), key).has_value();
+}
+
+// --- lists ---
+
+std::vector<HeldBack> Indexer::ListHeldBack(std::size_t max) const {
+  std::vector<HeldBack> list;
+  const std::vector<std::uint64_t> settled = state_->SettledLengths();
+  for (WriterNumber n = 0; n < settled.size(); ++n) {
+    const CoreKey& log = state_->view->writers().key(n);
+    // What is beyond the cut is shown too, as far as it is here.
+    const std::uint64_t end = state_->writers[n].closed;
+    for (std::uint64_t position = 0; position < end;) {
+      if (list.size() >= max) return list;
+      const BlockRecord record = state_->graph->RecordOf(n, position);
+      if (record.status != BlockStatus::kSound || record.effective ||
+          record.batch_count == 0) {
+        ++position;
+        continue;
+      }
+      HeldBack held;
+      held.log = log;
+      held.from = position;
+      held.to = position + record.batch_count;
+      held.standing = state_->authority->StandingOf(record.cited, log, held.from,
+                                                    held.to, record.batch_writes);
+      const Authority::Blame blame = state_->authority->WhyNot(
+          record.cited, log, held.from, held.to, record.batch_writes);
+      held.reason = blame.reason;
+      held.by = blame.by;
+      for (; position < held.to; ++position) {
+        held.ops += state_->graph->RecordOf(n, position).op_count;
+      }
+      const bool joins =
+          !list.empty() && list.back().log == held.log && list.back().to == held.from &&
+          list.back().standing == held.standing && list.back().by == held.by;
+      if (joins) {
+        list.back().to = held.to;
+        list.back().ops += held.ops;
+      } else {
+        list.push_back(std::move(held));
+      }
+    }
+  }
+  return list;
+}
+
+namespace {
+
+// The logs of all who hold what a revoke of `grant` hits, and of all who carry a
+// redemption of an invite among it.
+std::vector<CoreKey> LogsHit(const Authority& authority, const Grant& grant,
+                             bool subtree) {
+  std::vector<CoreKey> logs;
+  for (const GrantNumber number : authority.Below(grant.number, subtree)) {
+    const Grant& hit = authority.At(number);
+    if (hit.kind == Grant::Kind::kInvite) {
+      for (const CoreKey& carrier : authority.CarriersOf(hit)) logs.push_back(carrier);
+    } else {
+      for (const CoreKey& log : authority.LogsOf(hit.identity)) logs.push_back(log);
+    }
+  }
+  std::sort(logs.begin(), logs.end());
+  logs.erase(std::unique(logs.begin(), logs.end()), logs.end());
+  return logs;
+}
+
+}  // namespace
+
+std::vector<KeptLength> Indexer::KnownLengths(const Grant& grant, bool subtree) const {
+  std::vector<KeptLength> lengths;
+  for (const CoreKey& log : LogsHit(*state_->authority, grant, subtree)) {
+    const std::optional<WriterNumber> number = state_->view->writers().Find(log);
+    const std::uint64_t length = number ? state_->graph->length(*number) : 0;
+    if (length > 0) lengths.push_back({log, length});
+  }
+  return lengths;
+}
+
+std::uint64_t Indexer::CountWithdrawn(const Grant& grant, bool subtree,
+                                      std::span<const KeptLength> keep) const {
+  absl::flat_hash_map<CoreKey, std::uint64_t> kept;
+  for (const KeptLength& entry : keep) kept.try_emplace(entry.log, entry.length);
+  std::uint64_t count = 0;
+  for (const GrantNumber hit : state_->authority->Below(grant.number, subtree)) {
+    const Grant& below = state_->authority->At(hit);
+    if (below.kind == Grant::Kind::kInvite) continue;
+    for (const CoreKey& log : state_->authority->LogsOf(below.identity)) {
+      const std::optional<WriterNumber> number = state_->view->writers().Find(log);
+      if (!number) continue;
+      const auto from = kept.find(log);
+      std::uint64_t position = from == kept.end() ? 0 : from->second;
+      for (; position < state_->writers[*number].closed; ++position) {
+        const BlockRecord record = state_->graph->RecordOf(*number, position);
+        if (record.effective && record.cited == hit) count += record.op_count;
+      }
+    }
+  }
+  return count;
+}
+
+}  // namespace weft
