@@ -67,6 +67,8 @@ class SecretStream {
   // nothing that Open does.
   void Seal(ByteView plaintext, Bytes* out);
 
+  // The peer has shown its key.
+  bool knows_peer() const { return noise_ && noise_->done(); }
   // Only once the first message was sent or has come.
   const NoiseHandshake& handshake() const { return *noise_; }
 

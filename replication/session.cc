@@ -84,7 +84,6 @@ const PublicKey& Session::remote_static_key() const {
 
 absl::Status Session::OnReady() {
   stop_deadline_.emit(asio::cancellation_type::terminal);
-  secured_ = true;
   if (options_.on_secured) WEFT_RETURN_IF_ERROR(options_.on_secured(*this));
   MuxLimits mux_limits;
   mux_limits.channels_max = options_.limits.channels_max;
@@ -296,6 +295,7 @@ bool Session::output_full() const {
 // --- what the peer costs ---
 
 void Session::Blame(Fault fault, absl::StatusCode code) {
+  if (closed_) return;  // what was in flight behind the fault counts no more
   const int points = Judge(fault, code).score;
   points_ += points;
   if (points > 0 && options_.on_fault) options_.on_fault(*this, fault, points);
@@ -303,7 +303,9 @@ void Session::Blame(Fault fault, absl::StatusCode code) {
 
 void Session::HoldAnswers(std::ptrdiff_t bytes) {
   answers_bytes_ += bytes;
-  if (bytes < 0) taken_in_.Notify();
+  if (bytes >= 0) return;  // reading looks at the limit after each piece
+  received_share_->Set(held_bytes());
+  taken_in_.Notify();
 }
 
 void Session::HoldClaims(std::ptrdiff_t bytes) {
@@ -354,11 +356,14 @@ bool Session::MayLog(std::size_t bytes) {
   return log_.Take(bytes, options_.clock->Steady());
 }
 
+std::size_t Session::held_bytes() const {
+  return stream_.buffered() +
+         static_cast<std::size_t>(std::max<std::ptrdiff_t>(answers_bytes_, 0));
+}
+
 // L7: the peer's frames, and what it brought that is not stored yet.
 absl::Status Session::CheckHeld() {
-  const std::size_t held =
-      stream_.buffered() +
-      static_cast<std::size_t>(std::max<std::ptrdiff_t>(answers_bytes_, 0));
+  const std::size_t held = held_bytes();
   received_share_->Set(held);
   if (held <= options_.limits.received_bytes_per_peer) return absl::OkStatus();
   return absl::ResourceExhaustedError(

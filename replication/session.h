@@ -189,12 +189,13 @@ class Session : public std::enable_shared_from_this<Session> {
   bool ready() const { return mux_ != nullptr; }
   bool closed() const { return closed_; }
   // The handshake was done: the peer has shown a key, whatever became of it.
-  bool secured() const { return secured_; }
+  bool secured() const { return stream_.knows_peer(); }
   bool is_initiator() const { return options_.is_initiator; }
   // Only when ready().
   Protomux& mux() { return *mux_; }
   // Only when secured().
   const PublicKey& remote_static_key() const;
+  const Hash64& handshake_hash() const { return stream_.handshake().handshake_hash(); }
   // When the last byte came; zero before the first.
   Nanos last_heard() const { return last_read_; }
   std::string peer() const { return wire_->peer(); }
@@ -239,6 +240,7 @@ class Session : public std::enable_shared_from_this<Session> {
   absl::Status CheckOutput() const;
   void CountOutput();
   std::size_t output_bytes() const;
+  std::size_t held_bytes() const;
   void BlameStream(const absl::Status& status);
   bool Accept(ByteView id, ByteView handshake);
   void OpenChannel(const DiscoveryKey& id, const std::shared_ptr<Hypercore>& core,
@@ -332,7 +334,6 @@ class Session : public std::enable_shared_from_this<Session> {
   bool writing_ = false;
   bool wrote_since_beat_ = false;
   bool keep_alive_due_ = false;
-  bool secured_ = false;
   bool closed_ = false;
   bool ended_ = false;
   absl::Status why_;

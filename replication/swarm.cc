@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_format.h"
 #include "replication/download_scheduler.h"
+#include "replication/tcp_wire.h"
 
 namespace weft {
 namespace {
@@ -27,6 +28,8 @@ constexpr Nanos kBackOffMax = seconds(30);
 constexpr Nanos kStable = seconds(10);
 // Two keep-alives: a connection that has not been heard of for so long may be dead.
 constexpr Nanos kSilent = seconds(10);
+constexpr std::size_t kMeetingMax = 256;
+constexpr int kMeetingFailures = 4;
 constexpr Nanos kTellAgain = std::chrono::minutes(1);
 
 }  // namespace
@@ -48,9 +51,11 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
   BanTable bans;
   Admission door;
   std::map<PublicKey, FeedRule> rules;
+  std::set<const Session*> ourselves;  // that turned out to be
+  std::set<std::string> meeting;       // addresses that Meet looks after
   std::set<const Session*> half_open;  // accepted, handshake not over
   std::uint64_t turned_away = 0;       // since the last line about it
-  Nanos turned_away_told{};
+  std::optional<Nanos> turned_away_told;
   bool stopped = false;
   Signal changed;  // a session became ready or ended, or the swarm stopped
 
@@ -124,11 +129,29 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
     }
   }
 
+  // Both ends of one connection are ours.
+  bool MeetsItself(Session& session) {
+    for (const Connection& connection : std::vector(connections)) {
+      Session& other = *connection.session;
+      if (&other == &session || !other.secured() ||
+          other.handshake_hash() != session.handshake_hash()) {
+        continue;
+      }
+      ourselves.insert({&session, &other});
+      other.Close(absl::AlreadyExistsError("the address is our own"));
+      return true;
+    }
+    return false;
+  }
+
   // The handshake is over: is this somebody new?
   absl::Status Secured(Session& session) {
     Settle(session);
     const PublicKey& key = session.remote_static_key();
+    // Our key without being us is a copy of this store, which we must meet: that is how
+    // it comes out.
     if (key == identity.public_key) {
+      if (!MeetsItself(session)) return absl::OkStatus();
       return absl::AlreadyExistsError("the address is our own");
     }
     std::vector<std::shared_ptr<Session>> same;
@@ -177,7 +200,7 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
   // One line a minute, however many knock.
   void TurnedAway(const std::string& whom, Welcome why) {
     ++turned_away;
-    if (turned_away > 1 && now() - turned_away_told < kTellAgain) return;
+    if (turned_away_told && now() - *turned_away_told < kTellAgain) return;
     Tell(absl::StrFormat("turned away %s: %s (%d since last told)", whom, ReasonOf(why),
                          turned_away));
     turned_away_told = now();
@@ -210,12 +233,25 @@ absl::StatusOr<std::string> Swarm::Listen(const std::string& address) {
   return listener->address();
 }
 
-bool Swarm::IsOurselves(const State& state, const Session& session) {
-  return session.secured() && session.remote_static_key() == state.identity.public_key;
+void Swarm::Keep(const std::string& address) {
+  asio::co_spawn(state_->options.executor, KeepLoop(state_, address, 0),
+                 asio::detached);
 }
 
-void Swarm::Keep(const std::string& address) {
-  asio::co_spawn(state_->options.executor, KeepLoop(state_, address), asio::detached);
+void Swarm::Meet(const std::string& address) {
+  if (state_->meeting.size() >= kMeetingMax) return;
+  if (!state_->meeting.insert(address).second) return;
+  asio::co_spawn(
+      state_->options.executor, KeepLoop(state_, address, kMeetingFailures),
+      [state = state_, address](std::exception_ptr) { state->meeting.erase(address); });
+}
+
+std::uint16_t Swarm::listening_port() const {
+  for (const auto& listener : state_->listeners) {
+    const auto address = ParseAddress(listener->address());
+    if (address.ok()) return address->port;
+  }
+  return 0;
 }
 
 Task<void> Swarm::AcceptLoop(std::shared_ptr<State> state,
@@ -254,14 +290,19 @@ Task<absl::Status> Swarm::RunSession(std::shared_ptr<State> state,
   state->connections.push_back(connection);
   absl::Status status = co_await Session::Run(session);
   state->Settle(*session);
+  if (connection.incoming || connection.dialled_once) {
+    state->ourselves.erase(session.get());
+  }
   std::erase_if(state->connections,
                 [&session](const Connection& each) { return each.session == session; });
   state->changed.Notify();
   co_return status;
 }
 
-Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address) {
+Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address,
+                           int failures_max) {
   Nanos back_off = kBackOffMin;
+  int failures = 0;
   while (!state->stopped) {
     absl::StatusOr<std::unique_ptr<Wire>> wire =
         co_await DialWithin(state, address, kDialLimit);
@@ -274,13 +315,19 @@ Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address) {
       if (state->stopped) co_return;
       // Another connection with that peer stands: no need of one more.
       while (connection.session->secured() &&
+             connection.session->remote_static_key() != state->identity.public_key &&
              state->With(connection.session->remote_static_key()) != nullptr) {
         co_await state->changed.Wait();
         if (state->stopped) co_return;
       }
-      if (IsOurselves(*state, *connection.session)) back_off = kBackOffMax;
+      if (state->ourselves.erase(connection.session.get()) > 0) {
+        if (failures_max > 0) co_return;
+        back_off = kBackOffMax;
+      }
     }
     if (state->stopped) co_return;
+    failures = state->now() - started >= kStable ? 0 : failures + 1;
+    if (failures_max > 0 && failures >= failures_max) co_return;
     if (state->options.clock->Steady() - started >= kStable) back_off = kBackOffMin;
     const auto jitter = static_cast<std::uint64_t>(back_off.count()) / 2;
     const Nanos pause =
@@ -380,6 +427,10 @@ void Swarm::PolicyChanged() {
 
 const PublicKey& Swarm::key() const {
   return state_->identity.public_key;
+}
+
+const NetworkBudget& Swarm::budget() const {
+  return *state_->budget;
 }
 
 const BanTable& Swarm::bans() const {

@@ -1,13 +1,14 @@
 // The swarm: every connection of a store. Accepts, dials, dials again with back-off
 // and jitter, and knows who is there.
 //
-// It shows one key on all its connections, and so do others: that
-// is how it finds out that it dialled itself, or a peer that it is connected to
-// already. Of two connections that were dialled from both sides the one stays whose
-// dialler has the smaller key, and both sides know; of two dialled from one side the
-// older, which its dialler knows; one that has been silent for two keep-alives gives
-// way to any. Between one message and the next, and to a peer that ignores this, two
-// may stand.
+// It shows one key on all its connections, and so do others: that is how it finds out
+// that it dialled a peer that it is connected to already. That it dialled itself it
+// finds by the handshake, whose hash both ends share: a copy of the store has the same
+// key. already. Of two connections that were dialled from both sides the one stays
+// whose dialler has the smaller key, and both sides know; of two dialled from one side
+// the older, which its dialler knows; one that has been silent for two keep-alives
+// gives way to any. Between one message and the next, and to a peer that ignores this,
+// two may stand.
 //
 // Scores and bans are kept here, by key and by address (replication/ban_table.h).
 //
@@ -61,6 +62,13 @@ class Swarm {
   // 100 ms later at first and at most every 30 s, each time with jitter.
   void Keep(const std::string& address);
 
+  // Keeps a connection to an address that somebody else named (a beacon, a peer): gives
+  // up after a few failures, and takes no more than 256 of them at a time.
+  void Meet(const std::string& address);
+
+  // The TCP port that others can reach us at; 0: none.
+  std::uint16_t listening_port() const;
+
   // One connection, ready for channels when this returns: a new one, or the one there
   // is with the same peer. Give it back to Release.
   // UNAVAILABLE        nobody answers there within `limit`, or it speaks something else
@@ -83,6 +91,8 @@ class Swarm {
   // The key shown on every connection of this run.
   const PublicKey& key() const;
   const BanTable& bans() const;
+  // What all its sessions hold.
+  const NetworkBudget& budget() const;
   // What counts against a peer beside what its sessions find out.
   void Blame(const Session& session, int points);
 
@@ -101,10 +111,11 @@ class Swarm {
 
  private:
   struct State;
-  static bool IsOurselves(const State& state, const Session& session);
   static Task<void> AcceptLoop(std::shared_ptr<State> state,
                                std::shared_ptr<Listener> listener);
-  static Task<void> KeepLoop(std::shared_ptr<State> state, std::string address);
+  // `failures_max` in a row end it; 0: none do.
+  static Task<void> KeepLoop(std::shared_ptr<State> state, std::string address,
+                             int failures_max);
   static Task<void> Pause(std::shared_ptr<State> state, Nanos duration);
   static Task<absl::StatusOr<std::unique_ptr<Wire>>> DialWithin(
       std::shared_ptr<State> state, std::string address, Nanos limit);

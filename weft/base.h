@@ -108,6 +108,11 @@ class Base {
   absl::Status WaitAcked(std::string_view writer, std::uint64_t length,
                          std::size_t peers, std::chrono::milliseconds timeout);
 
+  // What may pass of the base's logs, beside the rules of the store; absent: no rule of
+  // its own. A base of which nothing may pass is not spoken of on new connections.
+  // Not kept when the store is closed.  INVALID_ARGUMENT  a key of the list is none
+  absl::Status SetRule(const std::optional<ReplicationRule>& rule);
+
   // --- checking ---
   absl::StatusOr<RootInfo> Root() const;
   absl::StatusOr<Fate> FateOf(const OpName& op) const;

@@ -41,10 +41,6 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
         return raw->MayUse(session, scope);
       });
   SwarmOptions options;
-  options.permit = [raw = node.get()](const Session&, const CoreKey& key) {
-    const bool open = !raw->blocked_->contains(key);
-    return FeedPermission{open, open};
-  };
   options.executor = host.executor;
   options.clock = host.clock;
   options.random = host.random;
@@ -54,6 +50,9 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   options.workers = host.workers;
   options.on_event = [raw = node.get()](const std::string& line) { raw->Event(line); };
   options.identity = StoreIdentity(*node->cores_);
+  options.permit = [raw = node.get()](const Session& session, const CoreKey& key) {
+    return raw->PermissionOf(session, key);
+  };
   node->swarm_ = std::make_unique<Swarm>(options);
   WEFT_ASSIGN_OR_RETURN(const std::vector<BaseRecord> records, LoadBases(host.storage));
   for (const BaseRecord& record : records) {
@@ -326,11 +325,21 @@ absl::Status Node::UnblockCore(const CoreKey& key) {
   return absl::OkStatus();
 }
 
+FeedPermission Node::PermissionOf(const Session& session, const CoreKey& key) const {
+  if (blocked_->contains(key)) return {false, false};
+  const BaseId* owner = nullptr;
+  for (const auto& base : bases_) {
+    if (base->IsLog(key) || base->record().identity == key) owner = &base->base_id();
+  }
+  return policy_.Of(session, key, owner);
+}
+
 bool Node::AllowFork(const Hypercore& core) {
   return !IsLogOfABase(core.key());
 }
 
 void Node::StartExchange(Session& session, BaseNode& base) {
+  if (policy_.Closed(base.base_id())) return;
   exchanges_[&session][&base] = FeedExchange::Start(
       &session, &base, [this](FeedExchange&) { changed_->Notify(); });
 }

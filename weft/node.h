@@ -24,6 +24,7 @@
 #include "weft/base_node.h"
 #include "weft/blocked_feeds.h"
 #include "weft/node_host.h"
+#include "weft/node_policy.h"
 #include "weft/store.h"
 #include "weft/types.h"
 
@@ -98,6 +99,10 @@ class Node final : private CoreProvider, private SessionObserver {
   // See Store::CloneCore.
   Task<absl::Status> Clone(std::string address, CloneRequest request);
 
+  // Rules about who may have what; call PolicyChanged after a change.
+  NodePolicy& policy() { return policy_; }
+  void PolicyChanged() { swarm_->PolicyChanged(); }
+
   void OnEvent(EventCallback callback) { on_event_ = std::move(callback); }
 
  private:
@@ -156,6 +161,7 @@ class Node final : private CoreProvider, private SessionObserver {
   // What is known of the bases on this session; nothing once it ended.
   const Exchanges& ExchangesOn(const Session& session) const;
   bool IsRefused(const Session& session, const CoreKey& core) const;
+  FeedPermission PermissionOf(const Session& session, const CoreKey& key) const;
 
   NodeHost host_;
   // Tasks hold it weakly and end once the node is gone.
@@ -167,6 +173,7 @@ class Node final : private CoreProvider, private SessionObserver {
   std::map<Session*, std::set<CoreKey>> refused_;  // cores the peer does not give
   // Something a waiting task may be waiting for has changed.
   std::shared_ptr<Signal> changed_ = std::make_shared<Signal>();
+  NodePolicy policy_;
   EventCallback on_event_;
   std::unique_ptr<ExtensionHub> extensions_;
   std::unique_ptr<Swarm> swarm_;  // last: its sessions call the rest

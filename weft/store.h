@@ -85,6 +85,21 @@ class Store {
   // Keeps a connection to the address while the store is open, with back-off. Returns
   // at once; INVALID_ARGUMENT if it is not an address.
   absl::Status Connect(std::string_view address);
+  // Finds peers that share a base with this store on the local network, by multicast,
+  // while the store is open, and connects to them; they find us if we listen. Nothing
+  // about a base is told to who does not know it. `interface_address` is that of the
+  // network interface to use; empty: the system's choice.
+  // INVALID_ARGUMENT  not an address;  UNAVAILABLE  the system does not let us
+  absl::Status DiscoverOnLan(std::string_view interface_address = "");
+
+  // What may pass on every connection, until the next call. Connections that stand
+  // follow at once. With Base::SetRule and SetHostRule: all that apply must allow.
+  // INVALID_ARGUMENT  a key of the list is none
+  absl::Status SetRule(const ReplicationRule& rule);
+  // The same with peers of one host, "10.0.0.7"; absent: no rule of its own.
+  absl::Status SetHostRule(std::string_view host,
+                           const std::optional<ReplicationRule>& rule);
+  LoopStatus Loop() const;
   // Replicates until level with that peer in every base both have: version digests
   // are equal and the peer holds our blocks durably.
   // UNAVAILABLE        nobody answers there, or it does not speak the protocol

@@ -55,6 +55,7 @@ absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
 StoreImpl::~StoreImpl() {
   if (thread_.joinable()) {
     asio::post(io_, [this] {
+      lan_.reset();
       // An error here costs the next open some indexing, nothing else.
       node_->Flush().IgnoreError();
       node_.reset();

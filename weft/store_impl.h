@@ -22,6 +22,7 @@
 #include "engine/real_workers.h"
 #include "engine/rocks_storage.h"
 #include "query/watch.h"
+#include "replication/discovery.h"
 #include "replication/stream_wire.h"
 #include "weft/node.h"
 #include "weft/store.h"
@@ -123,6 +124,8 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
 
   Node& node() { return *node_; }
   asio::any_io_executor executor() { return io_.get_executor(); }
+  // See Store::DiscoverOnLan; on the strand.
+  absl::Status DiscoverOnLan(std::string interface_address);
   // How long the store's thread was kept by one thing.
   StallMeter& stalls() { return stalls_; }
   // Starts the thread that calls watchers back, at the first call.
@@ -150,6 +153,7 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   StallMeter stalls_;
   WatchHub watches_;
   std::unique_ptr<Node> node_;
+  std::unique_ptr<LanDiscovery> lan_;
   absl::Mutex commits_mutex_;
   std::deque<std::shared_ptr<Pending>> commits_ ABSL_GUARDED_BY(commits_mutex_);
   std::once_flag watch_started_;

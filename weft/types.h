@@ -211,6 +211,24 @@ struct ExtensionMessage {
   std::string author;
 };
 
+// What may pass of which cores: all, none, those listed, or those a predicate accepts
+// (it is called on the store's thread and must give the same answer every time).
+struct ReplicationRule {
+  enum class Which : std::uint8_t { kAll, kNone, kList, kPredicate };
+  Which which = Which::kAll;
+  std::vector<std::string> cores = {};  // kList: keys, hex or z-base-32
+  std::function<bool(const std::string& core)> accepts = {};  // kPredicate: of an id
+  bool upload = true;                                         // we give them
+  bool download = true;                                       // we fetch them
+};
+
+// How the store's own thread fares. A step is one thing it does between others.
+struct LoopStatus {
+  std::uint64_t steps = 0;
+  std::uint64_t long_steps = 0;  // that took 5 ms of processor time or more
+  std::uint64_t longest_us = 0;  // microseconds
+};
+
 struct RootInfo {
   std::string version_digest;  // hex, 32 bytes
   std::string root;            // hex, 32 bytes

@@ -10,6 +10,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -133,8 +134,10 @@ class MadeStore {
 
 // Stays with an open store until SIGINT or SIGTERM (HoldSignals was called before it
 // was opened), in a command that is `alone`; prints the address and then one line per
-// event.
+// event. `lan`: also finds peers on the local network, through the interface of that
+// address if it is not empty.
 int Serve(Store store, const Invocation& call, const std::string& listen,
-          const std::vector<std::string>& connect);
+          const std::vector<std::string>& connect,
+          const std::optional<std::string>& lan = std::nullopt);
 
 }  // namespace weft::cli

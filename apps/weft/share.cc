@@ -259,7 +259,8 @@ class EventPrinter {
 };
 
 int ServeUntilSignal(Store& store, const std::string& listen,
-                     const std::vector<std::string>& connect, EventPrinter& printer) {
+                     const std::vector<std::string>& connect,
+                     const std::optional<std::string>& lan, EventPrinter& printer) {
   if (!listen.empty()) {
     const auto address = store.Listen(listen);
     if (!address.ok()) return Fail(address.status());
@@ -270,6 +271,11 @@ int ServeUntilSignal(Store& store, const std::string& listen,
       return Fail(status);
     }
   }
+  if (lan) {
+    if (const absl::Status status = store.DiscoverOnLan(*lan); !status.ok()) {
+      return Fail(status);
+    }
+  }
   AwaitSignal();
   return kDone;
 }
@@ -277,12 +283,13 @@ int ServeUntilSignal(Store& store, const std::string& listen,
 }  // namespace
 
 int Serve(Store store, const Invocation& call, const std::string& listen,
-          const std::vector<std::string>& connect) {
+          const std::vector<std::string>& connect,
+          const std::optional<std::string>& lan) {
   EventPrinter printer(call.json);
   store.OnEvent([&printer](const std::string& line) {
     printer.Add({"event", "", line});
   });
-  const int code = ServeUntilSignal(store, listen, connect, printer);
+  const int code = ServeUntilSignal(store, listen, connect, lan, printer);
   store.OnEvent({});
   return code;
 }
@@ -326,26 +333,31 @@ void AddMeetingCommands(CommandLine& line) {
   struct ServeOptions {
     std::string listen;
     std::vector<std::string> connect;
+    bool lan = false;
+    std::string lan_interface;
   };
   auto serve_options = std::make_shared<ServeOptions>();
-  CLI::App* serve =
-      line.Add({.name = "serve",
-                .arguments = "",
-                .help = "stays and replicates until a signal",
-                .has_base = false,
-                .alone = true,
-                .stays = true},
-               [serve_options](const Invocation& call) -> int {
-                 if (serve_options->listen.empty() && serve_options->connect.empty()) {
-                   return Fail(kUsage, "serve: needs --listen or --connect");
-                 }
-                 Console::Current().HoldSignals();
-                 int code = kDone;
-                 auto store = OpenStore(call.store, code);
-                 if (!store) return code;
-                 return Serve(*std::move(store), call, serve_options->listen,
-                              serve_options->connect);
-               });
+  CLI::App* serve = line.Add(
+      {.name = "serve",
+       .arguments = "",
+       .help = "stays and replicates until a signal",
+       .has_base = false,
+       .alone = true,
+       .stays = true},
+      [serve_options](const Invocation& call) -> int {
+        if (serve_options->listen.empty() && serve_options->connect.empty() &&
+            !serve_options->lan) {
+          return Fail(kUsage, "serve: needs --listen, --connect or --lan");
+        }
+        Console::Current().HoldSignals();
+        int code = kDone;
+        auto store = OpenStore(call.store, code);
+        if (!store) return code;
+        return Serve(*std::move(store), call, serve_options->listen,
+                     serve_options->connect,
+                     serve_options->lan ? std::optional(serve_options->lan_interface)
+                                        : std::nullopt);
+      });
   serve->add_option("--listen", serve_options->listen,
                     "host:port (port 0: any) or unix:PATH");
   serve
@@ -353,6 +365,9 @@ void AddMeetingCommands(CommandLine& line) {
                    "host:port or unix:PATH; may repeat")
       ->expected(1)
       ->take_all();
+  serve->add_flag("--lan", serve_options->lan, "find peers on the local network");
+  serve->add_option("--lan-interface", serve_options->lan_interface,
+                    "address of the network interface to use for it");
 
   auto arguments = std::make_shared<SyncArguments>();
   CLI::App* sync =

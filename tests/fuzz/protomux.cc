@@ -1,5 +1,7 @@
 // A peer that sends any frames whatever: the mux holds no more channels than allowed,
 // calls each handler in order, and survives.
+//
+// input := (size:uint frame)*
 
 #include "replication/protomux.h"
 
@@ -42,16 +44,22 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   constexpr std::size_t kChannelsMax = 8;
   weft::Protomux mux(true, weft::Hash64(),
                      {.channels_max = kChannelsMax, .opens_max = 64});
-  mux.Register("a", [&](weft::ByteView id, weft::ByteView) {
-    return mux.Open("a", id, {}, std::make_shared<Handler>()).ok();
-  });
+  for (const char* protocol : {"a", "hypercore/alpha"})
+    mux.Register(protocol, [&mux, protocol](weft::ByteView id, weft::ByteView) {
+      return mux.Open(protocol, id, {}, std::make_shared<Handler>()).ok();
+    });
   const bool opened =
       mux.Open("b", weft::ByteView(), {}, std::make_shared<Handler>()).ok();
   WEFT_CHECK(opened);
   weft::Reader reader(weft::ByteView(data, size));
   while (reader.ok() && !reader.done()) {
-    const std::size_t length = reader.U8();
-    if (!mux.Receive(reader.Raw(std::min(length, reader.remaining()))).ok()) break;
+    const auto length = static_cast<std::size_t>(
+        std::min<std::uint64_t>(reader.Uint(), reader.remaining()));
+    const weft::ByteView frame = reader.Raw(length);
+    weft::Protomux::Cursor cursor;
+    absl::StatusOr<bool> done = false;
+    while (done.ok() && !*done) done = mux.ReceiveSome(frame, 3, &cursor);
+    if (!done.ok()) break;
     WEFT_CHECK(mux.channel_count() <= kChannelsMax);
     while (mux.TakeFrame()) {
     }

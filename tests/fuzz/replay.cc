@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
       ++files;
     }
   }
-  constexpr int kMadeInputs = 20000;
+  constexpr int kMadeInputs = WEFT_FUZZ_MADE_INPUTS;
   for (int i = 0; i < kMadeInputs; ++i) RunVariants(Made(random), random);
   std::cout << files << " files and " << kMadeInputs << " made inputs survived\n";
   return 0;

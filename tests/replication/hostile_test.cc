@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 
 #include "engine/codec.h"
-#include "tests/replication/raw_peer.h"
+#include "tests/replication/liar.h"
 
 namespace weft {
 namespace {
@@ -31,14 +31,6 @@ struct HostileTest : testing::Test {
     return request;
   }
 };
-
-SyncMessage SyncOf(const Hypercore& core) {
-  SyncMessage sync;
-  sync.fork = core.fork();
-  sync.length = core.length();
-  sync.can_upgrade = sync.uploading = sync.downloading = sync.has_manifest = true;
-  return sync;
-}
 
 TEST_F(HostileTest, Attack14_AWrongCapabilityLooksLikeAnUnknownCore) {
   const auto notes = ada.Writer("notes", 3);
@@ -217,39 +209,6 @@ TEST_F(HostileTest, SixtyFourRequestsThatNobodyCouldAnswerEndTheConnection) {
   raw->Send(channel, CoreMessage::kRequest, Impossible(64));
   EXPECT_TRUE(ada.ended.has_value());
 }
-
-// Serves a core from a copy of its own, and spoils what it likes.
-struct Liar {
-  Liar(World& world, Peer& victim, Hypercore& core, std::shared_ptr<RawPeer> peer = {})
-      : raw(peer ? peer : RawPeer::Connect(world, victim)), truth(&core) {
-    channel = raw->OpenCore(core.key());
-    raw->heard.clear();
-    Bytes sync, range;
-    Encode(SyncOf(core), &sync);
-    Encode(RangeMessage{false, 0, core.length()}, &range);
-    raw->SendBody(channel, CoreMessage::kSync, sync);
-    raw->SendBody(channel, CoreMessage::kRange, range);
-    raw->Flush();
-  }
-  // Answers all requests so far; `spoil` may change each proof.
-  template <class Spoil>
-  std::size_t Answer(Spoil spoil) {
-    const auto requests = raw->Take(CoreMessage::kRequest);
-    for (const auto& heard : requests) {
-      const RequestMessage request = *DecodeRequest(heard.body);
-      Proof proof = *truth->Prove(request.parts);
-      spoil(proof);
-      Bytes body;
-      EncodeData(request.id, request.fork, proof, &body);
-      raw->SendBody(channel, CoreMessage::kData, body);
-    }
-    raw->Flush();
-    return requests.size();
-  }
-  std::shared_ptr<RawPeer> raw;
-  Hypercore* truth;
-  MuxChannel* channel = nullptr;
-};
 
 TEST_F(HostileTest, Attack21_AWrongBlockBarsThatCoreAndTheOthersFlow) {
   const auto notes = ada.Writer("notes", 8);

@@ -53,7 +53,11 @@ struct Peer : SessionObserver, CoreProvider {
   }
 
   absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey& key) override {
+    ++finds;
     return store->Find(key);
+  }
+  std::optional<CoreKey> KeyOf(const DiscoveryKey& key) override {
+    return store->FindKey(key);
   }
   Download ModeOf(const Hypercore&) override { return mode; }
   bool AllowFork(const Hypercore&) override { return allow_fork; }
@@ -82,6 +86,9 @@ struct Peer : SessionObserver, CoreProvider {
   FeedRule rule;
   Download mode;
   bool allow_fork = true;
+  SessionOptions session_options;  // what Join does not set itself
+  int points = 0;                  // what the peers' faults count
+  int finds = 0;                   // cores that were opened for somebody
 
   int ready = 0, opened = 0, closed = 0, refused = 0, upgrades = 0, level = 0;
   int forks_refused = 0;
@@ -99,11 +106,13 @@ struct World {
   }
 
   std::shared_ptr<Session> Join(Peer& peer, std::unique_ptr<Wire> wire,
-                                bool is_initiator) {
-    SessionOptions options;
+                                bool is_initiator, const NetworkLimits& limits = {}) {
+    SessionOptions options = peer.session_options;
+    options.limits = limits;
+    options.on_fault = [&peer](Session&, Fault, int points) { peer.points += points; };
     options.is_initiator = is_initiator;
     options.cores = &peer;
-    options.clock = &clock;
+    options.clock = busy_clock != nullptr ? busy_clock : &clock;
     options.random = &peer.random;
     options.observer = &peer;
     options.book = peer.book;
@@ -129,10 +138,12 @@ struct World {
     const Nanos until = clock.Now() + duration;
     Drain();
     while (clock.next() <= until && clock.Step()) Drain();
+    clock.AdvanceTo(until);
   }
 
   asio::io_context io;
   sim::SimClock clock{Nanos(std::chrono::hours(1))};
+  AsyncClock* busy_clock = nullptr;  // of the next sessions, instead
   std::vector<std::shared_ptr<Session>> sessions;
 };
 

@@ -5,6 +5,7 @@
 
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -18,11 +19,18 @@ namespace weft {
 
 class RawPeer : public ChannelHandler {
  public:
+  // Changes what the other side writes to and reads from.
+  using WrapWire = std::function<std::unique_ptr<Wire>(std::unique_ptr<Wire>)>;
+
   // Connects to `other` as the initiator; ready after world.Drain().
-  static std::shared_ptr<RawPeer> Connect(World& world, Peer& other) {
+  static std::shared_ptr<RawPeer> Connect(World& world, Peer& other,
+                                          const NetworkLimits& limits = {},
+                                          const WrapWire& wrap = {}) {
     auto [left, right] = sim::PipeWire::MakePair();
     auto raw = std::shared_ptr<RawPeer>(new RawPeer(&world, std::move(left)));
-    world.Join(other, std::move(right), /*is_initiator=*/false);
+    std::unique_ptr<Wire> theirs = std::move(right);
+    if (wrap) theirs = wrap(std::move(theirs));
+    raw->session = world.Join(other, std::move(theirs), /*is_initiator=*/false, limits);
     asio::co_spawn(world.io, ReadLoop(raw), asio::detached);
     world.Drain();
     WEFT_CHECK(raw->mux != nullptr);
@@ -65,6 +73,7 @@ class RawPeer : public ChannelHandler {
   struct Heard {
     CoreMessage type;
     Bytes body;
+    MuxChannel* channel = nullptr;
   };
   std::vector<Heard> Take(CoreMessage type) {
     std::vector<Heard> taken;
@@ -79,22 +88,38 @@ class RawPeer : public ChannelHandler {
     ++opened;
     return absl::OkStatus();
   }
-  absl::Status OnMessage(MuxChannel&, std::uint64_t type, ByteView body) override {
-    heard.push_back({static_cast<CoreMessage>(type), ToBytes(body)});
+  absl::Status OnMessage(MuxChannel& channel, std::uint64_t type,
+                         ByteView body) override {
+    heard.push_back({static_cast<CoreMessage>(type), ToBytes(body), &channel});
     return absl::OkStatus();
   }
   void OnClose(MuxChannel&, bool was_refused) override {
     ++(was_refused ? refused : closed);
   }
 
+  // One mux frame of any bytes.
+  void SendFrame(ByteView frame) {
+    Bytes out;
+    stream.Seal(frame, &out);
+    Write(std::move(out));
+    world->Drain();
+  }
+  // Bytes that are no frame at all.
+  void SendRaw(Bytes bytes) {
+    Write(std::move(bytes));
+    world->Drain();
+  }
+
   World* world;
   std::unique_ptr<Wire> wire;
+  std::shared_ptr<Session> session;  // the other side's
   sim::SimRandom random{99};
   SecretStream stream{true, KeyPairFromSeed(RandomSeed(random)), &random};
   std::unique_ptr<Protomux> mux;
   std::vector<Heard> heard;
   int opened = 0, refused = 0, closed = 0;
-  bool hung_up = false;  // by the other side
+  bool hung_up = false;        // by the other side
+  bool ignore_frames = false;  // what comes does not fit what the mux knows
 
  private:
   RawPeer(World* in_world, std::unique_ptr<Wire> in_wire)
@@ -113,8 +138,9 @@ class RawPeer : public ChannelHandler {
       const absl::StatusOr<Bytes> bytes = co_await self->wire->Read();
       if (!bytes.ok() || bytes->empty()) break;
       Bytes out;
-      const auto status = self->stream.Receive(
-          *bytes, &out, [&self](ByteView frame) { return self->mux->Receive(frame); });
+      const auto status = self->stream.Receive(*bytes, &out, [&self](ByteView frame) {
+        return self->ignore_frames ? absl::OkStatus() : self->mux->Receive(frame);
+      });
       self->Write(std::move(out));
       if (!status.ok()) break;
       if (self->mux == nullptr && self->stream.established()) {

@@ -9,6 +9,7 @@
 #include <string>
 
 #include "absl/strings/str_format.h"
+#include "tests/sim/crowd.h"
 #include "tests/sim/workload.h"
 
 namespace weft::sim {
@@ -22,6 +23,7 @@ struct Command {
   std::size_t ops = 0;     // 0: as the seed says
   std::string bug;
   bool twice = false;
+  bool giant = false;
 };
 
 RunOptions OptionsFor(std::uint64_t seed, const Command& command) {
@@ -79,6 +81,37 @@ int Run(const Command& command) {
   return 0;
 }
 
+// 300 nodes, 50 of them hostile, and 2 000 feeds.
+int RunGiant(const Command& command) {
+  using Seconds = std::chrono::duration<double>;
+  CrowdOptions options;
+  options.nodes = 250;
+  options.hostile = 50;
+  options.feeds = 2000;
+  const std::uint64_t seed = command.seed > 0 ? command.seed : command.first;
+  const auto started = std::chrono::steady_clock::now();
+  const CrowdResult result = RunCrowd(seed, options);
+  const double real = Seconds(std::chrono::steady_clock::now() - started).count();
+  for (const std::string& problem : result.problems) absl::PrintF("  %s\n", problem);
+  absl::PrintF(
+      "seed %d: %s %.0f s after the network healed; %d blocks written, %d copied, %d "
+      "MiB "
+      "carried\n%d hostile dials, %d bans of hostile by honest nodes, at most %d "
+      "points "
+      "between honest ones\nat most per node: %d connections, %d KiB received and not "
+      "stored, %d KiB to send\n%.1f s, trace %s\n",
+      seed, result.level ? "level" : "not level", Seconds(result.level_after).count(),
+      result.blocks, result.blocks_copied, result.bytes >> 20, result.hostile_dials,
+      result.hostile_bans, result.points_most, result.connections_most,
+      result.received_bytes_most >> 10, result.upload_bytes_most >> 10, real,
+      result.trace_hash);
+  if (command.twice && RunCrowd(seed, options).trace_hash != result.trace_hash) {
+    absl::PrintF("the same seed gave two traces\n");
+    return 1;
+  }
+  return result.problems.empty() ? 0 : 1;
+}
+
 }  // namespace
 }  // namespace weft::sim
 
@@ -94,11 +127,13 @@ int main(int argc, char** argv) {
   app.add_option("--ops", command.ops, "writes tried in each world");
   app.add_option("--bug", command.bug, "plant a bug, which must be found")
       ->check(CLI::IsMember({"sync-lies", "half-batch"}));
+  app.add_flag("--giant", command.giant,
+               "one crowd of 300 nodes, 50 of them hostile, with 2 000 feeds");
   app.add_flag("--twice", command.twice, "run every seed twice and compare the traces");
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? 0 : 2;
   }
-  return weft::sim::Run(command);
+  return command.giant ? weft::sim::RunGiant(command) : weft::sim::Run(command);
 }
