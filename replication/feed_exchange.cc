@@ -146,6 +146,11 @@ absl::Status FeedExchange::OnMessage(MuxChannel&, std::uint64_t type, ByteView b
     case FeedMessageType::kDeny:
       status = OnDeny(body);
       break;
+    case FeedMessageType::kPeers: {
+      WEFT_ASSIGN_OR_RETURN(const FeedPeers peers, DecodeFeedPeers(body));
+      source_->OnPeers(*this, peers);
+      return absl::OkStatus();
+    }
     default:
       return absl::OkStatus();
   }
@@ -562,6 +567,10 @@ absl::Status FeedExchange::OnOffers(ByteView body) {
   WEFT_ASSIGN_OR_RETURN(const std::vector<FeedOffer> offers, DecodeFeedOffers(body));
   for (const FeedOffer& offer : offers) source_->TakeOffer(offer);
   return absl::OkStatus();
+}
+
+void FeedExchange::TellPeers(const FeedPeers& peers) {
+  if (open_) Send(FeedMessageType::kPeers, EncodeFeedPeers(peers));
 }
 
 void FeedExchange::Send(FeedMessageType type, ByteView body) {

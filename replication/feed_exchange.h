@@ -24,6 +24,8 @@
 
 namespace weft {
 
+class FeedExchange;
+
 // The base on this side of the exchange.
 class FeedSource {
  public:
@@ -56,6 +58,8 @@ class FeedSource {
   // Later incarnations, which prove themselves in their block 0 (rule S2).
   virtual std::vector<FeedOffer> Offers() = 0;
   virtual void TakeOffer(const FeedOffer& offer) = 0;
+  // The peer says where others are (replication/peer_exchange.h).
+  virtual void OnPeers(const FeedExchange& from, const FeedPeers& peers) = 0;
 };
 
 // A settled length that is not what it was.
@@ -100,6 +104,7 @@ class FeedExchange final : public ChannelHandler,
   // New proofs, which the peer may not have.
   void TellEvidence(std::span<const Bytes> proofs);
   void TellOffers(std::span<const FeedOffer> offers);
+  void TellPeers(const FeedPeers& peers);
   // The base wants more logs than before: looks again at all the peer announced.
   void WantsChanged();
   // The genesis has come by another way.
@@ -119,7 +124,7 @@ class FeedExchange final : public ChannelHandler,
   std::uint64_t DurableThere(const CoreKey& core) const;
   // Branches of the trie that were shown, both ways.
   std::uint64_t nodes_exchanged() const { return nodes_shown_ + nodes_seen_; }
-  const Session& session() const { return *session_; }
+  Session& session() const { return *session_; }
 
   absl::Status OnOpen(MuxChannel& channel, ByteView handshake) override;
   absl::Status OnMessage(MuxChannel& channel, std::uint64_t type,

@@ -10,6 +10,7 @@ constexpr std::uint64_t kHasGenesis = 1;
 constexpr std::uint64_t kDurable = 1;
 constexpr std::uint64_t kComplete = 1;
 constexpr std::uint64_t kHeadsDurable = 2;
+constexpr std::uint64_t kEnough = 1;
 // A core key is 64 nibbles, so no path in the feed trie is longer.
 constexpr std::uint64_t kPathNibblesMax = 64;
 
@@ -274,6 +275,33 @@ absl::StatusOr<std::vector<CoreKey>> DecodeFeedDeny(ByteView bytes) {
   }
   if (!reader.ok()) return Malformed("deny");
   return cores;
+}
+
+Bytes EncodeFeedPeers(const FeedPeers& peers) {
+  Bytes out;
+  Writer writer(&out);
+  writer.Uint(peers.enough ? kEnough : 0);
+  writer.Uint(peers.peers.size());
+  for (const FeedPeer& peer : peers.peers) {
+    writer.Raw(peer.key.view());
+    writer.Buffer(AsBytes(peer.address));
+  }
+  return out;
+}
+
+absl::StatusOr<FeedPeers> DecodeFeedPeers(ByteView bytes) {
+  Reader reader(bytes);
+  FeedPeers peers;
+  peers.enough = (reader.Uint() & kEnough) != 0;
+  const std::size_t count = ReadCount(reader, PublicKey::kSize + 1);
+  for (std::size_t i = 0; i < count && reader.ok(); ++i) {
+    FeedPeer peer;
+    peer.key = reader.Fixed<PublicKey>();
+    peer.address = std::string(AsText(reader.Buffer()));
+    peers.peers.push_back(std::move(peer));
+  }
+  if (!reader.ok()) return Malformed("peers");
+  return peers;
 }
 
 }  // namespace weft

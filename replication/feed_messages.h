@@ -13,7 +13,9 @@
 // acks      := 6, ack[]                     ack := core:32 durable:uint
 // evidence  := 7, (proof:buffer)[]          opaque here; at most 64 KiB each
 // deny      := 8, core[]                    I neither give nor take these
-// Types 9 and up are ignored. Arrays begin with their count (uint); a count that
+// peers     := 9, flags:uint peer[]         bit0: I have enough connections
+//              peer := key:32 address:buffer
+// Types 10 and up are ignored. Arrays begin with their count (uint); a count that
 // cannot fit in what remains is malformed. Bytes after the last field are ignored.
 //
 // capability = BLAKE2b-256(key = handshake hash, NS || base_id), NS being
@@ -23,6 +25,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "engine/crypto.h"
@@ -49,6 +52,7 @@ enum class FeedMessageType : std::uint64_t {
   kAcks = 6,
   kEvidence = 7,
   kDeny = 8,
+  kPeers = 9,
 };
 
 struct FeedOpen {
@@ -113,6 +117,20 @@ struct FeedAck {
   bool operator==(const FeedAck&) const = default;
 };
 
+// Where a peer of the base is: "host:port"; of the sender itself also ":port", at the
+// host that it is seen from.
+struct FeedPeer {
+  PublicKey key;  // as shown in the handshake
+  std::string address;
+  bool operator==(const FeedPeer&) const = default;
+};
+
+struct FeedPeers {
+  bool enough = false;
+  std::vector<FeedPeer> peers;
+  bool operator==(const FeedPeers&) const = default;
+};
+
 Hash32 FeedCapability(const Hash64& handshake_hash, bool sender_is_initiator,
                       const BaseId& base_id);
 // The id of a base's channel.
@@ -127,6 +145,7 @@ Bytes EncodeFeedOffers(std::span<const FeedOffer> offers);
 Bytes EncodeFeedAcks(std::span<const FeedAck> acks);
 Bytes EncodeFeedEvidence(std::span<const Bytes> proofs);
 Bytes EncodeFeedDeny(std::span<const CoreKey> cores);
+Bytes EncodeFeedPeers(const FeedPeers& peers);
 
 // All of these: INVALID_ARGUMENT if the bytes are malformed or over a limit.
 absl::StatusOr<FeedOpen> DecodeFeedOpen(ByteView bytes);
@@ -138,5 +157,6 @@ absl::StatusOr<std::vector<FeedOffer>> DecodeFeedOffers(ByteView bytes);
 absl::StatusOr<std::vector<FeedAck>> DecodeFeedAcks(ByteView bytes);
 absl::StatusOr<std::vector<Bytes>> DecodeFeedEvidence(ByteView bytes);
 absl::StatusOr<std::vector<CoreKey>> DecodeFeedDeny(ByteView bytes);
+absl::StatusOr<FeedPeers> DecodeFeedPeers(ByteView bytes);
 
 }  // namespace weft

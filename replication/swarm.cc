@@ -24,6 +24,7 @@ using asio::experimental::awaitable_operators::operator||;
 constexpr Nanos kDialLimit = seconds(10);
 constexpr Nanos kBackOffMin = milliseconds(100);
 constexpr Nanos kBackOffMax = seconds(30);
+constexpr Nanos kUnwantedPause = seconds(5);
 // A connection that lasted this long starts the back-off anew.
 constexpr Nanos kStable = seconds(10);
 // Two keep-alives: a connection that has not been heard of for so long may be dead.
@@ -323,6 +324,11 @@ Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address,
       if (state->ourselves.erase(connection.session.get()) > 0) {
         if (failures_max > 0) co_return;
         back_off = kBackOffMax;
+      }
+      while (connection.session->secured() && state->options.wanted &&
+             !state->options.wanted(connection.session->remote_static_key())) {
+        co_await Pause(state, kUnwantedPause);
+        if (state->stopped) co_return;
       }
     }
     if (state->stopped) co_return;

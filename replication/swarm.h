@@ -41,6 +41,9 @@ struct SwarmOptions {
   NoiseHandshake::Admit admit;
   // What may pass of a core on a connection, beside the rules of single peers.
   std::function<FeedPermission(const Session&, const CoreKey&)> permit;
+  // Whether a connection to the peer of this key, which Keep has lost, should be made
+  // again now; absent: always.
+  std::function<bool(const PublicKey& peer)> wanted;
   // Somebody was kept out or ended for what he did. A line for a person.
   std::function<void(const std::string& line)> on_event;
   // What peers know us by; absent: a key that is fresh for each run.

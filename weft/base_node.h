@@ -35,6 +35,8 @@ class BaseNode final : public FeedSource {
     std::function<void(std::span<const FeedAck>)> durable;
     // A peer holds more than was known.
     std::function<void()> acked;
+    // A peer says where others are.
+    std::function<void(const FeedExchange&, const FeedPeers&)> peers;
     // More logs are wanted than before.
     std::function<void()> wants_changed;
     std::function<void()> genesis_known;
@@ -136,6 +138,9 @@ class BaseNode final : public FeedSource {
   absl::Status TakeEvidence(ByteView proof) override;
   std::vector<FeedOffer> Offers() override;
   void TakeOffer(const FeedOffer& offer) override;
+  void OnPeers(const FeedExchange& from, const FeedPeers& peers) override {
+    if (hooks_.peers) hooks_.peers(from, peers);
+  }
 
  private:
   struct Log {

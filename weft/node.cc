@@ -53,6 +53,13 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   options.permit = [raw = node.get()](const Session& session, const CoreKey& key) {
     return raw->PermissionOf(session, key);
   };
+  options.wanted = [raw = node.get()](const PublicKey& peer) {
+    const auto& meshes = raw->meshes_;
+    return meshes.empty() ||
+           std::any_of(meshes.begin(), meshes.end(), [&peer](const auto& mesh) {
+             return mesh.second->IsWanted(peer);
+           });
+  };
   node->swarm_ = std::make_unique<Swarm>(options);
   WEFT_ASSIGN_OR_RETURN(const std::vector<BaseRecord> records, LoadBases(host.storage));
   for (const BaseRecord& record : records) {
@@ -65,6 +72,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
 
 Node::~Node() {
   alive_.reset();
+  for (const auto& [base, mesh] : meshes_) mesh->Stop();
   // The sessions end without calling us: what they would tell is of no use any more.
   on_event_ = nullptr;
   for (auto& [session, exchanges] : exchanges_) {
@@ -93,6 +101,10 @@ BaseNode* Node::AddBase(std::unique_ptr<BaseNode> base) {
     for (const auto& exchange : ExchangesOf(*added)) exchange->TellDurable(acks);
   };
   hooks.acked = [this] { changed_->Notify(); };
+  hooks.peers = [this, added](const FeedExchange& from, const FeedPeers& peers) {
+    const auto mesh = meshes_.find(added);
+    if (mesh != meshes_.end()) mesh->second->OnPeers(from, peers);
+  };
   hooks.wants_changed = [this, added] {
     for (const auto& exchange : ExchangesOf(*added)) exchange->WantsChanged();
   };
@@ -110,6 +122,7 @@ BaseNode* Node::AddBase(std::unique_ptr<BaseNode> base) {
   }
   bases_.push_back(std::move(base));
   for (const auto& session : swarm_->Ready()) StartExchange(*session, *added);
+  if (mesh_limits_) StartMeshOf(*added);
   return added;
 }
 
@@ -256,6 +269,7 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
       const auto exchange = exchanges.extract(base);
       if (!exchange.empty()) exchange.mapped()->Stop();
     }
+    if (const auto mesh = meshes_.extract(base); !mesh.empty()) mesh.mapped()->Stop();
     std::erase_if(bases_, [base](const auto& held) { return held.get() == base; });
     if (link.salt) cores_->Purge(record.identity).IgnoreError();
     co_return fetched;
@@ -380,6 +394,7 @@ void Node::OnFault(Session& session, Hypercore& core, const absl::Status& why) {
 void Node::OnClosed(Session& session, const absl::Status& why) {
   extensions_->Detach(session);
   exchanges_.erase(&session);
+  mesh_sessions_.erase(&session);
   refused_.erase(&session);
   const std::string reason = why.ok() ? "" : ": " + std::string(why.message());
   PeerEvent(session, absl::StrFormat("disconnected %s%s", session.peer(), reason));

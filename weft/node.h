@@ -20,6 +20,7 @@
 #include "engine/corestore.h"
 #include "replication/extension.h"
 #include "replication/feed_exchange.h"
+#include "replication/peer_exchange.h"
 #include "replication/swarm.h"
 #include "weft/base_node.h"
 #include "weft/blocked_feeds.h"
@@ -83,6 +84,12 @@ class Node final : private CoreProvider, private SessionObserver {
   // See Store::SyncOver.
   Task<absl::StatusOr<SyncResult>> SyncOver(std::unique_ptr<Wire> wire,
                                             bool is_initiator, SyncRequest request);
+
+  // See Store::Listen.
+  absl::StatusOr<std::string> Listen(const std::string& address);
+  // From now on each base keeps its share of a mesh: tells peers of each other, dials
+  // those it heard of, and drops what is too much.
+  void StartMesh(const MeshLimits& limits = {});
 
   // See Base::WaitAcked.
   Task<absl::Status> WaitAcked(BaseNode* base, CoreKey writer, std::uint64_t length,
@@ -156,6 +163,10 @@ class Node final : private CoreProvider, private SessionObserver {
   void Event(const std::string& line);
   // The same about one peer, which cannot fill the log (L19).
   void PeerEvent(Session& session, const std::string& line);
+  void StartMeshOf(BaseNode& base);
+  Task<bool> DialForMesh(std::string address);
+  // The mesh must not drop the connection for this base.
+  bool MustStay(const BaseNode& base, const FeedExchange& exchange) const;
   bool IsLevel(const Session& session) const;
 
   // What is known of the bases on this session; nothing once it ended.
@@ -176,7 +187,11 @@ class Node final : private CoreProvider, private SessionObserver {
   NodePolicy policy_;
   EventCallback on_event_;
   std::unique_ptr<ExtensionHub> extensions_;
-  std::unique_ptr<Swarm> swarm_;  // last: its sessions call the rest
+  std::vector<std::string> listening_;  // as others may dial it
+  std::optional<MeshLimits> mesh_limits_;
+  std::map<BaseNode*, std::shared_ptr<PeerExchange>> meshes_;
+  std::set<const Session*> mesh_sessions_;  // dialled for a mesh
+  std::unique_ptr<Swarm> swarm_;            // last: its sessions call the rest
 };
 
 }  // namespace weft

@@ -109,7 +109,10 @@ std::vector<std::string> Store::Bases() const {
 }
 
 absl::StatusOr<std::string> Store::Listen(std::string_view address) {
-  return impl_->Run([&] { return impl_->node().swarm().Listen(std::string(address)); });
+  return impl_->Run([&] {
+    impl_->node().StartMesh();
+    return impl_->node().Listen(std::string(address));
+  });
 }
 
 absl::Status Store::Connect(std::string_view address) {
@@ -118,6 +121,7 @@ absl::Status Store::Connect(std::string_view address) {
         "%s: not an address, which is host:port or unix:PATH", std::string(address)));
   }
   return impl_->Run([&] {
+    impl_->node().StartMesh();
     impl_->node().swarm().Keep(std::string(address));
     return absl::OkStatus();
   });

@@ -21,7 +21,7 @@ void Again(absl::StatusOr<Message> (*decode)(weft::ByteView), Encode encode,
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size == 0) return 0;
   const weft::ByteView body(data + 1, size - 1);
-  switch (data[0] % 9) {
+  switch (data[0] % 10) {
     case 0:
       Again(weft::DecodeFeedOpen, weft::EncodeFeedOpen, body);
       break;
@@ -42,6 +42,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       break;
     case 6:
       Again(weft::DecodeFeedEvidence, weft::EncodeFeedEvidence, body);
+      break;
+    case 8:
+      Again(weft::DecodeFeedPeers, weft::EncodeFeedPeers, body);
       break;
     case 7:
       Again(weft::DecodeFeedDeny, weft::EncodeFeedDeny, body);

@@ -50,6 +50,7 @@ class Club final : public FeedSource {
   }
   std::vector<FeedOffer> Offers() override { return offers; }
   void TakeOffer(const FeedOffer& offer) override { offers_taken.push_back(offer); }
+  void OnPeers(const FeedExchange&, const FeedPeers& told) override { peers = told; }
 
   FeedMap map;
   std::map<CoreKey, std::shared_ptr<Hypercore>> cores;
@@ -59,6 +60,7 @@ class Club final : public FeedSource {
   std::vector<Bytes> evidence, evidence_taken;
   absl::Status evidence_verdict;
   std::vector<FeedOffer> offers, offers_taken;
+  FeedPeers peers;
   int level = 0;
 
  private:
@@ -242,6 +244,17 @@ TEST_F(FeedExchangeTest, ABaseThatDoesNotDownloadStillTellsWhatItHas) {
   Connect(ada, bob);
   EXPECT_TRUE(ada.asked.empty());
   EXPECT_EQ(bob.asked, std::vector<CoreKey>{KeyOf(1)});
+}
+
+TEST_F(FeedExchangeTest, PeersOfTheBaseAreToldToPeersOfTheBase) {
+  Club ada, bob;
+  Connect(ada, bob);
+  FeedPeers others;
+  others.enough = true;
+  others.peers.push_back({PublicKey{}, "10.0.0.1:4000"});
+  ada_exchange->TellPeers(others);
+  world.Drain();
+  EXPECT_EQ(bob.peers, others);
 }
 
 TEST_F(FeedExchangeTest, BlocksOfAToldFeedAreFetched) {

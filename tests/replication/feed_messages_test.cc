@@ -55,6 +55,10 @@ std::vector<Bytes> SomeEvidence() {
   return {{1, 2, 3}, {4}};
 }
 
+FeedPeers SomePeers() {
+  return {true, {{Filled<PublicKey>(9), "10.0.0.1:4000"}}};
+}
+
 std::vector<CoreKey> SomeDenied() {
   return {Filled<CoreKey>(6), Filled<CoreKey>(7)};
 }
@@ -78,6 +82,7 @@ TEST(FeedMessages, EveryMessageHasTheBytesThatWereFrozen) {
   EXPECT_EQ(ToHex(EncodeFeedHeads(DurableHeads())), Vector("heads_durable"));
   EXPECT_EQ(ToHex(EncodeFeedEvidence(SomeEvidence())), Vector("evidence"));
   EXPECT_EQ(ToHex(EncodeFeedDeny(SomeDenied())), Vector("deny"));
+  EXPECT_EQ(ToHex(EncodeFeedPeers(SomePeers())), Vector("peers"));
 }
 
 TEST(FeedMessages, CapabilityAndChannelIdAreThoseThatWereFrozen) {
@@ -119,6 +124,7 @@ TEST(FeedMessages, DecodingGivesBackWhatWasEncoded) {
   EXPECT_EQ(*DecodeFeedHeads(EncodeFeedHeads(DurableHeads())), DurableHeads());
   EXPECT_EQ(*DecodeFeedEvidence(EncodeFeedEvidence(SomeEvidence())), SomeEvidence());
   EXPECT_EQ(*DecodeFeedDeny(EncodeFeedDeny(SomeDenied())), SomeDenied());
+  EXPECT_EQ(*DecodeFeedPeers(EncodeFeedPeers(SomePeers())), SomePeers());
 }
 
 // Whatever is cut off, the rest is refused or means something shorter; never a read

@@ -93,6 +93,7 @@ def main():
         "offers": array([filled(6) + filled(7) + uint(1)]),
         "acks": array([filled(8) + uint(253)]),
         "evidence": array([buffer(b"\1\2\3"), buffer(b"\4")]),
+        "peers": uint(1) + array([filled(9) + buffer(b"10.0.0.1:4000")]),
         "deny": array([filled(6), filled(7)]),
         "capability_initiator": h256(spaces["initiator"] + base, key=filled(10, 64)),
         "capability_responder": h256(spaces["responder"] + base, key=filled(10, 64)),
