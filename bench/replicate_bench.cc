@@ -100,8 +100,8 @@ class Client : public SessionObserver {
     options.random = &random_;
     options.observer = this;
     const auto session = Session::Create(*std::move(wire), options);
-    for (const CoreKey& key : keys) {
-      session->Replicate(*log_.cores->OpenRemote(key), Download::Whole());
+    for (const auto& core : *log_.cores->OpenRemotes(keys)) {
+      session->Replicate(core, Download::Log());
     }
     const absl::Status status = co_await Session::Run(session);
     WEFT_CHECK(status.ok());
@@ -167,6 +167,38 @@ BENCHMARK(BM_Replicate)
     ->Args({320, 10, 100})
     ->Args({1500, 10, 100})
     ->Args({10'000, 10, 100})
+    ->UseManualTime()
+    ->Unit(benchmark::kMillisecond);
+
+// The same cores to many peers at once, each with a store and a thread of its own.
+void BM_Fanout(benchmark::State& state) {
+  const auto cores = static_cast<std::size_t>(state.range(0));
+  const auto peers = static_cast<std::size_t>(state.range(1));
+  Server server;
+  const std::vector<CoreKey> keys = server.Fill(cores, 10, 100);
+  server.Start();
+  for (auto _ : state) {
+    std::vector<std::unique_ptr<Client>> clients;
+    for (std::size_t i = 0; i < peers; ++i)
+      clients.push_back(std::make_unique<Client>());
+    const auto start = std::chrono::steady_clock::now();
+    std::vector<std::thread> threads;
+    for (const auto& client : clients) {
+      threads.emplace_back([&] { client->Fetch(server.address(), keys); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+    state.SetIterationTime(took.count());
+  }
+  state.counters["cores"] = benchmark::Counter(
+      static_cast<double>(state.iterations()) * static_cast<double>(cores * peers),
+      benchmark::Counter::kIsRate);
+}
+BENCHMARK(BM_Fanout)
+    ->ArgNames({"cores", "peers"})
+    ->Args({320, 10})
+    ->Args({320, 50})
+    ->Iterations(1)
     ->UseManualTime()
     ->Unit(benchmark::kMillisecond);
 

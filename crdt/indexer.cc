@@ -100,6 +100,10 @@ std::vector<CoreKey> Indexer::WantedLogs() const {
   return wanted;
 }
 
+std::size_t Indexer::wanted_count() const {
+  return state_->writers.size();
+}
+
 std::vector<MissingPrefix> Indexer::Missing() const {
   return state_->Missing();
 }

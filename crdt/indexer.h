@@ -174,6 +174,8 @@ class Indexer {
   // --- logs and versions ---
   // The logs to hold: of members, and those that somebody's deps name. By number.
   std::vector<CoreKey> WantedLogs() const;
+  // How many they are; a log that is wanted once stays so.
+  std::size_t wanted_count() const;
   std::vector<MissingPrefix> Missing() const;
   Version CurrentVersion() const;
   Hash32 CurrentDigest() const;  // version_digest; kept while nothing changes

@@ -1,5 +1,6 @@
 #include "engine/corestore.h"
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_format.h"
 #include "engine/codec.h"
 #include "engine/hypercore_state.h"
@@ -50,6 +51,10 @@ struct Corestore::State {
   absl::StatusOr<std::size_t> Require(const CoreKey& key) const;
   // The one open core of an entry.
   absl::StatusOr<std::shared_ptr<Hypercore>> Share(std::size_t entry);
+  // That of an entry which was just made, and of which nothing is to be read.
+  std::shared_ptr<Hypercore> ShareMade(std::size_t entry);
+  // Makes those of which nothing is known, in one batch; returns their entries.
+  absl::StatusOr<std::vector<std::size_t>> MakeRemotes(std::span<const CoreKey> keys);
   absl::StatusOr<std::size_t> Make(const CoreKey& key,
                                    const std::optional<Manifest>& manifest,
                                    const SecretKey* secret);
@@ -126,6 +131,36 @@ absl::StatusOr<std::shared_ptr<Hypercore>> Corestore::State::Share(std::size_t e
   auto core = std::make_shared<Hypercore>(std::move(state));
   index->open.insert_or_assign(entry, core);
   return core;
+}
+
+std::shared_ptr<Hypercore> Corestore::State::ShareMade(std::size_t entry) {
+  auto core = std::make_shared<Hypercore>(
+      std::make_unique<Hypercore::State>(storage, index, entry));
+  index->open.insert_or_assign(entry, core);
+  return core;
+}
+
+absl::StatusOr<std::vector<std::size_t>> Corestore::State::MakeRemotes(
+    std::span<const CoreKey> keys) {
+  std::vector<CoreSummary> made;
+  StorageBatch batch;
+  absl::flat_hash_set<CoreKey> seen;
+  for (const CoreKey& key : keys) {
+    CoreSummary summary;
+    summary.key = key;
+    summary.discovery_key = DiscoveryKeyOf(key);
+    if (index->Find(summary.discovery_key) || !seen.insert(key).second) continue;
+    summary.number = index->next_number() + made.size();
+    batch.Put(Family::kCores, keys::Head(summary.number),
+              EncodeHead(summary, CoreTip(), std::nullopt));
+    made.push_back(summary);
+  }
+  std::vector<std::size_t> entries;
+  if (made.empty()) return entries;
+  WEFT_RETURN_IF_ERROR(storage->Commit(batch, Durability::kLogged));
+  index->Reserve(index->size() + made.size());
+  for (const CoreSummary& summary : made) entries.push_back(index->Add(summary));
+  return entries;
 }
 
 absl::StatusOr<std::size_t> Corestore::State::Make(
@@ -229,12 +264,27 @@ absl::StatusOr<std::shared_ptr<Hypercore>> Corestore::OpenRemote(const CoreKey& 
   if (!found) {
     WEFT_ASSIGN_OR_RETURN(const std::size_t made,
                           state_->Make(key, std::nullopt, nullptr));
-    return state_->Share(made);
+    return state_->ShareMade(made);
   }
   if (state_->index->at(*found).summary.removed) {
     WEFT_RETURN_IF_ERROR(state_->Rewrite(*found, false, std::nullopt, nullptr));
   }
   return state_->Share(*found);
+}
+
+absl::StatusOr<std::vector<std::shared_ptr<Hypercore>>> Corestore::OpenRemotes(
+    std::span<const CoreKey> keys) {
+  WEFT_ASSIGN_OR_RETURN(const std::vector<std::size_t> made, state_->MakeRemotes(keys));
+  // Kept open until the loop below has them.
+  std::vector<std::shared_ptr<Hypercore>> fresh;
+  for (const std::size_t entry : made) fresh.push_back(state_->ShareMade(entry));
+  std::vector<std::shared_ptr<Hypercore>> cores;
+  cores.reserve(keys.size());
+  for (const CoreKey& key : keys) {
+    WEFT_ASSIGN_OR_RETURN(std::shared_ptr<Hypercore> core, OpenRemote(key));
+    cores.push_back(std::move(core));
+  }
+  return cores;
 }
 
 absl::StatusOr<std::shared_ptr<Hypercore>> Corestore::Find(const DiscoveryKey& key) {

@@ -10,6 +10,7 @@
 
 #include <memory>
 #include <optional>
+#include <span>
 #include <string_view>
 #include <vector>
 
@@ -55,6 +56,10 @@ class Corestore {
   absl::StatusOr<std::shared_ptr<Hypercore>> Open(const CoreKey& key);
   // A core of which only the key is known, made if absent, to be filled by peers.
   absl::StatusOr<std::shared_ptr<Hypercore>> OpenRemote(const CoreKey& key);
+  // The same for many, in the order of `keys`; those that are absent are made in one
+  // batch.
+  absl::StatusOr<std::vector<std::shared_ptr<Hypercore>>> OpenRemotes(
+      std::span<const CoreKey> keys);
   // Answers from memory if no such core is there.  NOT_FOUND  or it was removed
   absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey& key);
   bool Contains(const DiscoveryKey& key) const;

@@ -71,6 +71,11 @@ absl::StatusOr<std::unique_ptr<Hypercore::State>> Hypercore::State::Load(
 
 absl::Status Hypercore::State::LoadBitfield() {
   const CoreSummary& known = summary();
+  // A whole copy has no pages: no need to look.
+  if (known.contiguous == known.length) {
+    bitfield.SetRange(0, known.contiguous, true);
+    return absl::OkStatus();
+  }
   const auto cursor = storage->Scan(
       Family::kCores,
       keys::BitfieldPages(known.number, known.contiguous / Bitfield::kPageBits));

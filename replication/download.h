@@ -30,14 +30,23 @@ struct Download {
   // Follow the core as it grows. Otherwise stop at the first length at which we hold
   // everything asked for.
   bool live = true;
+  // Requests at once while we know nothing of the size of its blocks.
+  std::size_t first_requests = 1;
 
   static Download None() { return {}; }
-  static Download Whole(bool live = true) { return {Kind::kWhole, {}, {}, live}; }
+  static Download Whole(bool live = true) { return {Kind::kWhole, {}, {}, live, 1}; }
+  // A writer's log at a Weft: no block is above 1 MiB, and a short log comes in one
+  // round trip.
+  static Download Log() {
+    Download download = Whole();
+    download.first_requests = 16;
+    return download;
+  }
   static Download Blocks(std::vector<BlockRange> ranges, bool live = false) {
-    return {Kind::kRanges, std::move(ranges), {}, live};
+    return {Kind::kRanges, std::move(ranges), {}, live, 1};
   }
   static Download Bytes(std::vector<SeekRequest> seeks, bool live = false) {
-    return {Kind::kRanges, {}, std::move(seeks), live};
+    return {Kind::kRanges, {}, std::move(seeks), live, 1};
   }
   bool operator==(const Download&) const = default;
 };

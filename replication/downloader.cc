@@ -11,8 +11,6 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kInFlightMax = 2048;
-// Before the first upgrade nothing is known of the size of blocks.
-constexpr std::size_t kInFlightAtFirst = 1;
 constexpr std::uint64_t kInFlightBytes = 8 * 1024 * 1024;
 // A stock peer breaks its own stream if it has to answer two such blocks at once: its
 // batch of answers outgrows a frame.
@@ -111,7 +109,7 @@ std::uint64_t Downloader::Missing() const {
 }
 
 std::size_t Downloader::Window() const {
-  if (core_->length() == 0) return kInFlightAtFirst;
+  if (core_->length() == 0) return mode_.first_requests;
   const std::uint64_t mean =
       std::max<std::uint64_t>(1, core_->byte_length() / core_->length());
   if (mean > kLargeBlockBytes) return 1;

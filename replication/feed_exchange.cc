@@ -485,7 +485,7 @@ void FeedExchange::Fetch(std::vector<FeedHead> heads) {
     const auto feed = feeds_.find(head.core);
     if (feed != feeds_.end() && feed->second.denied) continue;
     if (const auto core = source_->Wanted(head.core, head.settled)) {
-      session_->Replicate(core, Download::Whole());
+      session_->Replicate(core, Download::Log());
     }
   }
 }

@@ -137,6 +137,11 @@ void PeerExchange::Beat() {
     if (!exchange->open()) continue;
     const PublicKey& key = exchange->session().remote_static_key();
     if (!connected.insert(key).second) continue;
+    // It has had the time to hear why.
+    if (leaving_.erase(key) > 0) {
+      host_.drop(*exchange);
+      continue;
+    }
     by_key.emplace(key, exchange);
     book_.Confirmed(key);
     const Nanos since = since_.try_emplace(key, now).first->second;
@@ -148,6 +153,7 @@ void PeerExchange::Beat() {
                 [&](const auto& entry) { return !by_key.contains(entry.first); });
   std::erase_if(told_,
                 [&](const auto& entry) { return !by_key.contains(entry.first); });
+  leaving_.clear();
   std::erase_if(partners_, [&](const auto& key) { return !by_key.contains(key); });
   degree_ = by_key.size();
   for (const auto& [key, exchange] : by_key) {
@@ -164,9 +170,8 @@ void PeerExchange::Beat() {
     asio::co_spawn(host_.executor, Dial(shared_from_this(), address), asio::detached);
   }
   for (const PublicKey& key : plan.drop) {
-    const std::shared_ptr<FeedExchange> exchange = by_key.at(key);
-    Tell(*exchange, /*enough=*/true);
-    host_.drop(*exchange);
+    Tell(*by_key.at(key), /*enough=*/true);
+    leaving_.insert(key);
   }
 }
 

@@ -103,6 +103,7 @@ class PeerExchange : public std::enable_shared_from_this<PeerExchange> {
   std::map<PublicKey, Nanos> told_;   // when we last told it of others
   std::set<PublicKey> busy_;          // said that they have enough connections
   std::set<PublicKey> partners_;      // connected, and take part in this
+  std::set<PublicKey> leaving_;       // told so; closed at the next beat
   bool stopped_ = false;
 };
 

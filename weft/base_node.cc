@@ -83,28 +83,28 @@ Link BaseNode::MakeLink() const {
 
 // --- logs ---
 
-absl::Status BaseNode::OpenLog(const CoreKey& key) {
-  if (logs_.contains(key)) return absl::OkStatus();
+void BaseNode::AddLog(const CoreKey& key, std::shared_ptr<Hypercore> core) {
   Log log;
-  if (key == record_.identity) {
-    log.core = own_;
-  } else {
-    WEFT_ASSIGN_OR_RETURN(log.core, cores_->OpenRemote(key));
-  }
+  log.core = std::move(core);
   log.observing = log.core->Observe([this, key](const CoreEvent& event) {
     // That the disk has caught up is no news for the index.
     if (event.kind != CoreEvent::Kind::kDurable) Touch(key);
   });
   logs_.emplace(key, std::move(log));
-  return absl::OkStatus();
+  Touch(key);
 }
 
 absl::Status BaseNode::OpenWantedLogs() {
-  const std::vector<CoreKey> wanted = indexer_->WantedLogs();
-  if (wanted.size() == logs_.size()) return absl::OkStatus();
-  for (const CoreKey& key : wanted) {
-    WEFT_RETURN_IF_ERROR(OpenLog(key));
-    Touch(key);
+  if (indexer_->wanted_count() == logs_.size()) return absl::OkStatus();
+  std::vector<CoreKey> fresh;
+  for (const CoreKey& key : indexer_->WantedLogs()) {
+    if (!logs_.contains(key) && key != record_.identity) fresh.push_back(key);
+    if (key == record_.identity && !logs_.contains(key)) AddLog(key, own_);
+  }
+  WEFT_ASSIGN_OR_RETURN(std::vector<std::shared_ptr<Hypercore>> cores,
+                        cores_->OpenRemotes(fresh));
+  for (std::size_t i = 0; i < fresh.size(); ++i) {
+    AddLog(fresh[i], std::move(cores[i]));
   }
   wants_changed_ = true;
   return absl::OkStatus();

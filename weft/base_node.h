@@ -154,7 +154,7 @@ class BaseNode final : public FeedSource {
 
   absl::Status Activate();
   absl::Status OpenWantedLogs();
-  absl::Status OpenLog(const CoreKey& key);
+  void AddLog(const CoreKey& key, std::shared_ptr<Hypercore> core);
   void Touch(const CoreKey& key);
   void PostStep();
   void Step();

@@ -17,13 +17,18 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kSuffix = "_bench";
 
-// The programs of the build tree that holds this program, by name.
+// Of the build tree that holds this program.
+fs::path BenchFolder() {
+  std::error_code error;
+  const fs::path self = fs::read_symlink("/proc/self/exe", error);
+  return self.parent_path().parent_path().parent_path() / "bench";
+}
+
+// The programs there, by name.
 std::vector<std::pair<std::string, std::string>> Programs() {
   std::vector<std::pair<std::string, std::string>> programs;
   std::error_code error;
-  const fs::path self = fs::read_symlink("/proc/self/exe", error);
-  const fs::path folder = self.parent_path().parent_path().parent_path() / "bench";
-  for (const auto& entry : fs::directory_iterator(folder, error)) {
+  for (const auto& entry : fs::directory_iterator(BenchFolder(), error)) {
     const std::string name = entry.path().filename().string();
     if (!name.ends_with(kSuffix) || !entry.is_regular_file(error)) continue;
     if (access(entry.path().c_str(), X_OK) != 0) continue;
@@ -59,7 +64,23 @@ int RunBenchmark(const Invocation& call, const std::string& path) {
   return Fail(kWorld, path + ": cannot be started");
 }
 
-int Bench(const Invocation& call) {
+// Becomes the Node peer doing the same work; comes back only if that fails. Its
+// packages are fetched at the first run.
+int RunPeers() {
+  const std::string folder = (BenchFolder() / "peers").string();
+  if (chdir(folder.c_str()) != 0) {
+    return Fail(kWorld,
+                folder + ": the peers' benchmark was not built beside this program");
+  }
+  execlp("sh", "sh", "-c",
+         "[ -d node_modules ] || npm ci --no-audit --no-fund --loglevel=error >&2 && "
+         "exec node many_cores.mjs",
+         nullptr);
+  return Fail(kWorld, "sh: cannot be started");
+}
+
+int Bench(const Invocation& call, bool peers) {
+  if (peers) return RunPeers();
   const auto programs = Programs();
   if (programs.empty()) {
     return Fail(kWorld, "bench: no benchmark was built beside this program");
@@ -74,14 +95,18 @@ int Bench(const Invocation& call) {
 }  // namespace
 
 void AddBenchCommand(CommandLine& line) {
-  line.Add({.name = "bench",
-            .arguments = "[NAME]",
-            .help = "runs a benchmark; alone: lists them",
-            .count_min = 0,
-            .count_max = 1,
-            .directory = CommandSpec::Directory::kNone,
-            .has_base = false},
-           Bench);
+  const auto peers = std::make_shared<bool>(false);
+  CLI::App* const bench =
+      line.Add({.name = "bench",
+                .arguments = "[NAME]",
+                .help = "runs a benchmark; alone: lists them",
+                .count_min = 0,
+                .count_max = 1,
+                .directory = CommandSpec::Directory::kNone,
+                .has_base = false},
+               [peers](const Invocation& call) { return Bench(call, *peers); });
+  bench->add_flag("--peers", *peers,
+                  "the first sync of many cores between two Node peers");
 }
 
 }  // namespace weft::cli

@@ -145,6 +145,27 @@ TEST(Corestore, APurgedCoreLeavesNoRecordAndItsHandlesFail) {
   EXPECT_EQ(store.cores->size(), 1U);
 }
 
+TEST(Corestore, ManyRemoteCoresAreMadeInOneBatchAndThoseThatAreThereAreKept) {
+  TestStore store;
+  std::vector<CoreKey> keys;
+  for (std::uint8_t i = 0; i < 50; ++i)
+    keys.push_back(KeyOf(SingleSigner(PairOfSeed(i).public_key)));
+  const auto known = *store.cores->OpenRemote(keys[7]);
+  keys.push_back(keys[9]);  // named twice
+  const auto cores = *store.cores->OpenRemotes(keys);
+  ASSERT_EQ(cores.size(), 51U);
+  EXPECT_EQ(cores[7], known);
+  EXPECT_EQ(cores[50], cores[9]);
+  for (std::size_t i = 0; i < cores.size(); ++i) {
+    EXPECT_EQ(cores[i]->key(), keys[i]);
+    EXPECT_EQ(cores[i]->length(), 0U);
+  }
+  EXPECT_EQ(store.cores->size(), 50U);
+  store.Reopen();
+  EXPECT_EQ(store.cores->size(), 50U);
+  EXPECT_EQ((*store.cores->Open(keys[30]))->key(), keys[30]);
+}
+
 TEST(Corestore, AKeyThatWasRemoteBecomesOurOwnOnceThePairIsGiven) {
   TestStore store;
   const KeyPair pair = PairOfSeed(4);

@@ -1,0 +1,162 @@
+// What does it cost two peers of one base to find out that they are level, or what
+// differs? Sessions over loopback TCP on one event loop, with nothing but feeds.
+//
+// bytes: both ways, the handshake included. stall_ms: the longest that one turn of the
+// loop took, with both peers on it. nodes: branches of the trie that were shown.
+
+#include <benchmark/benchmark.h>
+
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
+#include <asio/io_context.hpp>
+#include <cstring>
+
+#include "engine/check.h"
+#include "engine/real_async_clock.h"
+#include "engine/real_host.h"
+#include "replication/feed_exchange.h"
+#include "replication/tcp_wire.h"
+
+namespace weft::bench {
+namespace {
+
+CoreKey FeedKey(std::uint64_t number) {
+  std::array<std::uint8_t, 8> bytes;
+  std::memcpy(bytes.data(), &number, bytes.size());
+  return CoreKey{Blake2b256(ByteView(bytes)).bytes};
+}
+
+class Club final : public FeedSource {
+ public:
+  const BaseId& base_id() const override { return id_; }
+  std::optional<Bytes> Genesis() const override { return Bytes{1}; }
+  absl::Status TakeGenesis(ByteView) override { return absl::OkStatus(); }
+  std::optional<FeedDigest> Digest() override {
+    return FeedDigest{map.Root(), map.Root(), true, map.size()};
+  }
+  FeedMap& Feeds() override { return map; }
+  std::shared_ptr<Hypercore> Wanted(const CoreKey&, std::uint64_t) override {
+    ++wanted;
+    return nullptr;
+  }
+  int RankOf(const CoreKey&) override { return 0; }
+  void OnDurable(const PublicKey&, std::span<const FeedAck>) override {}
+  void OnLevel(const PublicKey&) override {}
+  std::vector<Bytes> Evidence() override { return {}; }
+  absl::Status TakeEvidence(ByteView) override { return absl::OkStatus(); }
+  std::vector<FeedOffer> Offers() override { return {}; }
+  void TakeOffer(const FeedOffer&) override {}
+  void OnPeers(const FeedExchange&, const FeedPeers&) override {}
+
+  FeedMap map;
+  std::size_t wanted = 0;
+
+ private:
+  BaseId id_;
+};
+
+// One end of the connection.
+class Side : public SessionObserver, public CoreProvider {
+ public:
+  Side(asio::io_context& io, AsyncClock* clock, bool dials)
+      : io_(io), clock_(clock), dials_(dials) {}
+
+  void Run(std::unique_ptr<Wire> wire) {
+    SessionOptions options;
+    options.is_initiator = dials_;
+    options.cores = this;
+    options.clock = clock_;
+    options.random = &random_;
+    options.observer = this;
+    session = Session::Create(std::move(wire), options);
+    asio::co_spawn(io_, Session::Run(session), asio::detached);
+  }
+  void OnReady(Session& ready) override {
+    exchange = FeedExchange::Start(&ready, &club, [](FeedExchange&) {});
+  }
+  absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey&) override {
+    return absl::NotFoundError("no cores here");
+  }
+
+  Club club;
+  std::shared_ptr<Session> session;
+  std::shared_ptr<FeedExchange> exchange;
+
+ private:
+  asio::io_context& io_;
+  AsyncClock* clock_;
+  bool dials_;
+  SystemRandom random_;
+};
+
+Task<void> Meet(TcpNetwork& network, Listener& listener, Side& dialler, Side& other) {
+  auto dialled = co_await network.Dial(listener.address());
+  WEFT_CHECK(dialled.ok());
+  dialler.Run(*std::move(dialled));
+  auto accepted = co_await listener.Accept();
+  WEFT_CHECK(accepted.ok());
+  other.Run(*std::move(accepted));
+}
+
+// The other peer lacks one block in each of `changed` feeds.
+void BM_Meet(benchmark::State& state) {
+  const auto feeds = static_cast<std::uint64_t>(state.range(0));
+  const auto changed = static_cast<std::uint64_t>(state.range(1));
+  double bytes = 0;
+  double nodes = 0;
+  std::chrono::duration<double, std::milli> stall{};
+  asio::io_context io(1);
+  RealAsyncClock clock(io.get_executor());
+  TcpNetwork network(io.get_executor());
+  const std::unique_ptr<Listener> listener = *network.Listen("127.0.0.1:0");
+  for (auto _ : state) {
+    state.PauseTiming();
+    Side ada(io, &clock, /*dials=*/true);
+    Side bob(io, &clock, /*dials=*/false);
+    for (std::uint64_t i = 0; i < feeds; ++i) {
+      ada.club.map.Set(FeedKey(i), 10);
+      bob.club.map.Set(FeedKey(i), i < changed ? 9 : 10);
+    }
+    ada.club.map.Root();
+    bob.club.map.Root();
+    io.restart();
+    state.ResumeTiming();
+    asio::co_spawn(io, Meet(network, *listener, ada, bob), asio::detached);
+    const auto done = [&] {
+      if (!ada.exchange || !bob.exchange) return false;
+      return changed == 0 ? ada.exchange->IsLevel() && bob.exchange->IsLevel()
+                          : bob.club.wanted >= changed;
+    };
+    while (!done()) {
+      const auto start = std::chrono::steady_clock::now();
+      io.run_one();
+      stall = std::max<std::chrono::duration<double, std::milli>>(
+          stall, std::chrono::steady_clock::now() - start);
+    }
+    state.PauseTiming();
+    bytes += static_cast<double>(ada.session->bytes_sent() + bob.session->bytes_sent());
+    nodes += static_cast<double>(ada.exchange->nodes_exchanged());
+    ada.session->Abandon();
+    bob.session->Abandon();
+    io.restart();
+    io.poll();
+    state.ResumeTiming();
+  }
+  const auto runs = static_cast<double>(state.iterations());
+  state.counters["bytes"] = bytes / runs;
+  state.counters["nodes"] = nodes / runs;
+  state.counters["stall_ms"] = stall.count();
+}
+BENCHMARK(BM_Meet)
+    ->ArgNames({"feeds", "changed"})
+    ->Args({1'000, 0})
+    ->Args({10'000, 0})
+    ->Args({10'000, 1})
+    ->Args({10'000, 100})
+    ->Args({10'000, 10'000})
+    ->Unit(benchmark::kMillisecond);
+
+}  // namespace
+}  // namespace weft::bench
+
+BENCHMARK_MAIN();
