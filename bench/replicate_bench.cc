@@ -100,7 +100,8 @@ class Client : public SessionObserver {
     options.random = &random_;
     options.observer = this;
     const auto session = Session::Create(*std::move(wire), options);
-    for (const auto& core : *log_.cores->OpenRemotes(keys)) {
+    const auto cores = *log_.cores->OpenRemotes(keys);
+    for (const auto& core : cores) {
       session->Replicate(core, Download::Log());
     }
     const absl::Status status = co_await Session::Run(session);
