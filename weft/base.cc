@@ -161,19 +161,6 @@ std::shared_ptr<void> Base::Watch(
   return watching;
 }
 
-absl::StatusOr<OpName> Base::Grant(std::string_view identity, Role role,
-                                   std::string_view scope) {
-  WEFT_ASSIGN_OR_RETURN(const CoreKey key, ParseId("identity", identity));
-  if (role != Role::kReader && role != Role::kWriter) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "role %s: only reader and writer can be granted", std::string(RoleName(role))));
-  }
-  const GrantRole granted =
-      role == Role::kWriter ? GrantRole::kWriter : GrantRole::kReader;
-  return FirstOp(impl_->store->CommitDurably(
-      impl_->node, [&] { return impl_->node->GrantLogged(key, granted, scope); }));
-}
-
 std::vector<Member> Base::Members() const {
   return impl_->store->Run([&] { return impl_->node->Members(); });
 }

@@ -14,6 +14,7 @@
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "weft/authority.h"
 #include "weft/types.h"
 
 namespace weft {
@@ -91,10 +92,48 @@ class Base {
       const Range& range, std::function<void(const std::vector<Change>&)> callback);
 
   // --- members ---
-  // `identity` is what join printed. Roles: reader and writer.
+  // `identity` is what join printed. An admin may be let make admins and moderators
+  // too. PERMISSION_DENIED  we may not grant that (any role but founder can be granted)
   absl::StatusOr<OpName> Grant(std::string_view identity, Role role,
-                               std::string_view scope = "");
+                               std::string_view scope = "", bool may_delegate = false);
   std::vector<Member> Members() const;
+  // A link that lets whoever holds it join through any member: as secret as it is
+  // powerful.
+  absl::StatusOr<std::string> Invite(const InviteOptions& options = {});
+  // Carries the redemption of an invite for an identity into our log; any member may,
+  // once. `invite` is the link.
+  // NOT_FOUND           there is no such invite;  INVALID_ARGUMENT  not an invite
+  // FAILED_PRECONDITION it is used up or revoked
+  absl::StatusOr<OpName> Redeem(std::string_view invite, std::string_view identity);
+  // Who asks to be let in; Approve grants, and forgets the request.
+  std::vector<JoinRequest> Requests() const;
+  absl::StatusOr<OpName> Approve(std::string_view identity, Role role,
+                                 std::string_view scope = "");
+  // `who` is an identity (all of its grants below ours, or our own) or the op of one
+  // grant or invite. What Revoke would do, and doing it.
+  // NOT_FOUND  there is no such grant;  PERMISSION_DENIED  it is not below ours
+  absl::StatusOr<RevokePlan> PlanRevoke(std::string_view who,
+                                        const RevokeOptions& options = {}) const;
+  absl::StatusOr<OpName> Revoke(std::string_view who,
+                                const RevokeOptions& options = {});
+
+  // --- moderation ---
+  // What is here and has no effect, by log; at most `max` ranges.
+  std::vector<HeldBackWrites> HeldBack(std::size_t max = 1000) const;
+  // Whole commits in blocks [from, to) of a writer's log: of moderated members shown or
+  // refused, of removed ones taken back in (by an admin).
+  absl::StatusOr<OpName> Accept(std::string_view writer, std::uint64_t from,
+                                std::uint64_t to);
+  absl::StatusOr<OpName> Reject(std::string_view writer, std::uint64_t from,
+                                std::uint64_t to);
+  absl::StatusOr<OpName> Admit(std::string_view writer, std::uint64_t from,
+                               std::uint64_t to);
+  // Single changes, whosesoever grant is below ours.
+  absl::StatusOr<OpName> Hide(const std::vector<OpName>& ops);
+  absl::StatusOr<OpName> Unhide(const std::vector<OpName>& ops);
+  // Hides what a writer wrote in blocks [from, to) on keys with this prefix.
+  absl::StatusOr<OpName> Rollback(std::string_view writer, std::uint64_t from,
+                                  std::uint64_t to, std::string_view prefix = "");
 
   // --- acknowledgement ---
   // Waits until at least `peers` peers have said that the first `length` blocks of the

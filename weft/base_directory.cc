@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::string_view kPrefix = "base";
 constexpr std::uint8_t kRecordVersion = 1;
+constexpr std::uint8_t kInvitedVersion = 2;
 
 Bytes RecordKey(std::uint64_t number) {
   Bytes key = ToBytes(kPrefix);
@@ -30,7 +31,8 @@ absl::StatusOr<BaseRecord> Decode(ByteView key, ByteView value) {
   record.identity = reader.Fixed<CoreKey>();
   const ByteView genesis = reader.Buffer();
   if (!genesis.empty()) record.genesis = ToBytes(genesis);
-  if (!reader.ok() || version != kRecordVersion) {
+  if (version == kInvitedVersion) record.invite_secret = reader.Fixed<Seed>();
+  if (!reader.ok() || (version != kRecordVersion && version != kInvitedVersion)) {
     return absl::DataLossError(
         absl::StrFormat("base %d: its record in the store is damaged", record.number));
   }
@@ -55,12 +57,13 @@ absl::StatusOr<std::vector<BaseRecord>> LoadBases(Storage* storage) {
 absl::Status SaveBase(Storage* storage, const BaseRecord& record) {
   Bytes value;
   Writer writer(&value);
-  writer.U8(kRecordVersion);
+  writer.U8(record.invite_secret ? kInvitedVersion : kRecordVersion);
   writer.Buffer(AsBytes(record.name));
   writer.Raw(record.base_id.view());
   writer.Raw(record.salt.view());
   writer.Raw(record.identity.view());
   writer.Buffer(record.genesis ? ByteView(*record.genesis) : ByteView());
+  if (record.invite_secret) writer.Raw(record.invite_secret->view());
   StorageBatch batch;
   batch.Put(Family::kMeta, RecordKey(record.number), std::move(value));
   return storage->Commit(batch, Durability::kSynced);

@@ -1,9 +1,11 @@
 // Which bases a store has: one record each, in family kMeta.
 //
 // key    := "base" number:u64 (big-endian)
-// record := version:u8=1 name:buffer base_id:32 salt:32 identity:32 genesis:buffer
-// The genesis is empty while no peer has given it. The number is that of the base's
-// rows in the view. Records are few, written whole, and synced.
+// record := version:u8 name:buffer base_id:32 salt:32 identity:32 genesis:buffer
+//           (version 2: invite_secret:32)
+// Version 2 is of a base that was joined with an invite. The genesis is empty while no
+// peer has given it. The number is that of the base's rows in the view. Records are
+// few, written whole, and synced.
 
 #pragma once
 
@@ -23,6 +25,7 @@ struct BaseRecord {
   Salt salt;
   CoreKey identity;  // ours; its log is the core of this key
   std::optional<Bytes> genesis;
+  std::optional<Seed> invite_secret;  // what lets us in, while nothing else does
 };
 
 // All records by number.  DATA_LOSS  a record does not decode

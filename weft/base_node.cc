@@ -7,6 +7,7 @@
 #include "absl/strings/str_format.h"
 #include "crdt/block_stamp.h"
 #include "engine/check.h"
+#include "weft/base_people.h"
 #include "weft/convert.h"
 
 namespace weft {
@@ -21,6 +22,24 @@ constexpr Nanos kSaveAcksDelay = std::chrono::seconds(1);
 
 bool IsZero(const CoreKey& key) {
   return key == CoreKey{};
+}
+
+std::string EventLine(const AuthEvent& event) {
+  const char* what = "pending";
+  switch (event.kind) {
+    case AuthEvent::Kind::kOverused:
+      return absl::StrFormat("overused invite %s", ToOpName(*event.op).ToText());
+    case AuthEvent::Kind::kWithdrawn:
+      what = "withdrawn";
+      break;
+    case AuthEvent::Kind::kRestored:
+      what = "restored";
+      break;
+    case AuthEvent::Kind::kPending:
+      break;
+  }
+  return absl::StrFormat("%s writer %s blocks %d to %d", what, IdText(event.log),
+                         event.from, event.to);
 }
 
 }  // namespace
@@ -38,6 +57,8 @@ absl::StatusOr<std::unique_ptr<BaseNode>> BaseNode::Open(const NodeHost* host,
     WEFT_ASSIGN_OR_RETURN(base->own_, cores->Open(record.identity));
   }
   WEFT_RETURN_IF_ERROR(base->acks_.Load(host->storage));
+  base->people_ = std::make_unique<BasePeople>(base.get());
+  base->SetEvidence(base->people_->Hooks());
   if (record.genesis) WEFT_RETURN_IF_ERROR(base->Activate());
   return base;
 }
@@ -163,6 +184,7 @@ absl::Status BaseNode::ActOn(const IndexResult& result) {
     for (const CoreKey& identity : result.admitted) {
       hooks_.event(absl::StrFormat("member %s", IdText(identity)));
     }
+    for (const AuthEvent& event : result.events) hooks_.event(EventLine(event));
   }
   if (watch_.tell && !result.changes.empty()) watch_.tell(result.changes);
   WEFT_RETURN_IF_ERROR(OpenWantedLogs());
@@ -272,18 +294,53 @@ absl::StatusOr<Committed> BaseNode::CommitLogged(const Batch& batch) {
   return AppendAndIndex(prepared);
 }
 
-absl::StatusOr<Committed> BaseNode::GrantLogged(const CoreKey& identity, GrantRole role,
-                                                std::string_view scope) {
+absl::StatusOr<Committed> BaseNode::AuthLogged(
+    std::span<const AuthOperation> operations) {
   WEFT_RETURN_IF_ERROR(CheckUsable());
   WEFT_RETURN_IF_ERROR(CatchUp());
-  GrantOp grant;
-  grant.identity = identity;
-  grant.role = role;
-  grant.scope = AsBytes(scope);
-  WEFT_ASSIGN_OR_RETURN(
-      const PreparedCommit prepared,
-      indexer_->PrepareGrants(record_.identity, {&grant, 1}, WallMs()));
+  WEFT_ASSIGN_OR_RETURN(const PreparedCommit prepared,
+                        indexer_->PrepareAuth(record_.identity, operations, WallMs()));
   return AppendAndIndex(prepared);
+}
+
+absl::StatusOr<Committed> BaseNode::RedeemLogged(const PublicKey& invite_key,
+                                                 const CoreKey& identity,
+                                                 const Signature& signature) {
+  WEFT_RETURN_IF_ERROR(CheckUsable());
+  WEFT_RETURN_IF_ERROR(CatchUp());
+  const Authority& authority = indexer_->authority();
+  for (const Grant* invite : authority.Invites()) {
+    if (invite->invite_key != invite_key) continue;
+    if (invite->revoked || authority.UsesOf(*invite) >= invite->uses) {
+      return absl::FailedPreconditionError("the invite is used up or revoked");
+    }
+    RedeemOp redeem;
+    redeem.invite = invite->id;
+    redeem.identity = identity;
+    redeem.signature = signature;
+    const AuthOperation operation = redeem;
+    return AuthLogged(std::span(&operation, 1));
+  }
+  return absl::NotFoundError("there is no such invite in this base");
+}
+
+bool BaseNode::is_member() const {
+  return indexer_ && indexer_->authority().IsMember(record_.identity);
+}
+
+void BaseNode::Post(std::function<void()> task) {
+  asio::post(host_->executor,
+             [this, task = std::move(task), alive = std::weak_ptr(alive_)] {
+               if (!alive.expired() && indexer_ && failed_.ok()) task();
+             });
+}
+
+void BaseNode::Tell(const std::string& line) {
+  if (hooks_.event) hooks_.event(line);
+}
+
+Seed BaseNode::NewSecret() const {
+  return RandomSeed(*host_->random);
 }
 
 absl::StatusOr<Committed> BaseNode::AppendAndIndex(const PreparedCommit& prepared) {

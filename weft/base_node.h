@@ -26,6 +26,8 @@
 
 namespace weft {
 
+class BasePeople;
+
 class BaseNode final : public FeedSource {
  public:
   struct Hooks {
@@ -85,8 +87,24 @@ class BaseNode final : public FeedSource {
   // and told to others, only when the cores were synced and Synced() is called.
   // FAILED_PRECONDITION  the genesis is not known yet; and as Base::Commit
   absl::StatusOr<Committed> CommitLogged(const Batch& batch);
-  absl::StatusOr<Committed> GrantLogged(const CoreKey& identity, GrantRole role,
-                                        std::string_view scope);
+  // The same for auth ops.
+  absl::StatusOr<Committed> AuthLogged(std::span<const AuthOperation> operations);
+  // Carries a redemption of the invite with this key (rule P8).
+  // NOT_FOUND            there is no such invite
+  // FAILED_PRECONDITION  it is used up or revoked
+  absl::StatusOr<Committed> RedeemLogged(const PublicKey& invite_key,
+                                         const CoreKey& identity,
+                                         const Signature& signature);
+  // Fresh randomness for an invite.
+  Seed NewSecret() const;
+  // Holds a grant that is not revoked.
+  bool is_member() const;
+  BasePeople& people() { return *people_; }
+  const NodeHost& host() const { return *host_; }
+  // Runs it on the strand soon, if the base is still there and usable then.
+  void Post(std::function<void()> task);
+  // For a person who watches the store work.
+  void Tell(const std::string& line);
   void Synced();
   // The cores could not be synced: nothing is told, or built upon, any more.
   void NotSynced(const absl::Status& why);
@@ -176,6 +194,7 @@ class BaseNode final : public FeedSource {
   const NodeHost* host_;  // not owned
   Corestore* cores_;      // not owned
   BaseRecord record_;
+  std::unique_ptr<BasePeople> people_;
   std::function<bool(const std::string&)> adopt_name_;
   Hooks hooks_;
   Watch watch_;

@@ -206,8 +206,10 @@ Task<absl::Status> Node::FetchGenesis(BaseNode* base,
     }
     const Nanos deadline = host_.clock->Steady() + kJoinTimeout;
     const std::shared_ptr<Signal> changed = changed_;
-    while (!base->genesis_known() && host_.clock->Steady() < deadline &&
-           !(*session)->closed()) {
+    // Who comes with an invite stays until somebody has let him in.
+    const bool invited = base->record().invite_secret.has_value();
+    while (!(base->genesis_known() && (!invited || base->is_member())) &&
+           host_.clock->Steady() < deadline && !(*session)->closed()) {
       const Exchanges& exchanges = ExchangesOn(**session);
       const auto exchange = exchanges.find(base);
       if (exchange != exchanges.end() && exchange->second->refused()) break;
@@ -233,15 +235,11 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
   const std::weak_ptr<bool> alive = alive_;
   if (name.empty()) name = ProvisionalName(link.base_id);
   WEFT_CO_RETURN_IF_ERROR(CheckNewName(name));
-  if (link.invite_secret) {
-    co_return absl::InvalidArgumentError(
-        "link: it is an invite, which this program cannot redeem; ask for a plain "
-        "link");
-  }
   BaseRecord record;
   record.number = NextBaseNumber();
   record.name = name;
   record.base_id = link.base_id;
+  record.invite_secret = link.invite_secret;
   std::vector<std::string> addresses = link.addresses;
   if (!connect.empty()) addresses.insert(addresses.begin(), connect);
   if (!link.salt && addresses.empty()) {

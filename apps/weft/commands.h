@@ -6,14 +6,15 @@
 
 namespace weft::cli {
 
-void AddShareCommands(CommandLine& line);  // init join grant members serve sync
-void AddWriteCommands(CommandLine& line);  // put del set unset erase
-void AddBatchCommand(CommandLine& line);   // batch
-void AddReadCommands(CommandLine& line);   // get scan conflicts
-void AddCheckCommands(CommandLine& line);  // root status verify fate
-void AddImportCommand(CommandLine& line);  // import
-void AddExportCommand(CommandLine& line);  // export
-void AddCoreCommands(CommandLine& line);   // core create append get info ...
+void AddShareCommands(CommandLine& line);   // init join grant members serve sync
+void AddPeopleCommands(CommandLine& line);  // invite revoke held accept hide ...
+void AddWriteCommands(CommandLine& line);   // put del set unset erase
+void AddBatchCommand(CommandLine& line);    // batch
+void AddReadCommands(CommandLine& line);    // get scan conflicts
+void AddCheckCommands(CommandLine& line);   // root status verify fate
+void AddImportCommand(CommandLine& line);   // import
+void AddExportCommand(CommandLine& line);   // export
+void AddCoreCommands(CommandLine& line);    // core create append get info ...
 // core remove, purge, block, unblock: below the group `core`
 void AddCoreVerbs(CommandLine& line, CLI::App* group);
 void AddExtensionCommands(CommandLine& line);  // peers, ext send, ext tail

@@ -9,6 +9,7 @@ namespace {
 std::unique_ptr<weft::cli::CommandLine> AllCommands() {
   auto line = std::make_unique<weft::cli::CommandLine>();
   weft::cli::AddShareCommands(*line);
+  weft::cli::AddPeopleCommands(*line);
   weft::cli::AddWriteCommands(*line);
   weft::cli::AddBatchCommand(*line);
   weft::cli::AddReadCommands(*line);

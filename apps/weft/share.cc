@@ -64,17 +64,21 @@ int Join(const Invocation& call, const JoinOptions& options) {
 struct GrantOptions {
   std::string role = "writer";
   std::string scope;
+  bool may_delegate = false;
 };
 
 int Grant(const Invocation& call, const GrantOptions& options) {
   const std::string name =
       call.arguments.size() == 2 ? call.arguments[1] : options.role;
   const auto role = ParseRole(name);
-  if (!role) return Fail(kUsage, "role " + name + ": is neither writer nor reader");
+  if (!role)
+    return Fail(kUsage, "role " + name +
+                            ": is not reader, moderated, writer, moderator or admin");
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
-  const auto grant = base->Grant(call.arguments[0], *role, options.scope);
+  const auto grant =
+      base->Grant(call.arguments[0], *role, options.scope, options.may_delegate);
   if (!grant.ok()) return Fail(grant.status());
   if (call.json) {
     Json object{{"grant", grant->ToText()},
@@ -324,8 +328,11 @@ void AddBaseCommands(CommandLine& line) {
       {"grant", "IDENTITY [ROLE]", "lets an identity write (or be listed as a reader)",
        1, 2},
       [grant_options](const Invocation& call) { return Grant(call, *grant_options); });
-  grant->add_option("--role", grant_options->role, "writer (default) or reader");
+  grant->add_option("--role", grant_options->role,
+                    "writer (default), reader, moderated, moderator or admin");
   grant->add_option("--scope", grant_options->scope, "only keys with this prefix");
+  grant->add_flag("--may-delegate", grant_options->may_delegate,
+                  "an admin who may make admins and moderators");
   line.Add({"members", "", "lists who may do what"}, Members);
 }
 

@@ -1,0 +1,53 @@
+// What the API says about who may do what: invites, removals, moderation.
+
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "weft/types.h"
+
+namespace weft {
+
+struct InviteOptions {
+  Role role = Role::kWriter;  // reader, moderated or writer
+  std::string scope = {};     // only keys with this prefix
+  std::uint64_t uses = 1;     // so many people
+  // "host:port" where a member can be met; may stay empty.
+  std::vector<std::string> addresses = {};
+};
+
+struct RevokeOptions {
+  // All grants below it too.
+  bool subtree = false;
+  // Keep nothing of what was written under it; otherwise all that is known here stays,
+  // and what is not known here is cut off.
+  bool keep_nothing = false;
+  std::string reason = {};
+};
+
+// What a revocation would do, as far as is known here.
+struct RevokePlan {
+  std::uint64_t grants = 0;  // that would be revoked, those below included
+  std::uint64_t writes = 0;  // that would no longer have effect
+};
+
+// Somebody who follows the base and asks for a grant.
+struct JoinRequest {
+  std::string identity;
+  std::string note;  // his own words; anybody may have written them
+};
+
+// Writes of one log that are here and have no effect.
+struct HeldBackWrites {
+  std::string writer;      // core
+  std::string author;      // identity
+  std::uint64_t from = 0;  // blocks [from, to)
+  std::uint64_t to = 0;
+  std::uint64_t writes = 0;
+  std::string state;  // pending, rejected, quarantined, not allowed, after fork
+  std::string reason;
+};
+
+}  // namespace weft

@@ -1,0 +1,274 @@
+// The part of Base that is about people: grants, invites, removals, moderation.
+
+#include "absl/strings/str_format.h"
+#include "weft/base.h"
+#include "weft/base_people.h"
+#include "weft/convert.h"
+#include "weft/store_impl.h"
+
+namespace weft {
+namespace {
+
+absl::StatusOr<OpName> FirstOp(absl::StatusOr<Committed> committed) {
+  if (!committed.ok()) return committed.status();
+  return committed->ops.front();
+}
+
+const char* StandingText(Standing standing) {
+  switch (standing) {
+    case Standing::kEffective:
+      return "effective";
+    case Standing::kPending:
+      return "pending";
+    case Standing::kRejected:
+      return "rejected";
+    case Standing::kQuarantined:
+      return "quarantined";
+    case Standing::kNotAllowed:
+      return "not allowed";
+    case Standing::kAfterFork:
+      return "after fork";
+  }
+  return "unknown";
+}
+
+absl::Status CheckIndexer(const BaseNode& node) {
+  if (node.indexer() != nullptr) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "base %s: no peer has given its genesis yet; sync with one first", node.name()));
+}
+
+// The grants that `who` names and that we can revoke.
+absl::StatusOr<std::vector<const Grant*>> GrantsToRevoke(const BaseNode& node,
+                                                         std::string_view who) {
+  WEFT_RETURN_IF_ERROR(CheckIndexer(node));
+  const Authority& authority = node.indexer()->authority();
+  if (const std::optional<OpName> name = OpName::Parse(who)) {
+    const std::optional<OpId> id = ToOpId(*name);
+    const Grant* grant = id ? authority.Find(*id) : nullptr;
+    if (grant != nullptr) return std::vector<const Grant*>{grant};
+    return absl::NotFoundError(
+        absl::StrFormat("%s: there is no grant or invite of this name", who));
+  }
+  WEFT_ASSIGN_OR_RETURN(const CoreKey identity, ParseId("identity", who));
+  std::vector<const Grant*> grants = authority.GrantsOf(identity);
+  if (grants.empty()) {
+    return absl::NotFoundError(absl::StrFormat("%s: holds no grant", who));
+  }
+  const CoreKey self = node.record().identity;
+  if (identity == self) return grants;
+  const Grant* ours = nullptr;
+  for (const Grant* grant : authority.GrantsOf(self)) {
+    if (grant->role >= GrantRole::kAdmin && ours == nullptr) ours = grant;
+  }
+  if (ours == nullptr) {
+    return absl::PermissionDeniedError("only an admin can revoke a grant");
+  }
+  std::erase_if(grants, [&](const Grant* grant) { return grant->path <= ours->path; });
+  if (grants.empty()) {
+    return absl::PermissionDeniedError(
+        absl::StrFormat("%s: only a more senior member can revoke that", who));
+  }
+  return grants;
+}
+
+std::vector<KeptLength> KeepOf(const BaseNode& node, const Grant& grant,
+                               const RevokeOptions& options) {
+  if (options.keep_nothing) return {};
+  return node.indexer()->KnownLengths(grant, options.subtree);
+}
+
+absl::StatusOr<std::vector<OpId>> ToOpIds(const std::vector<OpName>& names) {
+  std::vector<OpId> ids;
+  for (const OpName& name : names) {
+    const std::optional<OpId> id = ToOpId(name);
+    if (!id) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("op %s: the writer is not a core key", name.ToText()));
+    }
+    ids.push_back(*id);
+  }
+  if (ids.empty()) return absl::InvalidArgumentError("no op is named");
+  return ids;
+}
+
+absl::StatusOr<OpName> CommitOne(BaseImpl* impl, const AuthOperation& operation) {
+  return FirstOp(impl->store->CommitDurably(
+      impl->node, [&] { return impl->node->AuthLogged(std::span(&operation, 1)); }));
+}
+
+absl::StatusOr<OpName> Judge(BaseImpl* impl, AuthOpType type, std::string_view writer,
+                             std::uint64_t from, std::uint64_t to) {
+  VerdictOp verdict;
+  verdict.type = type;
+  WEFT_ASSIGN_OR_RETURN(verdict.log, ParseId("writer", writer));
+  verdict.from = from;
+  verdict.to = to;
+  return CommitOne(impl, verdict);
+}
+
+}  // namespace
+
+absl::StatusOr<OpName> Base::Grant(std::string_view identity, Role role,
+                                   std::string_view scope, bool may_delegate) {
+  GrantOp grant;
+  WEFT_ASSIGN_OR_RETURN(grant.identity, ParseId("identity", identity));
+  if (role == Role::kFounder) {
+    return absl::InvalidArgumentError("role founder: a base's genesis alone makes one");
+  }
+  grant.role = ToGrantRole(role);
+  grant.scope = AsBytes(scope);
+  grant.may_delegate = may_delegate;
+  return CommitOne(impl_.get(), grant);
+}
+
+absl::StatusOr<std::string> Base::Invite(const InviteOptions& options) {
+  if (options.role > Role::kWriter) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "role %s: an invite makes readers, moderated members and writers",
+        std::string(RoleName(options.role))));
+  }
+  InviteOp invite;
+  invite.role = ToGrantRole(options.role);
+  invite.scope = AsBytes(options.scope);
+  invite.uses = options.uses;
+  Link link = impl_->store->Run([&] { return impl_->node->MakeLink(); });
+  link.addresses = options.addresses;
+  for (const std::string& address : link.addresses) {
+    if (!IsAddress(address)) {
+      return absl::InvalidArgumentError(
+          absl::StrFormat("%s: not an address, which is host:port", address));
+    }
+  }
+  link.invite_secret = impl_->store->Run([&] { return impl_->node->NewSecret(); });
+  invite.key = KeyPairFromSeed(*link.invite_secret).public_key;
+  WEFT_RETURN_IF_ERROR(CommitOne(impl_.get(), invite).status());
+  return ToText(link);
+}
+
+absl::StatusOr<OpName> Base::Redeem(std::string_view invite,
+                                    std::string_view identity) {
+  WEFT_ASSIGN_OR_RETURN(const Link link, ParseLink(invite));
+  if (!link.invite_secret || link.base_id != impl_->node->base_id()) {
+    return absl::InvalidArgumentError("the link is no invite to this base");
+  }
+  WEFT_ASSIGN_OR_RETURN(const CoreKey who, ParseId("identity", identity));
+  const KeyPair pair = KeyPairFromSeed(*link.invite_secret);
+  const Signature signature =
+      Sign(pair.secret_key, RedeemSignable(link.base_id.view(), who));
+  return FirstOp(impl_->store->CommitDurably(impl_->node, [&] {
+    return impl_->node->RedeemLogged(pair.public_key, who, signature);
+  }));
+}
+
+std::vector<JoinRequest> Base::Requests() const {
+  return impl_->store->Run([&] {
+    std::vector<JoinRequest> requests;
+    if (impl_->node->indexer() == nullptr) return requests;
+    for (const auto& [identity, note] : impl_->node->people().requests()) {
+      if (impl_->node->indexer()->authority().IsNamed(identity)) continue;
+      requests.push_back({IdText(identity), note});
+    }
+    return requests;
+  });
+}
+
+absl::StatusOr<OpName> Base::Approve(std::string_view identity, Role role,
+                                     std::string_view scope) {
+  WEFT_ASSIGN_OR_RETURN(const OpName grant, Grant(identity, role, scope));
+  WEFT_ASSIGN_OR_RETURN(const CoreKey key, ParseId("identity", identity));
+  impl_->store->Run([&] {
+    impl_->node->people().Forget(key);
+    return true;
+  });
+  return grant;
+}
+
+absl::StatusOr<RevokePlan> Base::PlanRevoke(std::string_view who,
+                                            const RevokeOptions& options) const {
+  return impl_->store->Run([&]() -> absl::StatusOr<RevokePlan> {
+    WEFT_ASSIGN_OR_RETURN(const auto grants, GrantsToRevoke(*impl_->node, who));
+    const Indexer& indexer = *impl_->node->indexer();
+    RevokePlan plan;
+    for (const struct Grant* grant : grants) {
+      const auto keep = KeepOf(*impl_->node, *grant, options);
+      plan.grants += indexer.authority().Below(grant->number, options.subtree).size();
+      plan.writes += indexer.CountWithdrawn(*grant, options.subtree, keep);
+    }
+    return plan;
+  });
+}
+
+absl::StatusOr<OpName> Base::Revoke(std::string_view who,
+                                    const RevokeOptions& options) {
+  return FirstOp(
+      impl_->store->CommitDurably(impl_->node, [&]() -> absl::StatusOr<Committed> {
+        WEFT_ASSIGN_OR_RETURN(const auto grants, GrantsToRevoke(*impl_->node, who));
+        std::vector<AuthOperation> operations;
+        for (const struct Grant* grant : grants) {
+          RevokeOp revoke;
+          revoke.grant = grant->id;
+          revoke.keep = KeepOf(*impl_->node, *grant, options);
+          revoke.subtree = options.subtree;
+          revoke.reason = AsBytes(options.reason);
+          operations.emplace_back(std::move(revoke));
+        }
+        return impl_->node->AuthLogged(operations);
+      }));
+}
+
+std::vector<HeldBackWrites> Base::HeldBack(std::size_t max) const {
+  return impl_->store->Run([&] {
+    std::vector<HeldBackWrites> list;
+    const Indexer* indexer = impl_->node->indexer();
+    if (indexer == nullptr) return list;
+    for (const struct HeldBack& held : indexer->ListHeldBack(max)) {
+      list.push_back({IdText(held.log),
+                      IdText(indexer->authority().IdentityOf(held.log)), held.from,
+                      held.to, held.ops, StandingText(held.standing), held.reason});
+    }
+    return list;
+  });
+}
+
+absl::StatusOr<OpName> Base::Accept(std::string_view writer, std::uint64_t from,
+                                    std::uint64_t to) {
+  return Judge(impl_.get(), AuthOpType::kAccept, writer, from, to);
+}
+
+absl::StatusOr<OpName> Base::Reject(std::string_view writer, std::uint64_t from,
+                                    std::uint64_t to) {
+  return Judge(impl_.get(), AuthOpType::kReject, writer, from, to);
+}
+
+absl::StatusOr<OpName> Base::Admit(std::string_view writer, std::uint64_t from,
+                                   std::uint64_t to) {
+  return Judge(impl_.get(), AuthOpType::kAdmit, writer, from, to);
+}
+
+absl::StatusOr<OpName> Base::Hide(const std::vector<OpName>& ops) {
+  HideOp hide;
+  WEFT_ASSIGN_OR_RETURN(hide.ops, ToOpIds(ops));
+  hide.ops_named.resize(hide.ops.size());
+  return CommitOne(impl_.get(), hide);
+}
+
+absl::StatusOr<OpName> Base::Unhide(const std::vector<OpName>& ops) {
+  HideOp hide;
+  hide.hide = false;
+  WEFT_ASSIGN_OR_RETURN(hide.ops, ToOpIds(ops));
+  hide.ops_named.resize(hide.ops.size());
+  return CommitOne(impl_.get(), hide);
+}
+
+absl::StatusOr<OpName> Base::Rollback(std::string_view writer, std::uint64_t from,
+                                      std::uint64_t to, std::string_view prefix) {
+  HideOp hide;
+  WEFT_ASSIGN_OR_RETURN(hide.log, ParseId("writer", writer));
+  hide.from = from;
+  hide.to = to;
+  hide.prefix = AsBytes(prefix);
+  return CommitOne(impl_.get(), hide);
+}
+
+}  // namespace weft

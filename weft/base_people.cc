@@ -1,0 +1,141 @@
+#include "weft/base_people.h"
+
+#include <asio/post.hpp>
+
+#include "absl/strings/str_format.h"
+#include "engine/codec.h"
+#include "weft/convert.h"
+
+namespace weft {
+namespace {
+
+constexpr std::uint8_t kRedemption = 2;
+constexpr std::uint8_t kRequest = 3;
+constexpr std::size_t kRequestsMax = 256;
+constexpr std::size_t kNoteBytesMax = 128;
+
+Bytes RequestPrefix(std::uint64_t number) {
+  Bytes key = ToBytes("ask");
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    key.push_back(static_cast<std::uint8_t>(number >> shift));
+  }
+  return key;
+}
+
+Bytes RequestKey(std::uint64_t number, const CoreKey& identity) {
+  Bytes key = RequestPrefix(number);
+  Append(key, identity.view());
+  return key;
+}
+
+}  // namespace
+
+BasePeople::BasePeople(BaseNode* node) : node_(node) {
+  const Bytes prefix = RequestPrefix(node->record().number);
+  ScanRange range;
+  range.from = prefix;
+  range.to = PrefixEnd(prefix);
+  auto rows = node->host().storage->Scan(Family::kMeta, range, nullptr);
+  for (; rows->valid(); rows->Next()) {
+    const auto identity = CoreKey::From(rows->key().subspan(prefix.size()));
+    if (identity) requests_.emplace(*identity, AsText(rows->value()));
+  }
+}
+
+BaseNode::EvidenceHooks BasePeople::Hooks() {
+  BaseNode::EvidenceHooks hooks;
+  hooks.all = [this] { return All(); };
+  hooks.take = [this](ByteView evidence) { return Take(evidence); };
+  return hooks;
+}
+
+// What we ask for ourselves, and what we heard others ask for.
+std::vector<Bytes> BasePeople::All() const {
+  std::vector<Bytes> all;
+  const auto request = [&](const CoreKey& identity, std::string_view note) {
+    Bytes evidence = {kRequest};
+    Writer out(&evidence);
+    out.Raw(identity.view());
+    out.Buffer(AsBytes(note));
+    all.push_back(std::move(evidence));
+  };
+  if (!node_->is_member()) {
+    const BaseRecord& record = node_->record();
+    if (record.invite_secret) {
+      const KeyPair pair = KeyPairFromSeed(*record.invite_secret);
+      Bytes evidence = {kRedemption};
+      Append(evidence, pair.public_key.view());
+      Append(evidence, record.identity.view());
+      Append(evidence, Sign(pair.secret_key,
+                            RedeemSignable(record.base_id.view(), record.identity))
+                           .view());
+      all.push_back(std::move(evidence));
+    } else {
+      request(record.identity, "");
+    }
+  }
+  for (const auto& [identity, note] : requests_) request(identity, note);
+  return all;
+}
+
+absl::Status BasePeople::Take(ByteView evidence) {
+  if (evidence.empty()) return absl::InvalidArgumentError("empty evidence");
+  switch (evidence[0]) {
+    case kRedemption:
+      return TakeRedemption(evidence.subspan(1));
+    case kRequest:
+      return TakeRequest(evidence.subspan(1));
+    default:
+      return absl::OkStatus();  // of a newer program
+  }
+}
+
+absl::Status BasePeople::TakeRedemption(ByteView body) {
+  Reader in(body);
+  const auto invite_key = in.Fixed<PublicKey>();
+  const auto identity = in.Fixed<CoreKey>();
+  const auto signature = in.Fixed<Signature>();
+  if (!in.ok() || !in.done()) {
+    return absl::InvalidArgumentError("a redemption that is malformed");
+  }
+  const Bytes message = RedeemSignable(node_->base_id().view(), identity);
+  if (!Verify(invite_key, message, signature)) {
+    return absl::DataLossError("a redemption that its invite did not sign");
+  }
+  // Not from inside the exchange that brought it: carrying it wakes all exchanges.
+  node_->Post([node = node_, invite_key, identity, signature] {
+    if (!node->is_member() || node->indexer()->authority().IsMember(identity)) return;
+    if (node->RedeemLogged(invite_key, identity, signature).ok()) node->Synced();
+  });
+  return absl::OkStatus();
+}
+
+absl::Status BasePeople::TakeRequest(ByteView body) {
+  Reader in(body);
+  const auto identity = in.Fixed<CoreKey>();
+  const ByteView note = in.Buffer();
+  if (!in.ok() || !in.done() || note.size() > kNoteBytesMax) {
+    return absl::InvalidArgumentError("a request that is malformed");
+  }
+  const bool needless = node_->indexer() == nullptr ||
+                        identity == node_->record().identity ||
+                        node_->indexer()->authority().IsNamed(identity);
+  if (needless || requests_.contains(identity) || requests_.size() >= kRequestsMax) {
+    return absl::OkStatus();
+  }
+  StorageBatch batch;
+  batch.Put(Family::kMeta, RequestKey(node_->record().number, identity), ToBytes(note));
+  WEFT_RETURN_IF_ERROR(node_->host().storage->Commit(batch, Durability::kLogged));
+  requests_.emplace(identity, AsText(note));
+  node_->Tell(absl::StrFormat("request %s", IdText(identity)));
+  return absl::OkStatus();
+}
+
+void BasePeople::Forget(const CoreKey& identity) {
+  if (requests_.erase(identity) == 0) return;
+  StorageBatch batch;
+  batch.Delete(Family::kMeta, RequestKey(node_->record().number, identity));
+  node_->host().storage->Commit(batch, Durability::kLogged).IgnoreError();
+}
+
+}  // namespace weft

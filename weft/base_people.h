@@ -1,0 +1,42 @@
+// Who asks to be let into a base, and letting him in where an invite says so.
+//
+// It travels as evidence of the feed exchange (opaque there), first byte the kind:
+//   02 invite_key:32 identity:32 signature:64    a redemption that somebody should
+//   carry 03 identity:32 note:buffer                   a request that an admin may
+//   approve
+// 01 is for fork proofs. Whoever holds an invite signs for his identity with its key;
+// any member who hears of that carries the redemption in his log (rule P8). Requests
+// prove nothing: they are kept, a bounded number of them, until somebody decides.
+//
+// Record of a request, family kMeta: "ask" number:u64 identity:32 -> note
+
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "weft/base_node.h"
+
+namespace weft {
+
+class BasePeople {
+ public:
+  // `node` must outlive it. Reads the requests that were kept.
+  explicit BasePeople(BaseNode* node);
+
+  BaseNode::EvidenceHooks Hooks();
+  // By identity.
+  const std::map<CoreKey, std::string>& requests() const { return requests_; }
+  void Forget(const CoreKey& identity);
+
+ private:
+  std::vector<Bytes> All() const;
+  absl::Status Take(ByteView evidence);
+  absl::Status TakeRedemption(ByteView body);
+  absl::Status TakeRequest(ByteView body);
+
+  BaseNode* node_;  // not owned
+  std::map<CoreKey, std::string> requests_;
+};
+
+}  // namespace weft
