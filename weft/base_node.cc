@@ -294,6 +294,16 @@ absl::StatusOr<Committed> BaseNode::CommitLogged(const Batch& batch) {
   return AppendAndIndex(prepared);
 }
 
+absl::StatusOr<Committed> BaseNode::GrantLogged(const CoreKey& identity, GrantRole role,
+                                                std::string_view scope) {
+  GrantOp grant;
+  grant.identity = identity;
+  grant.role = role;
+  grant.scope = AsBytes(scope);
+  const AuthOperation operation = grant;
+  return AuthLogged(std::span(&operation, 1));
+}
+
 absl::StatusOr<Committed> BaseNode::AuthLogged(
     std::span<const AuthOperation> operations) {
   WEFT_RETURN_IF_ERROR(CheckUsable());

@@ -87,7 +87,9 @@ class BaseNode final : public FeedSource {
   // and told to others, only when the cores were synced and Synced() is called.
   // FAILED_PRECONDITION  the genesis is not known yet; and as Base::Commit
   absl::StatusOr<Committed> CommitLogged(const Batch& batch);
-  // The same for auth ops.
+  // The same for a grant, and for any auth ops.
+  absl::StatusOr<Committed> GrantLogged(const CoreKey& identity, GrantRole role,
+                                        std::string_view scope);
   absl::StatusOr<Committed> AuthLogged(std::span<const AuthOperation> operations);
   // Carries a redemption of the invite with this key (rule P8).
   // NOT_FOUND            there is no such invite
