@@ -1,6 +1,7 @@
 #include "crdt/indexer.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "absl/strings/str_format.h"
 #include "crdt/indexer_state.h"
@@ -21,7 +22,7 @@ Indexer::State::State(Storage* storage_in, LogSource* logs_in, const Clock* cloc
 WriterNumber Indexer::State::AddWriter(const CoreKey& key) {
   if (const auto known = view->writers().Find(key)) return *known;
   {
-    const absl::MutexLock lock(&view->mutex());
+    const std::lock_guard<std::mutex> lock(view->mutex());
     view->writers().Add(key);
   }
   const auto number = static_cast<WriterNumber>(writers.size());
@@ -159,7 +160,7 @@ absl::StatusOr<Hash32> Indexer::Root() {
 
 absl::StatusOr<Bytes> Indexer::LeafLanes(std::string_view key) {
   WEFT_RETURN_IF_ERROR(state_->view->Load(std::span(&key, 1)));
-  const absl::MutexLock lock(&state_->view->mutex());
+  const std::lock_guard<std::mutex> lock(state_->view->mutex());
   const View::Entry* entry = state_->view->Touch(key);
   if (!entry->state.readable()) return absl::NotFoundError("nothing is readable there");
   return LeafLanesOf(entry->state, state_->view->writers());

@@ -7,6 +7,7 @@
 // to them.
 
 #include <algorithm>
+#include <mutex>
 
 #include "crdt/apply_op.h"
 #include "crdt/indexer_state.h"
@@ -39,7 +40,7 @@ absl::Status Indexer::State::Apply(WriterNumber writer,
   const bool hides = authority->HidesIn(view->writers().key(writer));
   {
     std::vector<View::Entry*> inexact;
-    const absl::MutexLock lock(&view->mutex());
+    const std::lock_guard<std::mutex> lock(view->mutex());
     for (const DecodedBlock& block : batch) {
       const Hlc hlc = block.header.envelope->hlc;
       const std::vector<Operation>& operations = block.payload.operations;
@@ -85,7 +86,7 @@ absl::StatusOr<bool> Indexer::State::WasSeen(WriterNumber writer,
       const LocalOp op{writer, static_cast<std::uint32_t>(i), block.header.position};
       std::optional<std::uint64_t> arrival;
       {
-        const absl::MutexLock lock(&view->mutex());
+        const std::lock_guard<std::mutex> lock(view->mutex());
         const std::uint64_t last =
             view->Touch(AsText(block.payload.operations[i].key))->state.last_op;
         if (last != 0) arrival = last - 1;
@@ -196,13 +197,13 @@ absl::Status Indexer::State::RecomputeKeys(std::vector<std::string> keys) {
   for (const std::string& key : keys) {
     View::Entry* entry = nullptr;
     {
-      const absl::MutexLock lock(&view->mutex());
+      const std::lock_guard<std::mutex> lock(view->mutex());
       entry = view->Touch(key);
     }
     WEFT_ASSIGN_OR_RETURN(KeyState state, Recompute(*entry));
     states.emplace_back(entry, std::move(state));
   }
-  const absl::MutexLock lock(&view->mutex());
+  const std::lock_guard<std::mutex> lock(view->mutex());
   for (auto& [entry, state] : states) {
     RememberBefore(entry);
     entry->state = std::move(state);

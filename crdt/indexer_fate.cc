@@ -2,6 +2,7 @@
 // shows it, which later ops on its key have seen it.
 
 #include <algorithm>
+#include <mutex>
 
 #include "absl/strings/str_format.h"
 #include "crdt/fate.h"
@@ -264,7 +265,7 @@ class FateFinder {
     std::optional<OpFateKind> shown;
     bool readable = false;
     {
-      const absl::MutexLock lock(&state_->view->mutex());
+      const std::lock_guard<std::mutex> lock(state_->view->mutex());
       const KeyState& lanes = state_->view->Touch(name)->state;
       shown = LookAt(lanes, row);
       readable = (lanes.lanes() & row.lanes) != 0;

@@ -1,6 +1,7 @@
 #include "crdt/view.h"
 
 #include <algorithm>
+#include <mutex>
 
 #include "engine/key_layout.h"
 
@@ -42,7 +43,7 @@ absl::Status View::Load(std::span<const std::string_view> keys) {
     }
     loaded.push_back(std::move(entry));
   }
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   for (std::unique_ptr<Entry>& entry : loaded) {
     const std::string_view name = entry->key;
     entries_.emplace(name, std::move(entry));
@@ -123,7 +124,7 @@ void View::Flush(StorageBatch* batch) {
 }
 
 void View::MarkFlushed(std::size_t cache_keys_max) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   for (Entry* entry : dirty_) entry->dirty = false;
   dirty_.clear();
   // Whoever is not asked for again costs one look-up; keeping count of use would cost
@@ -136,7 +137,7 @@ void View::MarkFlushed(std::size_t cache_keys_max) {
 
 template <class Use>
 absl::Status View::WithState(std::string_view key, Use use) const {
-  const absl::ReaderMutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   if (const auto found = entries_.find(key); found != entries_.end()) {
     use(found->second->state);
     return absl::OkStatus();
@@ -231,7 +232,7 @@ class ViewScanner final : public ViewScan {
   }
 
   ViewEntry ResolveNow(std::string_view key, const KeyState& state) const {
-    const absl::ReaderMutexLock lock(&view_->mutex_);
+    const std::lock_guard<std::mutex> lock(view_->mutex_);
     return Resolve(key, state, view_->writers_, view_->siblings_max_);
   }
 
@@ -247,7 +248,7 @@ class ViewScanner final : public ViewScan {
       if (!found.ok() || !*found) return std::nullopt;
       row = **std::move(found);
     }
-    const absl::ReaderMutexLock lock(&view_->mutex_);
+    const std::lock_guard<std::mutex> lock(view_->mutex_);
     auto state = DecodeKeyState(row, view_->writers_.size());
     status_ = state.status();
     if (!state.ok() || !state->readable()) return std::nullopt;
@@ -267,7 +268,7 @@ class ViewScanner final : public ViewScan {
 std::unique_ptr<ViewScan> View::Scan(std::string_view from,
                                      std::optional<std::string_view> to, bool reverse,
                                      bool conflicts_only) const {
-  const absl::ReaderMutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   return std::make_unique<ViewScanner>(this, from, to, reverse, conflicts_only);
 }
 

@@ -8,12 +8,12 @@
 
 #pragma once
 
+#include <mutex>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
-#include "absl/synchronization/mutex.h"
 #include "crdt/indexer.h"
 #include "crdt/view_leaf.h"
 #include "engine/trie.h"
@@ -44,7 +44,7 @@ class View {
   // Brings the keys into memory as far as they are stored.
   absl::Status Load(std::span<const std::string_view> keys);
   // The rest but the last three need the lock held exclusively.
-  absl::Mutex& mutex() const { return mutex_; }
+  std::mutex& mutex() const { return mutex_; }
   WriterTable& writers() { return writers_; }
   // The entry of a key that was loaded, made if there is none. Valid until a flush.
   Entry* Touch(std::string_view key);
@@ -77,7 +77,7 @@ class View {
   Storage* storage_;  // not owned
   std::uint64_t base_;
   std::size_t siblings_max_;
-  mutable absl::Mutex mutex_;
+  mutable std::mutex mutex_;
   WriterTable writers_;
   absl::flat_hash_map<std::string_view, std::unique_ptr<Entry>> entries_;
   bool complete_;  // every stored key is in entries_

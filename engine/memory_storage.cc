@@ -1,10 +1,9 @@
 #include "engine/memory_storage.h"
 
 #include <map>
+#include <mutex>
 #include <set>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/check.h"
 
 namespace weft {
@@ -39,19 +38,17 @@ const std::optional<Bytes>* VisibleAt(const Versions& versions, std::uint64_t co
 }  // namespace
 
 struct MemoryStorage::State {
-  absl::Mutex mutex;
-  std::array<Table, kFamilyCount> tables ABSL_GUARDED_BY(mutex);
-  std::uint64_t newest ABSL_GUARDED_BY(mutex) = 0;
+  std::mutex mutex;  // held by whoever reads or writes what follows
+  std::array<Table, kFamilyCount> tables;
+  std::uint64_t newest = 0;
   // The commit numbers that snapshots and cursors read at.
-  std::multiset<std::uint64_t> held ABSL_GUARDED_BY(mutex);
+  std::multiset<std::uint64_t> held;
   // Keys with more than one plain value; trimmed when nothing is held any more.
-  std::vector<std::pair<Family, Bytes>> stale ABSL_GUARDED_BY(mutex);
+  std::vector<std::pair<Family, Bytes>> stale;
 
-  Table& table(Family family) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
-    return tables[static_cast<std::size_t>(family)];
-  }
+  Table& table(Family family) { return tables[static_cast<std::size_t>(family)]; }
 
-  void Apply(const StorageBatch::Change& change) ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  void Apply(const StorageBatch::Change& change) {
     using Kind = StorageBatch::Change::Kind;
     Table& rows = table(change.family);
     if (change.kind == Kind::kPut) {
@@ -69,8 +66,7 @@ struct MemoryStorage::State {
   }
 
   // May erase the row.
-  void Set(Family family, Table::iterator row, std::optional<Bytes> value)
-      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex) {
+  void Set(Family family, Table::iterator row, std::optional<Bytes> value) {
     Versions& versions = row->second;
     if (held.empty() || (!versions.empty() && versions.back().commit == newest)) {
       if (held.empty()) versions.clear();
@@ -86,7 +82,7 @@ struct MemoryStorage::State {
   }
 
   void Release(std::uint64_t commit) {
-    absl::MutexLock lock(&mutex);
+    const std::lock_guard<std::mutex> lock(mutex);
     held.erase(held.find(commit));
     if (!held.empty()) return;
     for (const auto& [family, key] : stale) {
@@ -105,7 +101,7 @@ struct MemoryStorage::State {
 class MemoryStorage::State::Snapshot final : public StorageSnapshot {
  public:
   explicit Snapshot(std::shared_ptr<State> state) : state_(std::move(state)) {
-    absl::MutexLock lock(&state_->mutex);
+    const std::lock_guard<std::mutex> lock(state_->mutex);
     commit_ = state_->newest;
     state_->held.insert(commit_);
   }
@@ -156,7 +152,7 @@ class MemoryStorage::State::Cursor final : public StorageCursor {
     entries_.clear();
     position_ = 0;
     if (range_.to && Compare(range_.from, *range_.to) >= 0) return;
-    absl::MutexLock lock(&state_->mutex);
+    const std::lock_guard<std::mutex> lock(state_->mutex);
     const Table& rows = state_->table(family_);
     auto row = rows.lower_bound(range_.from);
     auto end = range_.to ? rows.lower_bound(*range_.to) : rows.end();
@@ -182,7 +178,7 @@ MemoryStorage::~MemoryStorage() = default;
 
 absl::StatusOr<std::optional<Bytes>> MemoryStorage::Get(
     Family family, ByteView key, const StorageSnapshot* snapshot) {
-  absl::MutexLock lock(&state_->mutex);
+  const std::lock_guard<std::mutex> lock(state_->mutex);
   const Table& rows = state_->table(family);
   const auto row = rows.find(key);
   if (row == rows.end()) return std::nullopt;
@@ -218,7 +214,7 @@ std::shared_ptr<const StorageSnapshot> MemoryStorage::TakeSnapshot() {
 
 absl::Status MemoryStorage::Commit(const StorageBatch& batch, Durability durability) {
   WEFT_CHECK(durability != Durability::kVolatile || batch.TouchesOnly(Family::kView));
-  absl::MutexLock lock(&state_->mutex);
+  const std::lock_guard<std::mutex> lock(state_->mutex);
   ++state_->newest;
   for (const StorageBatch::Change& change : batch.changes()) state_->Apply(change);
   return absl::OkStatus();

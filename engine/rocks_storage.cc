@@ -7,10 +7,9 @@
 #include <atomic>
 #include <cerrno>
 #include <cstring>
+#include <mutex>
 
-#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_format.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/check.h"
 #include "engine/key_layout.h"
 #include "engine/store_directory.h"
@@ -77,14 +76,14 @@ class Health {
 
   absl::Status status() const {
     if (!failed_.load(std::memory_order_acquire)) return absl::OkStatus();
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     return status_;
   }
 
   // What `status` comes to, given what happened before.
   absl::Status Note(const rocksdb::Status& status) {
     if (status.ok()) return absl::OkStatus();
-    absl::MutexLock lock(&mutex_);
+    const std::lock_guard<std::mutex> lock(mutex_);
     if (status_.ok()) status_ = ToStatus(path_, status);
     failed_.store(true, std::memory_order_release);
     return status_;
@@ -93,8 +92,8 @@ class Health {
  private:
   const std::string path_;
   std::atomic<bool> failed_ = false;
-  mutable absl::Mutex mutex_;
-  absl::Status status_ ABSL_GUARDED_BY(mutex_);
+  mutable std::mutex mutex_;
+  absl::Status status_;
 };
 
 // Hears of failed flushes and compactions, and keeps RocksDB from trying again: what
@@ -245,11 +244,11 @@ class RocksStorage::Database {
   void NoteWrite() { written_.store(true, std::memory_order_relaxed); }
   // A range whose room Reclaim gives back.
   void NoteDeleted(const StorageBatch::Change& range) {
-    const absl::MutexLock lock(&deleted_mutex_);
+    const std::lock_guard<std::mutex> lock(deleted_mutex_);
     deleted_.push_back(range);
   }
   std::vector<StorageBatch::Change> TakeDeleted() {
-    const absl::MutexLock lock(&deleted_mutex_);
+    const std::lock_guard<std::mutex> lock(deleted_mutex_);
     return std::exchange(deleted_, {});
   }
 
@@ -263,8 +262,8 @@ class RocksStorage::Database {
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
   std::atomic<bool> written_ = false;
-  absl::Mutex deleted_mutex_;
-  std::vector<StorageBatch::Change> deleted_ ABSL_GUARDED_BY(deleted_mutex_);
+  std::mutex deleted_mutex_;
+  std::vector<StorageBatch::Change> deleted_;
 };
 
 absl::StatusOr<bool> RocksStorage::Database::IsNew() const {

@@ -1,25 +1,26 @@
 #include "weft/store_impl.h"
 
+#include <mutex>
+
 #include "engine/status.h"
 
 namespace weft {
 
 void ProgressBox::Put(const Progress& progress) {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   newest_ = progress;
+  changed_.notify_one();
 }
 
 void ProgressBox::Close() {
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   closed_ = true;
+  changed_.notify_one();
 }
 
 std::optional<Progress> ProgressBox::Take() {
-  const absl::MutexLock lock(&mutex_);
-  const auto ready = [this]() ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return closed_ || newest_.has_value();
-  };
-  mutex_.Await(absl::Condition(&ready));
+  std::unique_lock<std::mutex> lock(mutex_);
+  changed_.wait(lock, [this] { return closed_ || newest_.has_value(); });
   return std::exchange(newest_, std::nullopt);
 }
 
@@ -93,7 +94,7 @@ absl::StatusOr<Committed> StoreImpl::CommitDurably(BaseNode* base, Commit commit
   std::future<absl::StatusOr<Committed>> done = pending->done.get_future();
   bool first = false;
   {
-    const absl::MutexLock lock(&commits_mutex_);
+    const std::lock_guard<std::mutex> lock(commits_mutex_);
     first = commits_.empty();
     commits_.push_back(pending);
   }
@@ -104,7 +105,7 @@ absl::StatusOr<Committed> StoreImpl::CommitDurably(BaseNode* base, Commit commit
 void StoreImpl::DrainCommits() {
   std::deque<std::shared_ptr<Pending>> drained;
   {
-    const absl::MutexLock lock(&commits_mutex_);
+    const std::lock_guard<std::mutex> lock(commits_mutex_);
     drained.swap(commits_);
   }
   std::vector<absl::StatusOr<Committed>> results;

@@ -7,6 +7,7 @@
 #include <asio/executor_work_guard.hpp>
 #include <asio/io_context.hpp>
 #include <asio/post.hpp>
+#include <condition_variable>
 #include <deque>
 #include <future>
 #include <memory>
@@ -14,8 +15,6 @@
 #include <string>
 #include <thread>
 
-#include "absl/base/thread_annotations.h"
-#include "absl/synchronization/mutex.h"
 #include "engine/real_async_clock.h"
 #include "engine/real_host.h"
 #include "engine/real_loop.h"
@@ -49,9 +48,10 @@ class ProgressBox {
   std::optional<Progress> Take();
 
  private:
-  absl::Mutex mutex_;
-  std::optional<Progress> newest_ ABSL_GUARDED_BY(mutex_);
-  bool closed_ ABSL_GUARDED_BY(mutex_) = false;
+  std::mutex mutex_;  // of all that follows
+  std::condition_variable changed_;
+  std::optional<Progress> newest_;
+  bool closed_ = false;
 };
 
 class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
@@ -154,8 +154,8 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   WatchHub watches_;
   std::unique_ptr<Node> node_;
   std::unique_ptr<LanDiscovery> lan_;
-  absl::Mutex commits_mutex_;
-  std::deque<std::shared_ptr<Pending>> commits_ ABSL_GUARDED_BY(commits_mutex_);
+  std::mutex commits_mutex_;
+  std::deque<std::shared_ptr<Pending>> commits_;
   std::once_flag watch_started_;
   std::thread watch_thread_;
   std::thread thread_;
