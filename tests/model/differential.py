@@ -237,13 +237,32 @@ def built(engine):
 
 
 def is_followed(model):
-    """Every later incarnation is named by somebody: before, no replica has to know it."""
-    named = {model.causal.logs[dep[0]].writer
-             for log in model.causal.logs
-             for block in log.blocks[:model.causal.complete[log.number]]
-             for dep in block.deps}
-    return all(writer["number"] == 0 or number in named
-               for number, writer in enumerate(model.history["writers"]))
+    """Every log that counts is found: a first one from a grant in a log that was found, a
+    later one when such a log names it. Before, no replica has to know of it."""
+    writers = model.history["writers"]
+    found_in = {}  # writer -> the logs whose blocks tell of it
+    for log in model.causal.logs:
+        for block in log.blocks[:model.causal.complete[log.number]]:
+            for dep in block.deps:
+                named = model.causal.logs[dep[0]].writer
+                if writers[named]["number"] > 0:
+                    found_in.setdefault(named, set()).add(log.writer)
+    first = {writer["identity"]: number for number, writer in enumerate(writers)
+             if writer["number"] == 0}
+    found = set()
+    for grant in model.authority.grants.values():
+        if grant.op is None:
+            found.add(first.get(grant.holder))
+        elif grant.holder in first:
+            issuer = op_of_grant(model, grant)[0]
+            found_in.setdefault(first[grant.holder], set()).add(issuer)
+    settled = {writer for writer, _ in model.version()["writers"]}
+    while True:
+        more = {writer for writer, tellers in found_in.items()
+                if tellers & found & settled} - found
+        if not more:
+            return settled <= found
+        found |= more
 
 
 def ends_alike(answer, ops):

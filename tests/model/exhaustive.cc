@@ -6,8 +6,7 @@
 // A history is a way for writers to see each other's blocks and an op for each block.
 // Ways that differ by the names of the writers alone count once; so do histories that
 // differ by the names of the keys. Prints how many histories and deliveries there were.
-// Exit code 1: two deliveries of one history ended differently, which is printed. The
-// model looks at a sample of the same histories (differential.py --small).
+// Exit code 1: two deliveries of one history ended differently, which is printed.
 
 #include <algorithm>
 #include <array>
