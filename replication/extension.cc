@@ -62,7 +62,7 @@ Bytes EncodeExtensionMessage(const ExtensionMessageBody& message) {
   writer.Uint(message.number);
   writer.U8(message.author ? 1 : 0);
   if (message.author) {
-    writer.Raw(message.author->identity.view());
+    writer.Buffer(message.author->manifest);
     writer.Raw(message.author->signature.view());
   }
   writer.Raw(message.payload);
@@ -77,8 +77,9 @@ absl::StatusOr<ExtensionMessageBody> DecodeExtensionMessage(ByteView body) {
   if (has_author > 1) return Malformed();
   if (has_author == 1) {
     ExtensionAuthor author;
-    author.identity = reader.Fixed<CoreKey>();
+    author.manifest = ToBytes(reader.Buffer());
     author.signature = reader.Fixed<Signature>();
+    if (author.manifest.size() > kExtensionManifestBytesMax) return Malformed();
     message.author = author;
   }
   if (!reader.ok() || reader.remaining() > kExtensionPayloadBytesMax)

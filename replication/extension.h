@@ -7,7 +7,7 @@
 //   type 0  name    := number:varint scope name:buffer      before its first message
 //   type 1  message := number:varint author payload:byte*
 //   scope  := 00 | 01 base:32                   base: the discovery key of base_id
-//   author := 00 | 01 identity:32 signature:64
+//   author := 00 | 01 manifest:buffer signature:64    of the identity, at most 4 KiB
 //   signed := "weft ext 1" handshake_hash:64 from_initiator:u8 scope name:buffer
 //             payload:buffer
 // Names are 1 to 64 bytes, payloads at most 64 KiB, names at most 256 a connection and
@@ -29,6 +29,7 @@ namespace weft {
 inline constexpr std::size_t kExtensionNameBytesMax = 64;
 inline constexpr std::size_t kExtensionPayloadBytesMax = 64 * 1024;
 inline constexpr std::size_t kExtensionNamesMax = 256;
+inline constexpr std::size_t kExtensionManifestBytesMax = 4 * 1024;
 
 struct ExtensionScope {
   enum class Kind : std::uint8_t { kConnection = 0, kBase = 1, kCore = 2 };
@@ -38,7 +39,7 @@ struct ExtensionScope {
 };
 
 struct ExtensionAuthor {
-  CoreKey identity;
+  Bytes manifest;  // of the identity, which is its hash
   Signature signature;
   bool operator==(const ExtensionAuthor&) const = default;
 };

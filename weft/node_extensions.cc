@@ -61,21 +61,20 @@ void Node::OnExtension(Session& session, Hypercore& core, std::string_view name,
 absl::StatusOr<std::optional<CoreKey>> Node::AuthorOf(
     const ExtensionHub::Arrival& arrival) {
   const BaseNode* const base = BaseOf(arrival.scope.id);
-  if (!arrival.author || base == nullptr || !base->IsLog(arrival.author->identity)) {
-    return std::optional<CoreKey>();
+  if (!arrival.author || base == nullptr) return std::optional<CoreKey>();
+  const auto manifest = DecodeManifest(arrival.author->manifest);
+  if (!manifest.ok() || manifest->signers.empty()) {
+    return absl::DataLossError("an extension message has no manifest of its author");
   }
-  const auto core = cores_->Open(arrival.author->identity);
-  if (!core.ok() || !(*core)->manifest() || (*core)->manifest()->signers.empty()) {
-    return std::optional<CoreKey>();
-  }
+  const CoreKey identity = weft::KeyOf(*manifest);
+  if (!base->IsLog(identity)) return std::optional<CoreKey>();
   const Bytes signable = ExtensionSignable(
       arrival.session->mux().handshake_hash(), !arrival.session->is_initiator(),
       arrival.scope, arrival.name, arrival.payload);
-  if (!Verify((*core)->manifest()->signers[0].public_key, signable,
-              arrival.author->signature)) {
+  if (!Verify(manifest->signers[0].public_key, signable, arrival.author->signature)) {
     return absl::DataLossError("an extension message has a wrong signature");
   }
-  return std::optional<CoreKey>(arrival.author->identity);
+  return std::optional<CoreKey>(identity);
 }
 
 std::optional<ExtensionMessage> Node::MessageOf(const ExtensionHub::Arrival& arrival) {
@@ -112,12 +111,16 @@ absl::StatusOr<std::size_t> Node::SendExtension(const ExtensionTarget& target,
   ExtensionHub::Sign signer;
   if (sign) {
     const CoreKey identity = BaseOf(scope.id)->record().identity;
-    WEFT_RETURN_IF_ERROR(
-        cores_->SignWith(identity, AsBytes("weft ext probe")).status());
-    signer = [this, identity](ByteView signable) -> std::optional<ExtensionAuthor> {
+    WEFT_ASSIGN_OR_RETURN(const auto log, cores_->Open(identity));
+    if (!log->manifest() || !log->writable()) {
+      return absl::PermissionDeniedError("extension: our identity cannot sign");
+    }
+    const Bytes manifest = EncodeManifest(*log->manifest());
+    signer = [this, identity,
+              manifest](ByteView signable) -> std::optional<ExtensionAuthor> {
       const auto signature = cores_->SignWith(identity, signable);
       if (!signature.ok()) return std::nullopt;
-      return ExtensionAuthor{identity, *signature};
+      return ExtensionAuthor{manifest, *signature};
     };
   }
   std::size_t reached = 0;

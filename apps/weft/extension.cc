@@ -162,7 +162,8 @@ void AddExtensionCommands(CommandLine& line) {
     return Tail(call, *tail_options);
   });
   tail->add_option("--core", tail_options->core, "those of this core");
-  tail->add_option("--count", tail_options->count, "ends after so many");
+  tail->add_option("--count", tail_options->count, "ends after so many")
+      ->check(CLI::PositiveNumber);
 }
 
 }  // namespace weft::cli

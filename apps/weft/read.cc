@@ -24,7 +24,8 @@ void AddRangeOptions(CLI::App* app, const std::shared_ptr<ScanOptions>& options)
   app->add_option("--from", options->from, "keys from this on");
   app->add_option("--to", options->to, "keys before this");
   app->add_flag("--reverse", options->reverse, "from the last key to the first");
-  app->add_option("--limit", options->limit, "at most so many entries");
+  app->add_option("--limit", options->limit, "at most so many entries")
+      ->check(CLI::NonNegativeNumber);
 }
 
 // The keys that all of the options allow.

@@ -219,6 +219,7 @@ class Faults(CliTest):
         self.fails(2, "COL=VALUE", "set", store, "t/k", "no-equals-sign")
         self.fails(2, "role", "grant", store, "x", "--role", "king")
         self.fails(2, "", "scan", store, "--limit", "many")
+        self.fails(2, "", "scan", store, "--limit=-1")
         self.fails(2, "store", "get")
 
     def test_help_and_version_are_no_failures(self):

@@ -650,9 +650,6 @@ class Extensions(Holders):
     def test_a_message_of_a_base_may_be_signed_and_says_by_whom(self):
         with self.meeting() as (ada, bob):
             identity = self.weft("status", bob)["bases"][0]["identity"]
-            self.weft("put", bob, "k", "v")
-            while self.run_weft("get", ada, "k").returncode != 0:
-                pass  # until his log is there
             tail = self.tail(ada, "--base", "main", "--count", "2")
             self.send(bob, "chat", "hello", "--base", "main", "--sign")
             self.send(bob, "chat", "who?", "--base", "main")

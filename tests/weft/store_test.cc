@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "crdt/block_stamp.h"
 #include "tests/weft/scratch.h"
 
 namespace weft {
@@ -257,6 +258,22 @@ TEST(Store, TheLogOfABaseIsNotWrittenAsAPlainCore) {
   Base notes = MakeBase(store);
   EXPECT_TRUE(
       absl::IsPermissionDenied(store.AppendToCore(notes.identity(), {"x"}).status()));
+}
+
+TEST(Store, T1_TheStampOfOurLastWriteIsReadAndIsNotAheadOfTheClock) {
+  const Scratch scratch;
+  Store store = OpenStore(scratch / "s");
+  Base base = MakeBase(store);
+  ASSERT_TRUE(base.Put("k", "v").ok());
+  const CoreStatus log = store.Cores().front();
+  const absl::StatusOr<std::string> block = store.GetFromCore(log.key, log.length - 1);
+  ASSERT_TRUE(block.ok()) << block.status();
+  const std::optional<Hlc> stamp = StampOf(AsBytes(*block));
+  ASSERT_TRUE(stamp.has_value());
+  EXPECT_EQ(stamp->ms, base.Get("k")->value->winner.time_ms);
+  EXPECT_EQ(base.Status().own_clock_ahead_ms, 0);
+  EXPECT_FALSE(StampOf(AsBytes(std::string_view(*block).substr(0, 4))).has_value());
+  EXPECT_FALSE(StampOf({}).has_value());
 }
 
 }  // namespace
