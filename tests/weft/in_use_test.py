@@ -217,6 +217,7 @@ class InUse(Holders):
             batch.stdin.flush()
             self.assertIn(b":", batch.stdout.readline())
             server.kill()
+            server.wait()
             out, error = batch.communicate()
             self.assertEqual((batch.returncode, out), (3, b""))
             self.assertEqual(error.count(b"\n"), 1, error)
