@@ -43,6 +43,7 @@ class Club final : public FeedSource {
   void OnDurable(const PublicKey&, std::span<const FeedAck>) override {}
   void OnLevel(const PublicKey&) override {}
   std::vector<Bytes> Evidence() override { return {}; }
+  std::vector<Bytes> JoinRequests() override { return {}; }
   absl::Status TakeEvidence(ByteView) override { return absl::OkStatus(); }
   std::vector<FeedOffer> Offers() override { return {}; }
   void TakeOffer(const FeedOffer&) override {}

@@ -54,6 +54,7 @@ void FeedExchange::Open() {
   refused_ = false;
   peer_has_genesis_ = false;
   walked_ = false;
+  told_requests_ = false;
   told_evidence_ = false;
   told_all_ = false;
   feeds_dropped_ = false;
@@ -193,6 +194,10 @@ void FeedExchange::Compare() {
   if (IsLevel()) {
     NoteLevel();
     source_->OnLevel(peer());
+  }
+  if (!told_requests_) {
+    told_requests_ = true;
+    TellEvidence(source_->JoinRequests());
   }
   const bool views_differ =
       local_digest_->version_digest != remote_digest_->version_digest;

@@ -55,6 +55,8 @@ class FeedSource {
   virtual std::vector<Bytes> Evidence() = 0;
   // INVALID_ARGUMENT, DATA_LOSS  it proves nothing; a peer that goes on is cut off
   virtual absl::Status TakeEvidence(ByteView proof) = 0;
+  // The same of what no digest covers: who asks to be let in. Told on every connection.
+  virtual std::vector<Bytes> JoinRequests() = 0;
   // Later incarnations, which prove themselves in their block 0 (rule S2).
   virtual std::vector<FeedOffer> Offers() = 0;
   virtual void TakeOffer(const FeedOffer& offer) = 0;
@@ -172,7 +174,8 @@ class FeedExchange final : public ChannelHandler,
   bool open_ = false;
   bool refused_ = false;
   bool peer_has_genesis_ = false;
-  bool walked_ = false;         // the walk has begun, by us or the peer
+  bool walked_ = false;  // the walk has begun, by us or the peer
+  bool told_requests_ = false;
   bool told_evidence_ = false;  // all there was when the digests first differed
   bool told_all_ = false;       // by the peer
   bool feeds_dropped_ = false;  // the peer told of more than fit

@@ -103,7 +103,7 @@ class Base {
   // Carries the redemption of an invite for an identity into our log; any member may,
   // once. `invite` is the link.
   // NOT_FOUND           there is no such invite;  INVALID_ARGUMENT  not an invite
-  // FAILED_PRECONDITION it is used up or revoked
+  // PERMISSION_DENIED   it is used up or revoked
   absl::StatusOr<OpName> Redeem(std::string_view invite, std::string_view identity);
   // Who asks to be let in; Approve grants, and forgets the request.
   std::vector<JoinRequest> Requests() const;

@@ -7,11 +7,12 @@ namespace weft {
 namespace {
 
 constexpr std::string_view kPrefix = "base";
+constexpr std::string_view kAddressPrefix = "addr";
 constexpr std::uint8_t kRecordVersion = 1;
 constexpr std::uint8_t kInvitedVersion = 2;
 
-Bytes RecordKey(std::uint64_t number) {
-  Bytes key = ToBytes(kPrefix);
+Bytes RowKey(std::string_view prefix, std::uint64_t number) {
+  Bytes key = ToBytes(prefix);
   for (int shift = 56; shift >= 0; shift -= 8) {
     key.push_back(static_cast<std::uint8_t>(number >> shift));
   }
@@ -65,7 +66,35 @@ absl::Status SaveBase(Storage* storage, const BaseRecord& record) {
   writer.Buffer(record.genesis ? ByteView(*record.genesis) : ByteView());
   if (record.invite_secret) writer.Raw(record.invite_secret->view());
   StorageBatch batch;
-  batch.Put(Family::kMeta, RecordKey(record.number), std::move(value));
+  batch.Put(Family::kMeta, RowKey(kPrefix, record.number), std::move(value));
+  return storage->Commit(batch, Durability::kSynced);
+}
+
+absl::StatusOr<std::vector<std::string>> LoadAddresses(Storage* storage,
+                                                       std::uint64_t number) {
+  std::vector<std::string> addresses;
+  WEFT_ASSIGN_OR_RETURN(const std::optional<Bytes> row,
+                        storage->Get(Family::kMeta, RowKey(kAddressPrefix, number)));
+  if (!row) return addresses;
+  Reader reader(*row);
+  for (std::size_t left = reader.Count(1); left > 0 && reader.ok(); --left) {
+    addresses.emplace_back(AsText(reader.Buffer()));
+  }
+  if (!reader.ok()) {
+    return absl::DataLossError(absl::StrFormat(
+        "base %d: the addresses of its peers in the store are damaged", number));
+  }
+  return addresses;
+}
+
+absl::Status SaveAddresses(Storage* storage, std::uint64_t number,
+                           const std::vector<std::string>& addresses) {
+  Bytes row;
+  Writer writer(&row);
+  writer.Uint(addresses.size());
+  for (const std::string& address : addresses) writer.Buffer(AsBytes(address));
+  StorageBatch batch;
+  batch.Put(Family::kMeta, RowKey(kAddressPrefix, number), std::move(row));
   return storage->Commit(batch, Durability::kSynced);
 }
 

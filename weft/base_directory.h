@@ -6,6 +6,10 @@
 // Version 2 is of a base that was joined with an invite. The genesis is empty while no
 // peer has given it. The number is that of the base's rows in the view. Records are
 // few, written whole, and synced.
+//
+// And where the peers of a base were to be met when it was joined.
+// key := "addr" number:u64 (big-endian)
+// row := count:uint then per address: address:buffer
 
 #pragma once
 
@@ -33,5 +37,13 @@ absl::StatusOr<std::vector<BaseRecord>> LoadBases(Storage* storage);
 
 // Durable when it returns.
 absl::Status SaveBase(Storage* storage, const BaseRecord& record);
+
+// In the order in which they were saved; none if none were.  DATA_LOSS
+absl::StatusOr<std::vector<std::string>> LoadAddresses(Storage* storage,
+                                                       std::uint64_t number);
+
+// Instead of those saved before; durable when it returns.
+absl::Status SaveAddresses(Storage* storage, std::uint64_t number,
+                           const std::vector<std::string>& addresses);
 
 }  // namespace weft

@@ -322,7 +322,7 @@ absl::StatusOr<Committed> BaseNode::RedeemLogged(const PublicKey& invite_key,
   for (const Grant* invite : authority.Invites()) {
     if (invite->invite_key != invite_key) continue;
     if (invite->revoked || authority.UsesOf(*invite) >= invite->uses) {
-      return absl::FailedPreconditionError("the invite is used up or revoked");
+      return absl::PermissionDeniedError("the invite is used up or revoked");
     }
     RedeemOp redeem;
     redeem.invite = invite->id;
@@ -392,6 +392,7 @@ std::vector<Member> BaseNode::Members() const {
     }
     member.length = info.settled_length;
     member.is_self = info.grant->identity == record_.identity;
+    member.revoked = info.grant->revoked;
     members.push_back(std::move(member));
   }
   return members;
@@ -527,6 +528,10 @@ int BaseNode::RankOf(const CoreKey& core) {
 
 std::vector<Bytes> BaseNode::Evidence() {
   return evidence_.all ? evidence_.all() : std::vector<Bytes>();
+}
+
+std::vector<Bytes> BaseNode::JoinRequests() {
+  return evidence_.join_requests ? evidence_.join_requests() : std::vector<Bytes>();
 }
 
 absl::Status BaseNode::TakeEvidence(ByteView proof) {

@@ -55,6 +55,7 @@ class BaseNode final : public FeedSource {
   // before data, and later incarnations.
   struct EvidenceHooks {
     std::function<std::vector<Bytes>()> all;
+    std::function<std::vector<Bytes>()> join_requests;
     // INVALID_ARGUMENT, DATA_LOSS  it proves nothing
     std::function<absl::Status(ByteView proof)> take;
     std::function<std::vector<FeedOffer>()> offers;
@@ -93,7 +94,7 @@ class BaseNode final : public FeedSource {
   absl::StatusOr<Committed> AuthLogged(std::span<const AuthOperation> operations);
   // Carries a redemption of the invite with this key (rule P8).
   // NOT_FOUND            there is no such invite
-  // FAILED_PRECONDITION  it is used up or revoked
+  // PERMISSION_DENIED  it is used up or revoked
   absl::StatusOr<Committed> RedeemLogged(const PublicKey& invite_key,
                                          const CoreKey& identity,
                                          const Signature& signature);
@@ -155,6 +156,7 @@ class BaseNode final : public FeedSource {
   void OnDurable(const PublicKey& peer, std::span<const FeedAck> acks) override;
   void OnLevel(const PublicKey& peer) override;
   std::vector<Bytes> Evidence() override;
+  std::vector<Bytes> JoinRequests() override;
   absl::Status TakeEvidence(ByteView proof) override;
   std::vector<FeedOffer> Offers() override;
   void TakeOffer(const FeedOffer& offer) override;

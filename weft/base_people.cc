@@ -44,7 +44,7 @@ BasePeople::BasePeople(BaseNode* node) : node_(node) {
 
 BaseNode::EvidenceHooks BasePeople::Hooks() {
   BaseNode::EvidenceHooks hooks;
-  hooks.all = [this] { return All(); };
+  hooks.join_requests = [this] { return All(); };
   hooks.take = [this](ByteView evidence) { return Take(evidence); };
   return hooks;
 }

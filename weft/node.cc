@@ -258,7 +258,7 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
                            BaseNode::Open(&host_, cores_.get(), record));
   BaseNode* const base = AddBase(std::move(opened));
   base->set_joining(true);
-  const absl::Status fetched = co_await FetchGenesis(base, std::move(addresses));
+  const absl::Status fetched = co_await FetchGenesis(base, addresses);
   if (alive.expired()) co_return absl::CancelledError("the store was closed");
   const bool must_meet = !link.salt || !connect.empty();
   // Once the genesis is stored the base stays, whatever failed afterwards.
@@ -274,7 +274,25 @@ Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
   }
   base->set_joining(false);
   WEFT_CO_RETURN_IF_ERROR(base->Save());
+  if (!addresses.empty()) {
+    WEFT_CO_RETURN_IF_ERROR(SaveAddresses(host_.storage, record.number, addresses));
+  }
   co_return base;
+}
+
+absl::StatusOr<std::vector<std::string>> Node::JoinAddresses() const {
+  std::vector<std::string> all;
+  for (const auto& base : bases_) {
+    if (base->joining()) continue;
+    WEFT_ASSIGN_OR_RETURN(const std::vector<std::string> addresses,
+                          LoadAddresses(host_.storage, base->record().number));
+    for (const std::string& address : addresses) {
+      if (std::find(all.begin(), all.end(), address) == all.end()) {
+        all.push_back(address);
+      }
+    }
+  }
+  return all;
 }
 
 // --- connections ---

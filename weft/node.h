@@ -87,6 +87,8 @@ class Node final : private CoreProvider, private SessionObserver {
 
   // See Store::Listen.
   absl::StatusOr<std::string> Listen(const std::string& address);
+  // See Store::JoinAddresses.
+  absl::StatusOr<std::vector<std::string>> JoinAddresses() const;
   // From now on each base keeps its share of a mesh: tells peers of each other, dials
   // those it heard of, and drops what is too much.
   void StartMesh(const MeshLimits& limits = {});

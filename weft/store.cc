@@ -127,6 +127,10 @@ absl::Status Store::Connect(std::string_view address) {
   });
 }
 
+absl::StatusOr<std::vector<std::string>> Store::JoinAddresses() const {
+  return impl_->Run([&] { return impl_->node().JoinAddresses(); });
+}
+
 absl::StatusOr<SyncResult> Store::Sync(std::string_view address,
                                        std::chrono::milliseconds timeout,
                                        const ProgressCallback& progress,

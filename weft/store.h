@@ -85,6 +85,9 @@ class Store {
   // Keeps a connection to the address while the store is open, with back-off. Returns
   // at once; INVALID_ARGUMENT if it is not an address.
   absl::Status Connect(std::string_view address);
+  // Where peers were to be met when its bases were joined: the addresses of the links
+  // and those that Join was given, each once.  DATA_LOSS
+  absl::StatusOr<std::vector<std::string>> JoinAddresses() const;
   // Finds peers that share a base with this store on the local network, by multicast,
   // while the store is open, and connects to them; they find us if we listen. Nothing
   // about a base is told to who does not know it. `interface_address` is that of the

@@ -124,6 +124,7 @@ struct Member {
   std::optional<OpName> grant;
   std::uint64_t length = 0;  // blocks of its log that count
   bool is_self = false;
+  bool revoked = false;  // only what was kept of his writes has effect
 };
 
 enum class FateKind : std::uint8_t {

@@ -16,6 +16,7 @@
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
 #include "apps/weft/signals.h"
+#include "crdt/link.h"
 #include "engine/text.h"
 #include "replication/stream_wire.h"
 
@@ -41,6 +42,20 @@ int Init(const Invocation& call, const std::string& name) {
   return kDone;
 }
 
+// What somebody who has just joined may do, or has to wait for.
+std::string WhatNext(const Base& base, const std::string& link) {
+  for (const Member& member : base.Members()) {
+    if (member.is_self && !member.revoked) {
+      return absl::StrFormat("You are in, as %s", RoleName(member.role));
+    }
+  }
+  const absl::StatusOr<Link> parsed = ParseLink(link);
+  if (parsed.ok() && parsed->invite_secret) {
+    return "The first member you meet lets you in: weft sync DIR";
+  }
+  return "A founder lets you write with: weft grant DIR " + base.identity();
+}
+
 int Join(const Invocation& call, const JoinOptions& options) {
   int code = kDone;
   MadeStore made(call.store);
@@ -54,9 +69,8 @@ int Join(const Invocation& call, const JoinOptions& options) {
     PutText(object, "name", base->name());
     PrintJson(object);
   } else {
-    Out() << "link      " << base->link() << "\nidentity  " << base->identity()
-          << "\nA founder lets you write with: weft grant DIR " << base->identity()
-          << '\n';
+    Out() << "link      " << base->link() << "\nidentity  " << base->identity() << '\n'
+          << WhatNext(*base, call.arguments[0]) << '\n';
   }
   return kDone;
 }
@@ -100,10 +114,10 @@ int Members(const Invocation& call) {
   for (const Member& member : base->Members()) {
     if (!call.json) {
       Out() << absl::StrFormat(
-          "%s  %-8s  %d blocks%s%s%s\n", member.identity, RoleName(member.role),
+          "%s  %-8s  %d blocks%s%s%s%s\n", member.identity, RoleName(member.role),
           member.length, member.scope.empty() ? "" : "  in " + member.scope,
           member.granted_by.empty() ? "" : "  granted by " + member.granted_by,
-          member.is_self ? "  (this store)" : "");
+          member.revoked ? "  revoked" : "", member.is_self ? "  (this store)" : "");
       continue;
     }
     Json object{{"identity", member.identity},
@@ -112,6 +126,7 @@ int Members(const Invocation& call) {
     object["granted_by"] = member.granted_by.empty() ? Json() : Json(member.granted_by);
     object["grant"] = member.grant ? Json(member.grant->ToText()) : Json();
     object["length"] = member.length;
+    object["revoked"] = member.revoked;
     object["self"] = member.is_self;
     list.push_back(std::move(object));
   }
@@ -119,12 +134,21 @@ int Members(const Invocation& call) {
   return kDone;
 }
 
+constexpr const char* kNoWay =
+    "sync: needs one of --connect, --command and --stdio, as the store was joined by "
+    "no "
+    "address";
+
 struct SyncArguments {
   std::string connect;
   std::string command;
   bool stdio = false;
   double timeout_seconds = 30;
 };
+
+std::string PeerName(const SyncArguments& arguments) {
+  return arguments.connect.empty() ? arguments.command : arguments.connect;
+}
 
 // By the one way that was given.
 absl::StatusOr<SyncResult> SyncBy(Store& store, const SyncArguments& arguments) {
@@ -150,11 +174,24 @@ absl::StatusOr<SyncResult> SyncBy(Store& store, const SyncArguments& arguments) 
   return store.SyncOver(bytes, timeout, show, stopped);
 }
 
-int Sync(const Invocation& call, const SyncArguments& arguments) {
+// With the first of the addresses it was joined by at which somebody answers.
+absl::StatusOr<SyncResult> SyncWhereJoined(Store& store,
+                                           const std::vector<std::string>& addresses,
+                                           SyncArguments& arguments) {
+  absl::StatusOr<SyncResult> result = absl::UnavailableError("");
+  for (const std::string& address : addresses) {
+    arguments.connect = address;
+    result = SyncBy(store, arguments);
+    if (result.ok() || !absl::IsUnavailable(result.status())) break;
+  }
+  return result;
+}
+
+int Sync(const Invocation& call, SyncArguments arguments) {
   const int ways = (arguments.connect.empty() ? 0 : 1) +
                    (arguments.command.empty() ? 0 : 1) + (arguments.stdio ? 1 : 0);
-  if (ways != 1) {
-    return Fail(kUsage, "sync: needs one of --connect, --command and --stdio");
+  if (ways > 1) {
+    return Fail(kUsage, "sync: takes one of --connect, --command and --stdio");
   }
   if (!arguments.connect.empty() && !IsPeerAddress(arguments.connect)) {
     return Fail(kUsage, "--connect " + arguments.connect +
@@ -167,17 +204,23 @@ int Sync(const Invocation& call, const SyncArguments& arguments) {
   int code = kDone;
   auto store = OpenStore(call.store, code);
   if (!store) return code;
-  const auto result = SyncBy(*store, arguments);
+  absl::StatusOr<std::vector<std::string>> known = std::vector<std::string>();
+  if (ways == 0) {
+    known = store->JoinAddresses();
+    if (!known.ok()) return Fail(known.status());
+    if (known->empty()) return Fail(kUsage, kNoWay);
+  }
+  const auto result = ways == 0 ? SyncWhereJoined(*store, *known, arguments)
+                                : SyncBy(*store, arguments);
   if (!result.ok()) return FailOfPeer(result.status());
-  const std::string peer =
-      arguments.connect.empty() ? arguments.command : arguments.connect;
   if (call.json) {
     PrintJson(Json{{"level", result->level},
                    {"blocks_received", result->blocks_received},
                    {"blocks_sent", result->blocks_sent}});
   } else if (!arguments.stdio) {
-    Out() << absl::StrFormat("level with %s: %d blocks came, %d went\n", peer,
-                             result->blocks_received, result->blocks_sent);
+    Out() << absl::StrFormat("level with %s: %d blocks came, %d went\n",
+                             PeerName(arguments), result->blocks_received,
+                             result->blocks_sent);
   }
   return kDone;
 }
@@ -347,21 +390,28 @@ void AddMeetingCommands(CommandLine& line) {
   CLI::App* serve = line.Add(
       {.name = "serve",
        .arguments = "",
-       .help = "stays and replicates until a signal",
+       .help = "stays and replicates until a signal; alone: with the peers it was "
+               "joined by",
        .has_base = false,
        .alone = true,
        .stays = true},
       [serve_options](const Invocation& call) -> int {
-        if (serve_options->listen.empty() && serve_options->connect.empty() &&
-            !serve_options->lan) {
-          return Fail(kUsage, "serve: needs --listen, --connect or --lan");
-        }
         Console::Current().HoldSignals();
         int code = kDone;
         auto store = OpenStore(call.store, code);
         if (!store) return code;
-        return Serve(*std::move(store), call, serve_options->listen,
-                     serve_options->connect,
+        std::vector<std::string> connect = serve_options->connect;
+        if (serve_options->listen.empty() && connect.empty() && !serve_options->lan) {
+          auto known = store->JoinAddresses();
+          if (!known.ok()) return Fail(known.status());
+          if (known->empty()) {
+            return Fail(kUsage,
+                        "serve: needs --listen, --connect or --lan, as the store was "
+                        "joined by no address");
+          }
+          connect = *std::move(known);
+        }
+        return Serve(*std::move(store), call, serve_options->listen, connect,
                      serve_options->lan ? std::optional(serve_options->lan_interface)
                                         : std::nullopt);
       });
@@ -377,13 +427,14 @@ void AddMeetingCommands(CommandLine& line) {
                     "address of the network interface to use for it");
 
   auto arguments = std::make_shared<SyncArguments>();
-  CLI::App* sync =
-      line.Add({.name = "sync",
-                .arguments = "",
-                .help = "replicates until level with a peer",
-                .has_base = false,
-                .stays = true},
-               [arguments](const Invocation& call) { return Sync(call, *arguments); });
+  CLI::App* sync = line.Add(
+      {.name = "sync",
+       .arguments = "",
+       .help = "replicates until level with a peer; alone: with the one it was joined "
+               "by",
+       .has_base = false,
+       .stays = true},
+      [arguments](const Invocation& call) { return Sync(call, *arguments); });
   sync->add_option("--connect", arguments->connect, "host:port or unix:PATH");
   sync->add_option(
       "--command", arguments->command,

@@ -44,6 +44,7 @@ class Club final : public FeedSource {
   }
   void OnLevel(const PublicKey&) override { ++level; }
   std::vector<Bytes> Evidence() override { return evidence; }
+  std::vector<Bytes> JoinRequests() override { return requests; }
   absl::Status TakeEvidence(ByteView proof) override {
     evidence_taken.push_back(ToBytes(proof));
     return evidence_verdict;
@@ -57,7 +58,7 @@ class Club final : public FeedSource {
   std::set<CoreKey> senior;
   std::vector<CoreKey> asked;
   std::map<CoreKey, std::uint64_t> durable;
-  std::vector<Bytes> evidence, evidence_taken;
+  std::vector<Bytes> evidence, evidence_taken, requests;
   absl::Status evidence_verdict;
   std::vector<FeedOffer> offers, offers_taken;
   FeedPeers peers;
@@ -200,6 +201,13 @@ TEST_F(FeedExchangeTest, F1_EvidenceTravelsBeforeHeadsAndOnlyToAPeerWithAnotherV
   bob.evidence_taken.clear();
   Connect(ada, bob);
   EXPECT_TRUE(bob.evidence_taken.empty());
+}
+
+TEST_F(FeedExchangeTest, WhoAsksToBeLetInIsHeardByALevelPeerToo) {
+  Club ada, bob;
+  ada.requests.push_back({3, 1});
+  Connect(ada, bob);
+  EXPECT_EQ(bob.evidence_taken, ada.requests);
 }
 
 TEST_F(FeedExchangeTest, Attack17_APeerThatGoesOnSendingFalseProofsIsCutOff) {

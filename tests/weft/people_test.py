@@ -1,0 +1,220 @@
+#!/usr/bin/env python3
+"""Letting people in, and out: invites, requests, removal, moderation, from outside.
+
+Run as `people_test.py PROGRAM DATA_FOLDER [TEST...]`; `--list` names the tests. Real
+processes over TCP, as a group of people would do it.
+"""
+
+import cli_test
+from cli_test import CliTest
+
+
+class People(CliTest):
+    """What the tests below share."""
+
+    def meet(self, guest, host):
+        """`guest` calls at `host`, which is served meanwhile."""
+        with self.serving(host) as address:
+            self.assertTrue(self.weft("sync", guest, "--connect", address)["level"])
+
+    def joined(self, name, link, host):
+        """A store that followed `link` through `host`; gives it and its identity."""
+        store = self.path(name)
+        with self.serving(host) as address:
+            identity = self.weft("join", store, link, "--connect", address)["identity"]
+        return store, identity
+
+    def granted(self, name, host, *role):
+        """A store with a grant by `host`, level with it."""
+        store, identity = self.joined(name, self.weft("status", host)["bases"][0]["link"],
+                                      host)
+        self.weft("grant", host, identity, *role)
+        self.meet(store, host)
+        return store, identity
+
+    def role_of(self, identity, store):
+        return {m["identity"]: m["role"]
+                for m in self.weft("members", store)["members"]
+                if not m["revoked"]}.get(identity)
+
+    def value(self, store, key):
+        ran = self.run_weft("get", store, key)
+        return ran.stdout.decode().strip() if ran.returncode == 0 else None
+
+
+class Invites(People):
+    def test_one_line_lets_somebody_in_with_two_commands_on_each_side(self):
+        ada, bob = self.store("ada"), self.path("bob")
+        self.weft("put", ada, "k", "from Ada")
+        with self.serving(ada) as address:
+            invite = self.weft("invite", ada, "--address", address)["invite"]
+            ran = self.run_weft("join", bob, invite)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+            self.assertIn(b"You are in, as writer", ran.stdout)
+            self.weft("put", bob, "k2", "from Bob")
+            self.assertTrue(self.weft("sync", bob)["level"])
+            self.assertEqual(self.weft("get", ada, "k2")["value"], "from Bob")
+        self.assertEqual(self.weft("get", bob, "k")["value"], "from Ada")
+        self.assertEqual(self.weft("root", ada), self.weft("root", bob))
+
+    def test_any_member_lets_the_holder_of_an_invite_in_while_the_founder_is_away(self):
+        ada = self.store("ada")
+        invite = self.weft("invite", ada, "--uses", "2", "--scope", "notes/")["invite"]
+        bob, _ = self.joined("bob", invite, ada)
+        cleo, cleos = self.joined("cleo", invite, bob)
+        self.assertEqual(self.role_of(cleos, cleo), "writer")
+        self.weft("put", cleo, "notes/1", "from Cleo")
+        self.fails(1, "scope", "put", cleo, "other/1", "beyond the scope")
+        self.meet(cleo, bob)
+        self.meet(bob, ada)
+        self.assertEqual(self.value(ada, "notes/1"), "from Cleo")
+
+    def test_an_invite_lets_in_no_more_than_it_says(self):
+        ada = self.store("ada")
+        invite = self.weft("invite", ada)["invite"]
+        self.joined("bob", invite, ada)
+        cleo, cleos = self.path("cleo"), None
+        with self.serving(ada) as address:
+            cleos = self.weft("join", cleo, invite, "--connect", address)["identity"]
+        self.assertIsNone(self.role_of(cleos, ada))
+        self.fails(1, "", "put", cleo, "k", "v")
+        self.fails(1, "used up", "redeem", ada, invite, cleos)
+
+    def test_an_invite_that_was_revoked_lets_nobody_in(self):
+        ada = self.store("ada")
+        invite = self.weft("invite", ada)["invite"]
+        founder = self.weft("members", ada)["members"][0]["identity"]
+        # An invite is named by its op, the first of the second block.
+        self.weft("revoke", ada, f"{founder}:0.0", "--yes")
+        bob, bobs = self.joined("bob", invite, ada)
+        self.assertIsNone(self.role_of(bobs, ada))
+        self.fails(1, "", "put", bob, "k", "v")
+
+    def test_what_is_no_invite_is_one_line(self):
+        ada = self.store("ada")
+        link = self.weft("status", ada)["bases"][0]["link"]
+        founder = self.weft("members", ada)["members"][0]["identity"]
+        self.fails(2, "invite", "redeem", ada, link, founder)
+        self.fails(2, "", "redeem", ada, "weft://nonsense", founder)
+        self.fails(2, "admin", "invite", ada, "--role", "admin")
+        self.fails(2, "", "invite", ada, "--uses", "0")
+        self.fails(2, "nowhere", "invite", ada, "--address", "nowhere")
+
+    def test_who_was_joined_by_no_address_has_to_name_one(self):
+        ada = self.store("ada")
+        self.fails(2, "--connect", "sync", ada)
+        self.fails(2, "--connect", "serve", ada)
+
+
+class Requests(People):
+    def test_who_follows_is_listed_and_approved(self):
+        ada = self.store("ada")
+        link = self.weft("status", ada)["bases"][0]["link"]
+        bob, bobs = self.path("bob"), None
+        with self.serving(ada) as address:
+            bobs = self.weft("join", bob, link, "--connect", address)["identity"]
+            self.weft("sync", bob)
+            asked = [r["identity"] for r in self.weft("requests", ada)["requests"]]
+            self.assertEqual(asked, [bobs])
+            self.weft("approve", ada, bobs)
+            self.weft("sync", bob)
+        self.assertEqual(self.weft("requests", ada)["requests"], [])
+        self.weft("put", bob, "k", "from Bob")
+        self.meet(bob, ada)
+        self.assertEqual(self.value(ada, "k"), "from Bob")
+
+    def test_nobody_may_approve_who_may_not_grant(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada)
+        self.fails(1, "", "approve", bob, bobs, "admin")
+        self.fails(2, "duke", "approve", ada, bobs, "duke")
+
+
+class Removal(People):
+    def test_what_was_written_before_stays_and_what_comes_later_has_no_effect(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada)
+        self.weft("put", bob, "before", "1")
+        self.meet(bob, ada)
+        self.weft("put", bob, "unseen", "2")
+        self.assertEqual(self.weft("revoke", ada, bobs, "--yes")["writes_withdrawn"], 0)
+        self.meet(bob, ada)
+        self.assertEqual(self.value(ada, "before"), "1")
+        self.assertIsNone(self.value(ada, "unseen"))
+        self.fails(1, "", "put", bob, "after", "3")
+        held = self.weft("held", ada)["held"]
+        self.assertEqual([(h["author"], h["state"], h["writes"]) for h in held],
+                         [(bobs, "quarantined", 1)])
+        # Nothing is lost: an admin may take it back in.
+        self.weft("admit", ada, held[0]["writer"], f"{held[0]['from']}..{held[0]['to']}")
+        self.assertEqual(self.value(ada, "unseen"), "2")
+        self.meet(bob, ada)
+        self.assertEqual(self.weft("root", ada), self.weft("root", bob))
+
+    def test_a_removal_says_what_it_takes_and_asks(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada)
+        self.weft("put", bob, "k", "1")
+        self.meet(bob, ada)
+        ran = self.run_weft("revoke", ada, bobs, "--keep-nothing", stdin="n\n")
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn(b"1 grant, and 1 write ", ran.stderr)
+        self.assertEqual(self.value(ada, "k"), "1")
+        ran = self.run_weft("revoke", ada, bobs, "--keep-nothing", stdin="y\n")
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        self.assertIsNone(self.value(ada, "k"))
+
+    def test_only_those_below_can_be_removed(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada, "admin")
+        founder = self.weft("members", ada)["members"][0]["identity"]
+        self.fails(1, "", "revoke", bob, founder, "--yes")
+        cleo, cleos = self.granted("cleo", bob)
+        self.weft("put", cleo, "k", "1")
+        self.meet(cleo, bob)
+        self.meet(bob, ada)
+        self.assertEqual(self.weft("revoke", ada, bobs, "--yes", "--subtree")["grants"], 2)
+        self.assertIsNone(self.role_of(cleos, ada))
+        self.assertEqual(self.value(ada, "k"), "1")
+
+
+class Moderation(People):
+    def test_what_a_moderated_member_wrote_waits_until_somebody_looked(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada, "moderated")
+        self.weft("put", bob, "good", "1")
+        self.weft("put", bob, "bad", "2")
+        self.meet(bob, ada)
+        self.assertIsNone(self.value(ada, "good"))
+        held = self.weft("held", ada)["held"]
+        self.assertEqual([h["state"] for h in held], ["pending"])
+        writer, first = held[0]["writer"], held[0]["from"]
+        self.assertEqual(held[0]["to"], first + 2)
+        self.weft("accept", ada, writer, f"{first}..{first + 1}")
+        self.weft("reject", ada, writer, f"{first + 1}..{first + 2}")
+        self.assertEqual(self.value(ada, "good"), "1")
+        self.assertIsNone(self.value(ada, "bad"))
+        fates = [self.weft("fate", ada, f"{writer}:{first + i}.0")["fates"][0]["fate"]
+                 for i in range(2)]
+        self.assertEqual(fates, ["winner", "rejected"])
+
+    def test_single_changes_and_whole_ranges_are_hidden_and_shown_again(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada)
+        ops = [self.weft("put", bob, key, "Bob's")["op"] for key in ["a", "b", "c/1"]]
+        self.meet(bob, ada)
+        self.weft("hide", ada, ops[0])
+        self.assertIsNone(self.value(ada, "a"))
+        self.weft("unhide", ada, ops[0])
+        self.assertEqual(self.value(ada, "a"), "Bob's")
+        writer = ops[0].split(":")[0]
+        self.weft("rollback", ada, writer, "0..3", "--prefix", "c/")
+        self.assertEqual([self.value(ada, key) for key in ["a", "b", "c/1"]],
+                         ["Bob's", "Bob's", None])
+        self.fails(1, "", "hide", bob, ops[1])
+        self.fails(2, "A..B", "rollback", ada, writer, "7..7")
+        self.fails(2, "x", "hide", ada, "x")
+
+
+if __name__ == "__main__":
+    cli_test.main("__main__")
