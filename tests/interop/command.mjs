@@ -1,10 +1,13 @@
 // The command line against Node: a few blocks of a core that a stock peer serves.
 
 import assert from 'node:assert/strict'
-import { execFile } from 'node:child_process'
+import { execFile, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import net from 'node:net'
 import { join } from 'node:path'
+import { createInterface } from 'node:readline'
 import { promisify } from 'node:util'
-import { fill, hex, main, newCore, serve } from './peers.mjs'
+import { fill, hex, join2, main, newCore, serve, until, within } from './peers.mjs'
 
 const run = promisify(execFile)
 
@@ -19,6 +22,17 @@ async function commands (folder, writer, closing) {
       const { stdout } = await run(process.env.WEFT, ['core', verb, ...words])
       return stdout
     }
+  }
+}
+
+// A command that stays, and its lines of output as they come.
+function start (closing, ...words) {
+  const child = spawn(process.env.WEFT, words, { stdio: ['ignore', 'pipe', 'pipe'] })
+  const ended = once(child, 'exit')
+  closing.push(() => { child.kill(); return ended })
+  return {
+    out: createInterface({ input: child.stdout })[Symbol.asyncIterator](),
+    errors: createInterface({ input: child.stderr })[Symbol.asyncIterator]()
   }
 }
 
@@ -57,6 +71,35 @@ const stories = {
     await core('clone', key, store, ...at, ...right)
     await assert.rejects(core('clone', key, store, ...at, ...wrong))
     assert.equal(await core('get', store, key, '199', ...right), 'block 199')
+  },
+
+  async theCommandTalksWithANodePeerOfACore ({ folder, closing }) {
+    const store = join(folder, 'store')
+    const weft = async (...words) => (await run(process.env.WEFT, words)).stdout
+    const { key } = JSON.parse(await weft('core', 'create', store, '--name', 'log', '--json'))
+    const server = start(closing, 'core', 'serve', store, '--listen', '127.0.0.1:0', '--json')
+    const { listening } = JSON.parse((await within('an address', server.out.next())).value)
+    const [host, port] = listening.split(':')
+
+    const reader = await newCore(folder, Buffer.from(key, 'hex'))
+    let heard
+    const hears = new Promise(resolve => { heard = resolve })
+    const chat = reader.registerExtension('chat', {
+      encoding: 'utf-8', onmessage: (text, peer) => heard({ text, peer })
+    })
+    const socket = net.connect(Number(port), host)
+    join2(reader.replicate(true), socket)
+    closing.push(() => { socket.destroy(); return reader.close() })
+    await until(reader, 'a peer', () => reader.peers.length === 1)
+
+    await weft('ext', 'send', store, 'chat', 'hello', '--core', key)
+    const { text, peer } = await within('a word', hears)
+    assert.equal(text, 'hello')
+    const tail = start(closing, 'ext', 'tail', store, '--core', key, '--count', '1', '--json')
+    assert.equal((await within('the tail', tail.errors.next())).value, 'listening')
+    chat.send('and back', peer)
+    const { name, payload } = JSON.parse((await within('an answer', tail.out.next())).value)
+    assert.deepEqual([name, payload], ['chat', 'and back'])
   }
 }
 
