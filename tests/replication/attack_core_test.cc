@@ -102,10 +102,11 @@ TEST_F(CoreAttack, Attack21_OnePoisonedFeedOfThreeHundredCostsThatFeedAlone) {
     EXPECT_EQ(victim.faults.size(), 1U);
     EXPECT_FALSE(victim.ended.has_value()) << "the connection stays up";
     EXPECT_EQ(victim.points, 0) << "one feed scores nothing";
-    // It still serves: a feed that grows goes on.
-    eve.AppendTo(*truths[3], 5);
-    server.Serve(eve.Writer("one more", 3));
+    const auto one_more = eve.Writer("one more", 3);
+    const auto copy = victim.Reader(*one_more);
+    server.Serve(one_more);
     server.Answer();
+    ExpectSame(*copy, *one_more);
     EXPECT_FALSE(victim.ended.has_value());
     server.raw->session->Close();
     world.Drain();

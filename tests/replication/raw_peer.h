@@ -48,6 +48,7 @@ class RawPeer : public ChannelHandler {
     MuxChannel* channel =
         *mux->Open(kHypercoreProtocol, DiscoveryKeyOf(key).view(), body,
                    std::shared_ptr<ChannelHandler>(std::shared_ptr<void>(), this));
+    channels.push_back(channel->shared_from_this());
     Flush();
     return channel;
   }
@@ -116,6 +117,7 @@ class RawPeer : public ChannelHandler {
   sim::SimRandom random{99};
   SecretStream stream{true, KeyPairFromSeed(RandomSeed(random)), &random};
   std::unique_ptr<Protomux> mux;
+  std::vector<std::shared_ptr<MuxChannel>> channels;  // all there were, closed or not
   std::vector<Heard> heard;
   int opened = 0, refused = 0, closed = 0;
   bool hung_up = false;        // by the other side

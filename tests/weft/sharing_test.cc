@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <condition_variable>
 #include <mutex>
 
@@ -229,7 +230,7 @@ TEST_F(Sharing, APlainCoreIsClonedWholeSparseAndLive) {
     }
     return false;
   };
-  std::uint64_t held = 0;
+  std::atomic<std::uint64_t> held = 0;  // the callbacks have threads of their own
   live.progress = [&](const Progress& progress) { held = progress.done; };
   const auto grow = live.live_until;
   live.live_until = [&] { return grow() || held == 101; };
