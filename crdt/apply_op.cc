@@ -29,6 +29,12 @@ bool ApplyDel(const Operation& op, const Stamp& stamp, const CausalOrder& order,
   if ((op.lanes & MaskOf(Lane::kRecord)) != 0) {
     exact &= RecordOf(state)->Erase(stamp, (op.flags & kDeleteWins) != 0, order);
   }
+  if ((op.lanes & MaskOf(Lane::kText)) != 0 && state->text) {
+    state->text->Clear(stamp.op, order);
+  }
+  if ((op.lanes & MaskOf(Lane::kList)) != 0 && state->list) {
+    state->list->Clear(stamp.op, order);
+  }
   if (!state->typed) return exact;
   for (const Lane lane : kAllTypedLanes) {
     if ((op.lanes & MaskOf(lane)) == 0) continue;
@@ -61,10 +67,27 @@ bool ApplyRecord(const Operation& op, const Stamp& stamp, const CausalOrder& ord
   return RecordOf(state)->Write(stamp, cells, order, mode == ApplyMode::kArrival);
 }
 
+void ApplyEdit(const Operation& op, const Stamp& stamp, const CausalOrder& order,
+               const WriterTable& writers, ApplyMode mode, KeyState* state) {
+  const bool is_text = op.lane == Lane::kText;
+  std::unique_ptr<SequenceLane>& lane = is_text ? state->text : state->list;
+  if (!lane) {
+    lane = std::make_unique<SequenceLane>(is_text);
+    lane->replaced = mode == ApplyMode::kReplay;
+  }
+  if (op.type == OpType::kCut) {
+    lane->Cut(stamp, op.edit->ranges, order, writers);
+  } else if (is_text) {
+    lane->Insert(stamp, *op.edit, AsText(op.value.bytes), order, writers);
+  } else {
+    lane->Insert(stamp, *op.edit, Canonical(op.value), order, writers);
+  }
+}
+
 }  // namespace
 
 bool ApplyOp(const Operation& op, const Stamp& stamp, const CausalOrder& order,
-             ApplyMode mode, KeyState* state) {
+             const WriterTable& writers, ApplyMode mode, KeyState* state) {
   switch (op.lane) {
     case Lane::kNone:
       return ApplyDel(op, stamp, order, state);
@@ -83,9 +106,12 @@ bool ApplyOp(const Operation& op, const Stamp& stamp, const CausalOrder& order,
       const TypedChange change{op.lane, op.type, op.flags, op.number, value};
       return state->typed->Apply(change, stamp, order, mode == ApplyMode::kArrival);
     }
-    default:
-      return true;  // other lanes have parked their log
+    case Lane::kText:
+    case Lane::kList:
+      ApplyEdit(op, stamp, order, writers, mode, state);
+      return true;
   }
+  return true;
 }
 
 }  // namespace weft

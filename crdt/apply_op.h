@@ -20,6 +20,6 @@ enum class ApplyMode : std::uint8_t { kArrival, kReplay };
 // not exact now, and the key has to be computed anew from all of its ops: a lane had
 // folded together what this op takes apart.
 bool ApplyOp(const Operation& op, const Stamp& stamp, const CausalOrder& order,
-             ApplyMode mode, KeyState* state);
+             const WriterTable& writers, ApplyMode mode, KeyState* state);
 
 }  // namespace weft

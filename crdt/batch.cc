@@ -141,6 +141,13 @@ absl::StatusOr<std::vector<std::span<const Op>>> Split(std::span<const Op> opera
   return parts;
 }
 
+Bytes EncodePart(std::span<const Operation> part, const CommitLayout& layout) {
+  return EncodePayload(part, layout);
+}
+Bytes EncodePart(std::span<const AuthOperation> part, const CommitLayout&) {
+  return EncodePayload(part);
+}
+
 absl::StatusOr<Hlc> StampAfter(Hlc hlc) {
   return NextHlc(hlc, 0, 0);
 }
@@ -174,6 +181,9 @@ absl::StatusOr<EncodedBatch> Encode(const LogState& start, const CommitHeader& h
   envelope.cite = header.cite;
   envelope.deps = header.deps;
   std::size_t bytes = 0;
+  CommitLayout layout;
+  layout.first_position = start.position();
+  std::uint32_t first_op = 0;
   std::optional<LogState> ahead;  // the log as it will be, made only for a second block
   for (std::size_t i = 0; i < parts.size(); ++i) {
     envelope.batch_index = i;
@@ -186,8 +196,10 @@ absl::StatusOr<EncodedBatch> Encode(const LogState& start, const CommitHeader& h
         return kind != BlockKind::kAuth || dep.writer != header.cite.writer;
       });
     }
+    layout.first_ops.push_back(first_op);
+    first_op += static_cast<std::uint32_t>(parts[i].size());
     WEFT_RETURN_IF_ERROR(EncodeOne(ahead.has_value() ? *ahead : start, envelope,
-                                   EncodePayload(parts[i]), limits, out));
+                                   EncodePart(parts[i], layout), limits, out));
     out.op_counts.push_back(static_cast<std::uint32_t>(parts[i].size()));
     bytes += out.blocks.back().size();
   }

@@ -147,6 +147,22 @@ absl::StatusOr<ViewEntry> Indexer::Get(std::string_view key) const {
   return state_->view->Get(key);
 }
 
+absl::Status Indexer::ReadSequence(
+    std::string_view key, Lane lane,
+    const std::function<void(const SequenceLane&)>& use) const {
+  return state_->view->ReadSequence(key, lane, use);
+}
+
+OpId Indexer::NameOf(const LocalOp& op) const {
+  return {state_->view->writers().key(op.writer), op.position, op.op_index};
+}
+
+std::optional<LocalOp> Indexer::LocalOf(const OpId& op) const {
+  const auto writer = state_->view->writers().Find(op.writer);
+  if (!writer) return std::nullopt;
+  return LocalOp{*writer, op.op_index, op.position};
+}
+
 std::unique_ptr<ViewScan> Indexer::ScanView(std::string_view from,
                                             std::optional<std::string_view> to,
                                             bool reverse, bool conflicts_only) const {

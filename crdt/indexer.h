@@ -26,6 +26,7 @@
 #include "crdt/authority.h"
 #include "crdt/batch.h"
 #include "crdt/fate.h"
+#include "crdt/lane.h"
 #include "crdt/log_source.h"
 #include "crdt/version.h"
 #include "crdt/view_entry.h"
@@ -126,13 +127,21 @@ struct Mutation {
     kRaiseMin,
     kEnable,
     kDisable,
+    // Of a key; positions count what is readable after the changes before this one.
+    kInsertText,
+    kCutText,
+    kInsertItem,
+    kCutItems,
   };
+  static constexpr std::uint64_t kAtEnd = UINT64_MAX;
   Kind kind = Kind::kPut;
   std::string_view key;
   std::optional<std::string_view> column;
-  ValueView value;            // kPut, kAdd, kRemove
-  std::int64_t number = 0;    // kIncrement, kRaiseMax, kRaiseMin
-  bool disable_wins = false;  // kDisable
+  ValueView value;          // kPut, kAdd, kRemove, kInsertText (text), kInsertItem
+  std::uint64_t index = 0;  // kInsertText, kInsertItem: or kAtEnd; kCutText, kCutItems
+  std::uint64_t count = 0;  // kCutText, kCutItems
+  std::int64_t number = 0;  // kIncrement, kRaiseMax, kRaiseMin
+  bool disable_wins = false;                                  // kDisable
   std::vector<std::pair<std::string_view, ValueView>> cells;  // kSet; names for kUnset
   bool delete_wins = false;                                   // kErase
 };
@@ -144,6 +153,7 @@ struct PreparedCommit {
   std::vector<OpId> ops;
 };
 
+class SequenceLane;
 class ViewScan;
 struct TrieProof;
 
@@ -185,6 +195,14 @@ class Indexer {
   // --- reading; any thread ---
   // Unreadable if nothing is there. An error is the disk's.
   absl::StatusOr<ViewEntry> Get(std::string_view key) const;
+  // Calls `use` with the text or list at a key, unless nothing ever spoke to that lane.
+  // `use` must be quick and keep nothing: changes wait for it.
+  absl::Status ReadSequence(std::string_view key, Lane lane,
+                            const std::function<void(const SequenceLane&)>& use) const;
+  // The op id of an element, and the element of an id; nullopt if it is not here.
+  // Inside of ReadSequence.
+  OpId NameOf(const LocalOp& op) const;
+  std::optional<LocalOp> LocalOf(const OpId& op) const;
   // Keys in [from, to), of the moment of the call. `conflicts_only` walks the index of
   // keys with conflicts. The indexer must outlive the scan.
   std::unique_ptr<ViewScan> ScanView(std::string_view from,
@@ -221,6 +239,7 @@ class Indexer {
   // INVALID_ARGUMENT     empty, or an op, or the whole, exceeds a limit: names the fact
   // PERMISSION_DENIED    no grant of ours allows it: names the key
   // NOT_FOUND            a delete of a key at which nothing is readable
+  // OUT_OF_RANGE         a position beyond the end of a text or list
   // FAILED_PRECONDITION  our log is parked, or not indexed to its end
   absl::StatusOr<PreparedCommit> Prepare(const CoreKey& self,
                                          std::span<const Mutation> mutations,

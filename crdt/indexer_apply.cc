@@ -56,7 +56,8 @@ absl::Status Indexer::State::Apply(WriterNumber writer,
         if (entry->state.last_op != 0) row.previous = entry->state.last_op - 1;
         entry->state.last_op = ops->Add(row, op.key) + 1;
         if (effective && !again && (!hides || HasEffect(row, entry->key))) {
-          if (!ApplyOp(op, stamp, *graph, ApplyMode::kArrival, &entry->state)) {
+          if (!ApplyOp(op, stamp, *graph, view->writers(), ApplyMode::kArrival,
+                       &entry->state)) {
             inexact.push_back(entry);
           }
         }
@@ -178,7 +179,8 @@ absl::StatusOr<KeyState> Indexer::State::Recompute(const View::Entry& entry) {
   state.last_op = entry.state.last_op;
   for (const Placed& placed : chain) {
     WEFT_ASSIGN_OR_RETURN(const StoredOp stored, ReadOperation(placed.row));
-    ApplyOp(*stored.operation, placed.row.stamp, *graph, ApplyMode::kReplay, &state);
+    ApplyOp(*stored.operation, placed.row.stamp, *graph, view->writers(),
+            ApplyMode::kReplay, &state);
   }
   WEFT_RETURN_IF_ERROR(graph->status());
   return state;

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "crdt/indexer_state.h"
+#include "crdt/sequence_draft.h"
 #include "engine/text.h"
 
 namespace weft {
@@ -14,6 +15,17 @@ namespace {
 struct Draft {
   Operation operation;
   std::vector<CellWrite> cells;
+  const SequenceDraftOp* sequence = nullptr;  // of an insert or a cut
+
+  // The operation, with what may have grown since it was begun.
+  const Operation& Finished() {
+    if (sequence == nullptr) return operation;
+    operation.edit = &sequence->edit;
+    if (!sequence->content.empty()) {
+      operation.value = {ValueType::kText, AsBytes(sequence->content)};
+    }
+    return operation;
+  }
 };
 
 // Which lanes hold something at a key, for an author in the middle of a commit.
@@ -133,6 +145,109 @@ absl::Status Fill(const Mutation& mutation, SeenLanes* seen_lanes, Draft* draft)
       return FillTyped(mutation, seen, draft);
   }
 }
+
+// The mutations of one commit as operations.
+class CommitDrafts {
+ public:
+  CommitDrafts(Indexer::State* state, const CoreKey& self, bool deletes)
+      : state_(state),
+        self_(*state->view->writers().Find(self)),
+        seen_(deletes ? state->view.get() : nullptr) {}
+
+  absl::Status Add(const Mutation& mutation) {
+    using Kind = Mutation::Kind;
+    const bool is_text =
+        mutation.kind == Kind::kInsertText || mutation.kind == Kind::kCutText;
+    if (is_text || mutation.kind == Kind::kInsertItem ||
+        mutation.kind == Kind::kCutItems) {
+      return Edit(mutation, is_text ? Lane::kText : Lane::kList);
+    }
+    op_of_.push_back(drafts_.size());
+    Draft& draft = drafts_.emplace_back();
+    WEFT_RETURN_IF_ERROR(Fill(mutation, &seen_, &draft));
+    const Operation& op = draft.operation;
+    for (const Lane lane : {Lane::kText, Lane::kList}) {
+      if (op.type != OpType::kDel || (op.lanes & MaskOf(lane)) == 0) continue;
+      WEFT_ASSIGN_OR_RETURN(SequenceDraft* const sequence, At(mutation.key, lane));
+      sequence->Clear();
+    }
+    return absl::OkStatus();
+  }
+
+  std::vector<Operation> Operations() {
+    std::vector<Operation> operations;
+    operations.reserve(drafts_.size());
+    for (Draft& draft : drafts_) operations.push_back(draft.Finished());
+    return operations;
+  }
+
+  // Edits that were typed on share an op: one op id for each mutation.
+  void Spread(PreparedCommit* commit) const {
+    if (op_of_.size() == drafts_.size()) return;
+    std::vector<OpId> ops;
+    ops.reserve(op_of_.size());
+    for (const std::size_t op : op_of_) ops.push_back(commit->ops[op]);
+    commit->ops = std::move(ops);
+  }
+
+ private:
+  absl::StatusOr<SequenceDraft*> At(std::string_view key, Lane lane) {
+    const auto known = sequences_.find({std::string(key), lane});
+    if (known != sequences_.end()) return &known->second;
+    WEFT_ASSIGN_OR_RETURN(const SequenceLane* const held,
+                          state_->view->HeldSequence(key, lane));
+    return &sequences_
+                .try_emplace({std::string(key), lane}, held, &state_->view->writers(),
+                             self_)
+                .first->second;
+  }
+
+  absl::Status Edit(const Mutation& mutation, Lane lane) {
+    WEFT_ASSIGN_OR_RETURN(SequenceDraft* const sequence, At(mutation.key, lane));
+    const bool cuts = mutation.kind == Mutation::Kind::kCutText ||
+                      mutation.kind == Mutation::Kind::kCutItems;
+    const bool at_end = !cuts && mutation.index == Mutation::kAtEnd;
+    const std::uint64_t index = at_end ? sequence->length() : mutation.index;
+    const std::uint64_t count = cuts ? mutation.count : 0;
+    if (index > sequence->length() || count > sequence->length() - index) {
+      return absl::OutOfRangeError(absl::StrFormat(
+          "key \"%s\": position %d is beyond the end, %d", std::string(mutation.key),
+          index + count, sequence->length()));
+    }
+    const std::string_view content = AsText(mutation.value.bytes);
+    if (cuts ? count == 0 : lane == Lane::kText && content.empty()) {
+      return absl::InvalidArgumentError(absl::StrFormat(
+          "key \"%s\": an edit that changes nothing", std::string(mutation.key)));
+    }
+    const auto number = static_cast<std::uint32_t>(drafts_.size());
+    const SequenceDraftOp* op = nullptr;
+    if (cuts) {
+      op = sequence->Cut(index, count, number);
+    } else if (lane == Lane::kText) {
+      op = sequence->Insert(index, content, CodePoints(content), number,
+                            state_->genesis.limits.value_bytes);
+    } else {
+      op = sequence->Insert(index, {}, 1, number, 0);
+    }
+    op_of_.push_back(op->number);
+    if (op->number != number) return absl::OkStatus();
+    Draft& draft = drafts_.emplace_back();
+    draft.sequence = op;
+    const ByteView key = AsBytes(mutation.key);
+    draft.operation = cuts ? CutOp(key, lane, &op->edit)
+                           : InsertOp(key, lane, &op->edit, mutation.value);
+    WEFT_ASSIGN_OR_RETURN(LaneMask* const seen, seen_.At(mutation.key));
+    *seen |= MaskOf(lane);
+    return absl::OkStatus();
+  }
+
+  Indexer::State* state_;  // not owned
+  WriterNumber self_;
+  SeenLanes seen_;
+  std::deque<Draft> drafts_;
+  std::vector<std::size_t> op_of_;  // by mutation
+  std::map<std::pair<std::string, Lane>, SequenceDraft> sequences_;
+};
 
 // An author at work on one commit.
 class CommitAuthor {
@@ -335,20 +450,20 @@ absl::StatusOr<PreparedCommit> Indexer::Prepare(const CoreKey& self,
                                                 std::uint64_t wall_ms) {
   CommitAuthor author(state_.get(), self, wall_ms);
   WEFT_RETURN_IF_ERROR(author.Begin());
-  std::vector<Draft> drafts(mutations.size());
   const bool deletes =
       std::any_of(mutations.begin(), mutations.end(), [](const Mutation& mutation) {
         return mutation.kind == Mutation::Kind::kDelete ||
                mutation.kind == Mutation::Kind::kErase;
       });
-  SeenLanes seen(deletes ? state_->view.get() : nullptr);
-  std::vector<Operation> operations;
-  operations.reserve(mutations.size());
-  for (std::size_t i = 0; i < mutations.size(); ++i) {
-    WEFT_RETURN_IF_ERROR(Fill(mutations[i], &seen, &drafts[i]));
-    operations.push_back(drafts[i].operation);
+  CommitDrafts drafts(state_.get(), self, deletes);
+  for (const Mutation& mutation : mutations) {
+    WEFT_RETURN_IF_ERROR(drafts.Add(mutation));
   }
-  return author.Finish(std::span<const Operation>(operations));
+  const std::vector<Operation> operations = drafts.Operations();
+  WEFT_ASSIGN_OR_RETURN(PreparedCommit commit,
+                        author.Finish(std::span<const Operation>(operations)));
+  drafts.Spread(&commit);
+  return commit;
 }
 
 absl::StatusOr<PreparedCommit> Indexer::PrepareGrants(const CoreKey& self,

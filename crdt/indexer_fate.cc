@@ -305,6 +305,11 @@ class FateFinder {
         }
       }
     }
+    for (const auto* lane : {&lanes.text, &lanes.list}) {
+      const Lane tag = lane == &lanes.text ? Lane::kText : Lane::kList;
+      if (row.lanes != MaskOf(tag) || !*lane || type != OpType::kInsert) continue;
+      if ((*lane)->LiveOf(op_).value_or(0) > 0) Improve(&best, OpFateKind::kWinner);
+    }
     return best;
   }
 
@@ -333,7 +338,8 @@ class FateFinder {
       const LocalOp& op = candidate.stamp.op;
       fate.by.push_back(
           {state_->view->writers().key(op.writer), op.position, op.op_index});
-      removed = removed && static_cast<OpType>(candidate.type) == OpType::kDel;
+      const auto type = static_cast<OpType>(candidate.type);
+      removed = removed && (type == OpType::kDel || type == OpType::kCut);
     }
     WEFT_RETURN_IF_ERROR(state_->graph->status());
     std::sort(fate.by.begin(), fate.by.end());
@@ -359,8 +365,31 @@ class FateFinder {
     WEFT_ASSIGN_OR_RETURN(const Indexer::State::StoredOp other,
                           state_->ReadOperation(row));
     const Operation& later = *other.operation;
+    if (earlier.type == OpType::kInsert || earlier.type == OpType::kCut) {
+      return earlier.type == OpType::kInsert && later.type == OpType::kCut &&
+             CutsFrom(later, op);
+    }
     if (earlier.type == OpType::kRecord) return SharesColumn(later, earlier);
     return OverrulesTyped(earlier.lane, later.type, later, earlier.type, earlier);
+  }
+
+  // Whether a cut, which is the op `cut`, names elements of this insert.
+  bool CutsFrom(const Operation& cut_op, const LocalOp& cut) const {
+    const CoreKey& self = state_->view->writers().key(op_.writer);
+    return std::any_of(
+        cut_op.edit->ranges.begin(), cut_op.edit->ranges.end(),
+        [&](const ElementRange& range) {
+          const ElementRef& ref = range.first;
+          if (ref.op_index != op_.op_index) return false;
+          switch (ref.place) {
+            case ElementRef::Place::kThisBlock:
+              return cut.writer == op_.writer && cut.position == op_.position;
+            case ElementRef::Place::kThisLog:
+              return cut.writer == op_.writer && ref.position == op_.position;
+            default:
+              return Equal(ref.writer, self.view()) && ref.position == op_.position;
+          }
+        });
   }
 
   Indexer::State* state_;  // not owned

@@ -114,7 +114,11 @@ class DataReader {
  private:
   void ReadOp(std::uint8_t tag, Payload& payload) {
     Operation op;
-    op.key = heap_.Take(key_sizes_.Next());
+    const std::uint16_t key_size = key_sizes_.Next();
+    op.key = heap_.Take(key_size);
+    if (key_size == 0 && IsSequence(LaneOf(tag)) && !payload.operations.empty()) {
+      op.key = payload.operations.back().key;
+    }
     op.type = TypeOf(tag);
     op.lane = LaneOf(tag);
     if (tag == kDelTag) {
@@ -125,13 +129,41 @@ class DataReader {
     } else if (tag == kRecordTag) {
       op.cells = ReadCells(payload);
     } else {
+      if (IsSequence(op.lane)) ReadEdit(op, payload);
       ReadOperands(op);
+      if (op.lane == Lane::kText && op.type == OpType::kInsert &&
+          (op.value.type != ValueType::kText || op.value.bytes.empty())) {
+        error_ = "an insert of no text";
+      }
     }
     if (!intact()) error_ = "columns shorter than the operations need";
     if (error_.empty() && (op.key.empty() || op.key.size() > limits_.key_bytes)) {
       error_ = absl::StrFormat("a key of %d bytes", op.key.size());
     }
     payload.operations.push_back(op);
+  }
+
+  // The origins of an insert, or the ranges of a cut, from the heap.
+  void ReadEdit(Operation& op, Payload& payload) {
+    SequenceEdit& edit = payload.edits.emplace_back();
+    op.edit = &edit;
+    Reader in(heap_.rest());
+    if (op.type == OpType::kInsert) {
+      edit.left = refs_.Read(in);
+      edit.right = refs_.Read(in);
+    } else {
+      const std::uint64_t count = in.CanonicalUint();
+      if (count == 0 || count > in.remaining()) in.Fail();
+      for (std::uint64_t i = 0; i < count && in.ok(); ++i) {
+        ElementRange range;
+        range.first = refs_.Read(in);
+        range.count = in.CanonicalUint();
+        if (range.count == 0 || range.first.is_edge()) in.Fail();
+        edit.ranges.push_back(range);
+      }
+    }
+    if (!in.ok()) error_ = "a place in a sequence that is malformed";
+    heap_.Take(in.ok() ? in.position() : 0);
   }
 
   // Of an op or a cell that writes to one lane.
@@ -230,6 +262,7 @@ class DataReader {
   Stream<std::uint8_t> heap_;
   const Limits& limits_;
   std::vector<ByteView> columns_;
+  ElementRefReader refs_;
   std::string error_;
 };
 

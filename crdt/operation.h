@@ -10,6 +10,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <span>
 #include <string>
@@ -18,6 +19,7 @@
 
 #include "crdt/auth_operation.h"
 #include "crdt/dot.h"
+#include "crdt/element_ref.h"
 #include "crdt/envelope.h"
 #include "crdt/limits.h"
 #include "crdt/value.h"
@@ -35,7 +37,7 @@ enum class Lane : std::uint8_t {
   kMax = 5,
   kMin = 6,
   kFlag = 7,
-  kText = 8,  // 8 and above are not built
+  kText = 8,
   kList = 9,
 };
 
@@ -44,8 +46,8 @@ using LaneMask = std::uint16_t;
 inline constexpr LaneMask MaskOf(Lane lane) {
   return static_cast<LaneMask>(1U << static_cast<unsigned>(lane));
 }
-// The lanes 1 to 7.
-inline constexpr LaneMask kBuiltLanes = 0xfe;
+// All of them.
+inline constexpr LaneMask kBuiltLanes = 0x3fe;
 
 enum class OpType : std::uint8_t {
   kPut = 1,      // register; in a cell: set
@@ -57,9 +59,9 @@ enum class OpType : std::uint8_t {
   kRemove = 7,   // set
   kRaise = 8,    // max, min
   kFlag = 9,     // flag: enable or disable, by the op's flags
-  kInsert = 10,  // text, list; 10 and above are not built
+  kInsert = 10,  // text, list
   kCut = 11,     // text, list: removes elements
-  kMark = 12,    // text
+  kMark = 12,    // text; not built
 };
 
 // Flags of an op. Those that are not known make the block invalid.
@@ -85,9 +87,10 @@ struct Operation {
   std::uint8_t flags = 0;
   LaneMask lanes = 0;  // what a del removes; not empty
   ByteView key;
-  ValueView value;                   // of a put, add or remove
-  std::int64_t number = 0;           // of an inc or a raise
-  std::span<const CellWrite> cells;  // of a record op: strictly ascending by column
+  ValueView value;                     // of a put, add, remove or insert
+  std::int64_t number = 0;             // of an inc or a raise
+  std::span<const CellWrite> cells;    // of a record op: strictly ascending by column
+  const SequenceEdit* edit = nullptr;  // of an insert (origins) or a cut (ranges)
 };
 
 Operation PutOp(ByteView key, ValueView value);
@@ -98,6 +101,9 @@ Operation AddOp(ByteView key, ValueView element);
 Operation RemoveOp(ByteView key, ValueView element);
 Operation RaiseOp(ByteView key, Lane lane, std::int64_t value);  // kMax or kMin
 Operation FlagOp(ByteView key, std::uint8_t flags);
+// On kText or kList. `edit` must outlive the op.
+Operation InsertOp(ByteView key, Lane lane, const SequenceEdit* edit, ValueView value);
+Operation CutOp(ByteView key, Lane lane, const SequenceEdit* edit);
 Operation RecordOp(ByteView key, std::span<const CellWrite> cells);
 CellWrite SetCell(ByteView column, ValueView value);
 CellWrite UnsetCell(ByteView column, Lane lane = Lane::kRegister);
@@ -115,6 +121,7 @@ struct Payload {
   std::vector<AuthOperation> auth_operations;
 
   std::vector<CellWrite> cells;
+  std::deque<SequenceEdit> edits;
   std::unique_ptr<std::uint64_t[]> buffer;
 };
 
@@ -138,5 +145,7 @@ inline constexpr std::size_t kCellsPerBlockMax = 0xffff;
 // Decoding gives them back; the bytes are not
 // canonical.
 Bytes EncodePayload(std::span<const Operation> operations);
+// The same for the last block of `layout`, with refs to ops of the commit.
+Bytes EncodePayload(std::span<const Operation> operations, const CommitLayout& layout);
 
 }  // namespace weft

@@ -39,6 +39,7 @@ class Stream {
     used_ += static_cast<std::size_t>(count);
     return taken;
   }
+  std::span<const T> rest() const { return column_.subspan(used_); }
   std::size_t left() const { return column_.size() - used_; }
   bool ok() const { return !short_; }
   bool exact() const { return !short_ && used_ == column_.size(); }

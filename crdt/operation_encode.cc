@@ -64,9 +64,11 @@ absl::Status CheckCells(const Operation& op, const Limits& limits) {
 // Collects the columns of a data payload.
 class DataWriter {
  public:
+  explicit DataWriter(const CommitLayout& layout) : layout_(layout) {}
+
   void Add(const Operation& op) {
-    key_sizes_.push_back(static_cast<std::uint16_t>(op.key.size()));
-    Append(heap_, op.key);
+    AddKey(op);
+    if (op.edit != nullptr) AddEdit(op);
     ops_.push_back(TagOf(op.lane, op.type));
     switch (op.type) {
       case OpType::kDel:
@@ -114,6 +116,29 @@ class DataWriter {
     return builder.CreateVector(column);
   }
 
+  // Edits of one sequence in a row name its key once.
+  void AddKey(const Operation& op) {
+    const bool repeated =
+        IsSequence(op.lane) && !ops_.empty() && Equal(op.key, last_key_);
+    last_key_ = op.key;
+    key_sizes_.push_back(repeated ? 0 : static_cast<std::uint16_t>(op.key.size()));
+    if (!repeated) Append(heap_, op.key);
+  }
+
+  void AddEdit(const Operation& op) {
+    Writer out(&heap_);
+    if (op.type == OpType::kInsert) {
+      refs_.Write(op.edit->left, layout_, out);
+      refs_.Write(op.edit->right, layout_, out);
+      return;
+    }
+    out.Uint(op.edit->ranges.size());
+    for (const ElementRange& range : op.edit->ranges) {
+      refs_.Write(range.first, layout_, out);
+      out.Uint(range.count);
+    }
+  }
+
   void AddCell(const CellWrite& cell) {
     const auto [entry, added] = columns_.try_emplace(
         std::string(AsText(cell.column)), static_cast<std::uint16_t>(columns_.size()));
@@ -148,6 +173,9 @@ class DataWriter {
     }
   }
 
+  const CommitLayout& layout_;
+  ByteView last_key_;
+  ElementRefWriter refs_;
   std::vector<std::uint8_t> ops_;
   std::vector<std::uint16_t> key_sizes_;
   std::vector<std::uint8_t> flags_;
@@ -234,6 +262,19 @@ Operation FlagOp(ByteView key, std::uint8_t flags) {
   return op;
 }
 
+Operation InsertOp(ByteView key, Lane lane, const SequenceEdit* edit, ValueView value) {
+  Operation op = LaneOp(key, lane, OpType::kInsert);
+  op.edit = edit;
+  op.value = value;
+  return op;
+}
+
+Operation CutOp(ByteView key, Lane lane, const SequenceEdit* edit) {
+  Operation op = LaneOp(key, lane, OpType::kCut);
+  op.edit = edit;
+  return op;
+}
+
 Operation RecordOp(ByteView key, std::span<const CellWrite> cells) {
   Operation op;
   op.type = OpType::kRecord;
@@ -274,12 +315,24 @@ absl::Status CheckOperation(const Operation& op, const Limits& limits) {
   const Takes takes = TakesOf(op.lane, op.type);
   if (!takes.built) return refuse("an operation that is not built");
   if (!AreFlagsOf(takes, op.flags)) return refuse("an operation with unknown flags");
+  if ((takes.origins || takes.ranges) != (op.edit != nullptr)) {
+    return refuse("an edit without its place");
+  }
+  if (takes.ranges && op.edit->ranges.empty()) return refuse("a cut of nothing");
+  if (takes.origins && op.lane == Lane::kText &&
+      (op.value.type != ValueType::kText || op.value.bytes.empty())) {
+    return refuse("an insert of no text");
+  }
   return takes.value ? CheckSized(op.key, op.value, limits) : absl::OkStatus();
 }
 
 std::size_t EncodedSizeMax(const Operation& op) {
   std::size_t size = 8 + op.key.size() + ValueSizeMax(op.value);
   if (op.lane > Lane::kRecord) size += 8;
+  if (op.edit != nullptr) {
+    size +=
+        2 * kElementRefBytesMax + op.edit->ranges.size() * (kElementRefBytesMax + 9);
+  }
   for (const CellWrite& cell : op.cells) {
     size += 4 + (cell.lane == Lane::kRegister ? 0 : 8) + cell.column.size() +
             ValueSizeMax(cell.value);
@@ -287,10 +340,16 @@ std::size_t EncodedSizeMax(const Operation& op) {
   return size;
 }
 
-Bytes EncodePayload(std::span<const Operation> operations) {
-  DataWriter writer;
+Bytes EncodePayload(std::span<const Operation> operations, const CommitLayout& layout) {
+  DataWriter writer(layout);
   for (const Operation& op : operations) writer.Add(op);
   return writer.Finish();
+}
+
+Bytes EncodePayload(std::span<const Operation> operations) {
+  CommitLayout layout;
+  layout.first_ops.push_back(0);
+  return EncodePayload(operations, layout);
 }
 
 }  // namespace weft

@@ -28,6 +28,8 @@ struct Takes {
   bool value = false;
   bool number = false;
   bool flags = false;
+  bool origins = false;
+  bool ranges = false;
   std::uint8_t known_flags = 0;
 };
 
@@ -48,9 +50,18 @@ constexpr Takes TakesOf(Lane lane, OpType type) {
       return {.built = type == OpType::kFlag,
               .flags = true,
               .known_flags = kFlagOn | kFlagOffWins};
+    case Lane::kText:
+    case Lane::kList:
+      return {.built = type == OpType::kInsert || type == OpType::kCut,
+              .value = type == OpType::kInsert,
+              .origins = type == OpType::kInsert,
+              .ranges = type == OpType::kCut};
     default:
       return {};
   }
+}
+constexpr bool IsSequence(Lane lane) {
+  return lane == Lane::kText || lane == Lane::kList;
 }
 
 inline constexpr std::uint8_t kDelTag = TagOf(Lane::kNone, OpType::kDel);
@@ -64,7 +75,7 @@ constexpr bool IsBuiltCell(std::uint8_t tag) {
   if (TypeOf(tag) == OpType::kDel) {
     return lane >= Lane::kRegister && lane <= Lane::kFlag && lane != Lane::kRecord;
   }
-  return TakesOf(lane, TypeOf(tag)).built;
+  return !IsSequence(lane) && TakesOf(lane, TypeOf(tag)).built;
 }
 // Of a flag op: on and off exclude each other.
 constexpr bool AreFlagsOf(const Takes& takes, std::uint8_t flags) {

@@ -36,7 +36,7 @@ absl::Status View::Load(std::span<const std::string_view> keys) {
     auto entry = std::make_unique<Entry>();
     entry->key = std::string(missing[i]);
     if (found[i]) {
-      WEFT_ASSIGN_OR_RETURN(entry->state, DecodeKeyState(*found[i], writers_.size()));
+      WEFT_ASSIGN_OR_RETURN(entry->state, Decode(entry->key, *found[i], nullptr));
       entry->readable = entry->state.readable();
       entry->conflict = entry->state.has_conflict();
       entry->conflict_stored = entry->conflict;
@@ -81,6 +81,13 @@ void View::Changed(Entry* entry) {
   }
 }
 
+absl::StatusOr<const SequenceLane*> View::HeldSequence(std::string_view key, Lane tag) {
+  WEFT_RETURN_IF_ERROR(Load(std::span(&key, 1)));
+  const absl::MutexLock lock(&mutex_);
+  const KeyState& state = Touch(key)->state;
+  return tag == Lane::kText ? state.text.get() : state.list.get();
+}
+
 ViewEntry View::ResolveHeld(const Entry& entry) const {
   return Resolve(entry.key, entry.state, writers_, siblings_max_);
 }
@@ -102,6 +109,21 @@ absl::Status View::UpdateTrie(Trie* trie) {
   return absl::OkStatus();
 }
 
+void View::FlushPages(std::string_view key, Lane tag, SequenceLane* lane,
+                      StorageBatch* batch) const {
+  if (lane == nullptr) return;
+  const auto lane_number = static_cast<std::uint8_t>(tag);
+  if (lane->replaced) {
+    const ScanRange all = keys::SequencePages(base_, AsBytes(key), lane_number);
+    batch->DeleteRange(Family::kView, all.from, *all.to);
+  }
+  lane->StorePages([&](WriterNumber writer, std::uint64_t page, Bytes row) {
+    batch->Put(Family::kView,
+               keys::SequencePage(base_, AsBytes(key), lane_number, writer, page),
+               std::move(row));
+  });
+}
+
 void View::Flush(StorageBatch* batch) {
   // dirty_ is sorted in a copy: readers walk the list itself.
   std::vector<Entry*> sorted = dirty_;
@@ -110,6 +132,10 @@ void View::Flush(StorageBatch* batch) {
   for (const Entry* entry : sorted) {
     const ByteView key = AsBytes(entry->key);
     batch->Put(Family::kView, keys::ViewKey(base_, key), EncodeKeyState(entry->state));
+  }
+  for (Entry* entry : sorted) {
+    FlushPages(entry->key, Lane::kText, entry->state.text.get(), batch);
+    FlushPages(entry->key, Lane::kList, entry->state.list.get(), batch);
   }
   for (Entry* entry : sorted) {
     Bytes row = keys::ViewConflict(base_, AsBytes(entry->key));
@@ -135,6 +161,33 @@ void View::MarkFlushed(std::size_t cache_keys_max) {
   }
 }
 
+absl::StatusOr<KeyState> View::Decode(std::string_view key, ByteView row,
+                                      const StorageSnapshot* snapshot) const {
+  WEFT_ASSIGN_OR_RETURN(KeyState state, DecodeKeyState(row, writers_.size()));
+  WEFT_RETURN_IF_ERROR(ReadPages(key, Lane::kText, state.text.get(), snapshot));
+  WEFT_RETURN_IF_ERROR(ReadPages(key, Lane::kList, state.list.get(), snapshot));
+  return state;
+}
+
+absl::Status View::ReadPages(std::string_view key, Lane tag, SequenceLane* lane,
+                             const StorageSnapshot* snapshot) const {
+  if (lane == nullptr) return absl::OkStatus();
+  const auto malformed = absl::DataLossError("the rows of a sequence are malformed");
+  auto rows = storage_->Scan(
+      Family::kView,
+      keys::SequencePages(base_, AsBytes(key), static_cast<std::uint8_t>(tag)),
+      snapshot);
+  for (; rows->valid(); rows->Next()) {
+    const auto [writer, page] = keys::PlaceOfSequencePage(rows->key());
+    if (writer >= writers_.size()) return malformed;
+    if (!lane->ReadPage(static_cast<WriterNumber>(writer), page, rows->value())) {
+      return malformed;
+    }
+  }
+  WEFT_RETURN_IF_ERROR(rows->status());
+  return lane->FinishRead(writers_) ? absl::OkStatus() : malformed;
+}
+
 template <class Use>
 absl::Status View::WithState(std::string_view key, Use use) const {
   const std::lock_guard<std::mutex> lock(mutex_);
@@ -147,7 +200,7 @@ absl::Status View::WithState(std::string_view key, Use use) const {
       const std::optional<Bytes> row,
       storage_->Get(Family::kView, keys::ViewKey(base_, AsBytes(key)), nullptr));
   if (!row) return absl::OkStatus();
-  WEFT_ASSIGN_OR_RETURN(const KeyState state, DecodeKeyState(*row, writers_.size()));
+  WEFT_ASSIGN_OR_RETURN(const KeyState state, Decode(key, *row, nullptr));
   use(state);
   return absl::OkStatus();
 }
@@ -166,6 +219,15 @@ absl::StatusOr<LaneMask> View::LanesAt(std::string_view key) const {
   WEFT_RETURN_IF_ERROR(
       WithState(key, [&](const KeyState& state) { lanes = state.lanes(); }));
   return lanes;
+}
+
+absl::Status View::ReadSequence(
+    std::string_view key, Lane tag,
+    const std::function<void(const SequenceLane&)>& use) const {
+  return WithState(key, [&](const KeyState& state) {
+    const auto& lane = tag == Lane::kText ? state.text : state.list;
+    if (lane) use(*lane);
+  });
 }
 
 // Merges what was changed and not yet stored with the rows of a snapshot.
@@ -249,7 +311,7 @@ class ViewScanner final : public ViewScan {
       row = **std::move(found);
     }
     const std::lock_guard<std::mutex> lock(view_->mutex_);
-    auto state = DecodeKeyState(row, view_->writers_.size());
+    auto state = view_->Decode(key, row, snapshot_.get());
     status_ = state.status();
     if (!state.ok() || !state->readable()) return std::nullopt;
     return Resolve(key, *state, view_->writers_, view_->siblings_max_);

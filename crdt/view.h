@@ -8,6 +8,7 @@
 
 #pragma once
 
+#include <functional>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -50,6 +51,9 @@ class View {
   Entry* Touch(std::string_view key);
   // To be called when the state of the entry has changed.
   void Changed(Entry* entry);
+  // A text or list as it is now, null if nothing ever spoke to it; valid until the next
+  // change or flush. Takes the lock itself.
+  absl::StatusOr<const SequenceLane*> HeldSequence(std::string_view key, Lane tag);
   ViewEntry ResolveHeld(const Entry& entry) const;
 
   Counts counts() const { return counts_; }
@@ -63,6 +67,10 @@ class View {
   absl::StatusOr<ViewEntry> Get(std::string_view key) const;
   // The lanes that are readable at the key.
   absl::StatusOr<LaneMask> LanesAt(std::string_view key) const;
+  // Calls `use` with a text or list, which it must not keep; not at all if nothing ever
+  // spoke to that lane of the key. Other readers go on meanwhile, changes wait.
+  absl::Status ReadSequence(std::string_view key, Lane tag,
+                            const std::function<void(const SequenceLane&)>& use) const;
   std::unique_ptr<ViewScan> Scan(std::string_view from,
                                  std::optional<std::string_view> to, bool reverse,
                                  bool conflicts_only) const;
@@ -73,6 +81,13 @@ class View {
   // Calls back with the state of a key, if it has any, under the lock.
   template <class Use>
   absl::Status WithState(std::string_view key, Use use) const;
+  // A stored row and what belongs to it; `snapshot` may be null.
+  absl::StatusOr<KeyState> Decode(std::string_view key, ByteView row,
+                                  const StorageSnapshot* snapshot) const;
+  void FlushPages(std::string_view key, Lane tag, SequenceLane* lane,
+                  StorageBatch* batch) const;
+  absl::Status ReadPages(std::string_view key, Lane tag, SequenceLane* lane,
+                         const StorageSnapshot* snapshot) const;
 
   Storage* storage_;  // not owned
   std::uint64_t base_;

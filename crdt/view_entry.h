@@ -74,11 +74,13 @@ struct ViewEntry {
   std::optional<ViewRegister> value;
   std::optional<ViewRecord> record;
   ViewTyped typed;
+  std::optional<std::string> text;               // UTF-8
+  std::optional<std::vector<std::string>> list;  // canonical values, in order
   // The lane whose newest live op has the largest tie: what a plain read shows (D7).
   Lane shown = Lane::kNone;
 
   bool readable() const {
-    return value.has_value() || record.has_value() || !typed.empty();
+    return value.has_value() || record.has_value() || !typed.empty() || text || list;
   }
   bool has_conflicts() const;
   bool operator==(const ViewEntry&) const = default;

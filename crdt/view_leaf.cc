@@ -13,6 +13,12 @@ constexpr std::uint8_t kNested = 1;
 constexpr std::uint8_t kRegisterRow = 1;
 constexpr std::uint8_t kRecordRow = 2;
 constexpr std::uint8_t kTypedRow = 4;
+constexpr std::uint8_t kTextRow = 8;
+constexpr std::uint8_t kListRow = 16;
+
+std::unique_ptr<SequenceLane> CopyOf(const std::unique_ptr<SequenceLane>& lane) {
+  return lane ? std::make_unique<SequenceLane>(*lane) : nullptr;
+}
 
 Hash32 NestedRoot(LaneItems items) {
   std::sort(items.begin(), items.end());
@@ -112,6 +118,23 @@ void WriteTypedLanes(const TypedLanes& typed, const WriterTable& writers, Writer
   }
 }
 
+// A long state is never written out to see how long it is.
+void WriteSequence(Lane tag, const SequenceLane* lane, const WriterTable& writers,
+                   Writer& out) {
+  if (lane == nullptr || !lane->readable()) return;
+  out.U8(static_cast<std::uint8_t>(tag));
+  if (lane->StateSize(writers) > kLaneInlineBytesMax) {
+    out.U8(kNested);
+    out.Raw(lane->NestedRoot(writers).view());
+    return;
+  }
+  Bytes state;
+  Writer state_out(&state);
+  lane->WriteState(writers, state_out);
+  out.U8(kInline);
+  out.Buffer(state);
+}
+
 ViewRegister ResolveWrites(const std::vector<const LaneWrite*>& live,
                            const WriterTable& writers, std::size_t siblings_max) {
   ViewRegister seen;
@@ -195,8 +218,12 @@ ViewRecord ResolveRecord(const RecordLane& lane, const WriterTable& writers,
 }  // namespace
 
 KeyState KeyState::Copy() const {
-  return {value, record ? std::make_unique<RecordLane>(*record) : nullptr,
-          typed ? std::make_unique<TypedLanes>(*typed) : nullptr, last_op};
+  return {value,
+          record ? std::make_unique<RecordLane>(*record) : nullptr,
+          typed ? std::make_unique<TypedLanes>(*typed) : nullptr,
+          CopyOf(text),
+          CopyOf(list),
+          last_op};
 }
 
 LaneMask KeyState::lanes() const {
@@ -204,6 +231,8 @@ LaneMask KeyState::lanes() const {
   if (value.readable()) mask |= MaskOf(Lane::kRegister);
   if (record && record->readable()) mask |= MaskOf(Lane::kRecord);
   if (typed) mask |= typed->Readable(1);
+  if (text && text->readable()) mask |= MaskOf(Lane::kText);
+  if (list && list->readable()) mask |= MaskOf(Lane::kList);
   return mask;
 }
 
@@ -225,6 +254,8 @@ Bytes LeafLanesOf(const KeyState& state, const WriterTable& writers) {
     WriteLane(Lane::kRecord, bytes, root, out);
   }
   if (state.typed) WriteTypedLanes(*state.typed, writers, out);
+  WriteSequence(Lane::kText, state.text.get(), writers, out);
+  WriteSequence(Lane::kList, state.list.get(), writers, out);
   return lanes;
 }
 
@@ -232,13 +263,16 @@ Bytes EncodeKeyState(const KeyState& state) {
   Bytes row;
   Writer out(&row);
   const bool has_value = !state.value.writes().empty();
-  out.U8(static_cast<std::uint8_t>((has_value ? kRegisterRow : 0) |
-                                   (state.record ? kRecordRow : 0) |
-                                   (state.typed ? kTypedRow : 0)));
+  out.U8(static_cast<std::uint8_t>(
+      (has_value ? kRegisterRow : 0) | (state.record ? kRecordRow : 0) |
+      (state.typed ? kTypedRow : 0) | (state.text ? kTextRow : 0) |
+      (state.list ? kListRow : 0)));
   out.Uint(state.last_op);
   if (has_value) state.value.Store(out);
   if (state.record) state.record->Store(out);
   if (state.typed) state.typed->Store(out);
+  if (state.text) state.text->Store(out);
+  if (state.list) state.list->Store(out);
   return row;
 }
 
@@ -253,6 +287,12 @@ absl::StatusOr<KeyState> DecodeKeyState(ByteView row, std::size_t writers) {
   }
   if ((lanes & kTypedRow) != 0) {
     state.typed = std::make_unique<TypedLanes>(TypedLanes::Read(writers, in));
+  }
+  if ((lanes & kTextRow) != 0) {
+    state.text = std::make_unique<SequenceLane>(SequenceLane::Read(true, in));
+  }
+  if ((lanes & kListRow) != 0) {
+    state.list = std::make_unique<SequenceLane>(SequenceLane::Read(false, in));
   }
   if (!in.ok() || !in.done())
     return absl::DataLossError("a row of the view is malformed");
@@ -285,6 +325,22 @@ ViewEntry Resolve(std::string_view key, const KeyState& state,
       newest = of_lane;
       entry.shown = lane;
     }
+  }
+  std::optional<Stamp> of_sequence;
+  const auto show = [&](const SequenceLane& sequence, Lane lane) {
+    const std::optional<Stamp> of_lane = sequence.Newest(writers);
+    if (!of_lane || Newer(newest, &*of_lane, writers) != &*of_lane) return;
+    of_sequence = of_lane;
+    newest = &*of_sequence;
+    entry.shown = lane;
+  };
+  if (state.text && state.text->readable()) {
+    entry.text = state.text->Text(0, UINT64_MAX);
+    show(*state.text, Lane::kText);
+  }
+  if (state.list && state.list->readable()) {
+    entry.list = state.list->Values();
+    show(*state.list, Lane::kList);
   }
   return entry;
 }

@@ -11,8 +11,9 @@
 // element, state count:uint op_id*. A flag: key op_id, state flags.
 //
 // Row of the store:
-//   key := lanes:u8 last_op:uint register? record? typed?         with local numbers
-// lanes: 1 register | 2 record | 4 typed.
+//   key := lanes:u8 last_op:uint register? record? typed? text? list?
+// with local numbers; lanes: 1 register | 2 record | 4 typed | 8 text | 16 list. The
+// pages of text and list are rows of their own.
 // `last_op` is 1 + the arrival number of the newest op on the key; 0: none.
 
 #pragma once
@@ -21,6 +22,7 @@
 
 #include "crdt/lanes/record.h"
 #include "crdt/lanes/register.h"
+#include "crdt/lanes/sequence.h"
 #include "crdt/view_entry.h"
 
 namespace weft {
@@ -29,12 +31,15 @@ struct KeyState {
   RegisterLane value;
   std::unique_ptr<RecordLane> record;  // null: nothing ever spoke to it
   std::unique_ptr<TypedLanes> typed;   // the same
+  std::unique_ptr<SequenceLane> text;
+  std::unique_ptr<SequenceLane> list;
   std::uint64_t last_op = 0;
 
   KeyState Copy() const;
   bool readable() const {
     return value.readable() || (record && record->readable()) ||
-           (typed && typed->Readable(1) != 0);
+           (typed && typed->Readable(1) != 0) || (text && text->readable()) ||
+           (list && list->readable());
   }
   bool has_conflict() const {
     return value.has_conflict() ||
@@ -48,7 +53,9 @@ struct KeyState {
 // The lanes part of the leaf of a readable key.
 Bytes LeafLanesOf(const KeyState& state, const WriterTable& writers);
 
+// Without the pages of text and list.
 Bytes EncodeKeyState(const KeyState& state);
+// Text and list are to be given their pages before they are used.
 // DATA_LOSS  not what EncodeKeyState wrote
 absl::StatusOr<KeyState> DecodeKeyState(ByteView row, std::size_t writers);
 

@@ -17,6 +17,7 @@ constexpr std::uint8_t kViewConflict = 5;
 constexpr std::uint8_t kOpChunk = 6;
 constexpr std::uint8_t kGraphPage = 7;
 constexpr std::uint8_t kTrie = 8;
+constexpr std::uint8_t kSequencePage = 16;
 
 void PutU64(Bytes& key, std::uint64_t value) {
   for (int shift = 56; shift >= 0; shift -= 8) {
@@ -169,6 +170,36 @@ Bytes GraphPage(std::uint64_t base, std::uint64_t writer, std::uint64_t page) {
 }
 Bytes TriePrefix(std::uint64_t base) {
   return OfBase(base, kTrie, std::size_t{0});
+}
+
+namespace {
+
+Bytes SequencePrefix(std::uint64_t base, ByteView key, std::uint8_t lane) {
+  Bytes row = OfBase(base, kSequencePage, key.size() + 19);
+  row.push_back(static_cast<std::uint8_t>(key.size() >> 8));
+  row.push_back(static_cast<std::uint8_t>(key.size()));
+  Append(row, key);
+  row.push_back(lane);
+  return row;
+}
+
+}  // namespace
+
+Bytes SequencePage(std::uint64_t base, ByteView key, std::uint8_t lane,
+                   std::uint64_t writer, std::uint64_t page) {
+  Bytes row = SequencePrefix(base, key, lane);
+  PutU64(row, writer);
+  PutU64(row, page);
+  return row;
+}
+
+ScanRange SequencePages(std::uint64_t base, ByteView key, std::uint8_t lane) {
+  const Bytes from = SequencePrefix(base, key, lane);
+  return {.from = from, .to = PrefixEnd(from)};
+}
+
+std::pair<std::uint64_t, std::uint64_t> PlaceOfSequencePage(ByteView row_key) {
+  return {U64At(row_key, row_key.size() - 16), U64At(row_key, row_key.size() - 8)};
 }
 
 }  // namespace weft::keys

@@ -22,6 +22,9 @@
 //   view    base:u64 06 chunk:u64              64 ops by arrival (crdt/op_index.h)
 //   view    base:u64 07 writer:u64 page:u64    64 blocks (crdt/causal_graph.h)
 //   view    base:u64 08 way:byte*              the Merkle trie (engine/trie.h)
+//   view    base:u64 10 size:u16 key:byte[size] lane:u8 writer:u64 page:u64
+//                                              64 blocks' part of a text or list
+//                                              (crdt/lanes/sequence_log.h)
 //
 // The heads of all cores lie together: opening a store is one scan. A core is a number
 // of eight bytes that is given in the order of making.
@@ -30,6 +33,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <utility>
 
 #include "engine/bytes.h"
 #include "engine/storage.h"
@@ -72,5 +76,10 @@ ByteView KeyOfView(ByteView row_key);
 Bytes OpChunk(std::uint64_t base, std::uint64_t chunk);
 Bytes GraphPage(std::uint64_t base, std::uint64_t writer, std::uint64_t page);
 Bytes TriePrefix(std::uint64_t base);
+Bytes SequencePage(std::uint64_t base, ByteView key, std::uint8_t lane,
+                   std::uint64_t writer, std::uint64_t page);
+// Those of one lane of one key; the writer and the page of a row's key.
+ScanRange SequencePages(std::uint64_t base, ByteView key, std::uint8_t lane);
+std::pair<std::uint64_t, std::uint64_t> PlaceOfSequencePage(ByteView row_key);
 
 }  // namespace weft::keys

@@ -160,6 +160,7 @@ class Base {
   absl::Status Verify() const;
 
  private:
+  friend class Text;
   std::shared_ptr<BaseImpl> impl_;
 };
 

@@ -21,6 +21,36 @@ Register ToRegister(const ViewRegister& view) {
   return result;
 }
 
+Datum DatumOfCanonical(const std::string& value) {
+  return ToDatum({static_cast<ValueType>(static_cast<std::uint8_t>(value[0])),
+                  AsBytes(value).subspan(1)});
+}
+
+std::vector<Datum> DatumsOf(const std::vector<std::string>& values) {
+  std::vector<Datum> data;
+  for (const std::string& value : values) data.push_back(DatumOfCanonical(value));
+  return data;
+}
+
+Lanes ToLanes(const ViewTyped& typed) {
+  Lanes lanes;
+  if (typed.counter) lanes.counter = {typed.counter->value, typed.counter->sum};
+  if (typed.set) lanes.set = DatumsOf(*typed.set);
+  lanes.max = typed.max;
+  lanes.min = typed.min;
+  if (typed.flag) {
+    lanes.flag = typed.flag->enabled;
+    lanes.flag_in_conflict = typed.flag->in_conflict;
+  }
+  return lanes;
+}
+
+std::string LaneName(Lane lane) {
+  constexpr const char* kNames[] = {"",    "value", "record", "counter", "set",
+                                    "max", "min",   "flag",   "text",    "list"};
+  return kNames[static_cast<std::size_t>(lane)];
+}
+
 }  // namespace
 
 std::string IdText(const CoreKey& key) {
@@ -86,6 +116,10 @@ Value ToValue(const Datum& datum) {
 Entry ToEntry(const ViewEntry& view) {
   Entry entry;
   entry.key = view.key;
+  entry.lanes = ToLanes(view.typed);
+  entry.text = view.text;
+  if (view.list) entry.list = DatumsOf(*view.list);
+  entry.shown = LaneName(view.shown);
   if (view.value) {
     entry.value = ToRegister(*view.value);
     entry.deleted_concurrently = view.value->deleted_concurrently;
@@ -95,6 +129,9 @@ Entry ToEntry(const ViewEntry& view) {
     entry.deleted_concurrently |= view.record->deleted_concurrently;
     for (const auto& [column, cell] : view.record->cells) {
       entry.cells.emplace(column, ToRegister(cell));
+    }
+    for (const auto& [column, cell] : view.record->typed_cells) {
+      entry.lane_cells.emplace(column, ToLanes(cell));
     }
   }
   return entry;
@@ -195,6 +232,52 @@ KeyRange ToKeyRange(const Range& range) {
   return {range.from, range.to, range.reverse, range.limit};
 }
 
+namespace {
+
+Mutation::Kind ToKind(Batch::Change::Kind kind) {
+  using From = Batch::Change::Kind;
+  using To = Mutation::Kind;
+  switch (kind) {
+    case From::kPut:
+      return To::kPut;
+    case From::kDelete:
+      return To::kDelete;
+    case From::kSet:
+      return To::kSet;
+    case From::kUnset:
+      return To::kUnset;
+    case From::kErase:
+      return To::kErase;
+    case From::kIncrement:
+      return To::kIncrement;
+    case From::kReset:
+      return To::kReset;
+    case From::kAdd:
+      return To::kAdd;
+    case From::kRemove:
+      return To::kRemove;
+    case From::kMax:
+      return To::kRaiseMax;
+    case From::kMin:
+      return To::kRaiseMin;
+    case From::kEnable:
+      return To::kEnable;
+    case From::kDisable:
+      return To::kDisable;
+    case From::kInsertText:
+      return To::kInsertText;
+    case From::kDeleteText:
+      return To::kCutText;
+    case From::kInsertItem:
+      return To::kInsertItem;
+    case From::kDeleteItems:
+      return To::kCutItems;
+  }
+  return To::kPut;
+}
+
+}  // namespace
+
 std::vector<Mutation> ToMutations(const Batch& batch, std::vector<Value>& values) {
   std::size_t value_count = 0;
   for (const Batch::Change& change : batch.changes()) {
@@ -211,24 +294,13 @@ std::vector<Mutation> ToMutations(const Batch& batch, std::vector<Value>& values
   for (const Batch::Change& change : batch.changes()) {
     Mutation mutation;
     mutation.key = change.key;
-    switch (change.kind) {
-      case Batch::Change::Kind::kPut:
-        mutation.kind = Mutation::Kind::kPut;
-        mutation.value = keep(change.value);
-        break;
-      case Batch::Change::Kind::kDelete:
-        mutation.kind = Mutation::Kind::kDelete;
-        break;
-      case Batch::Change::Kind::kSet:
-        mutation.kind = Mutation::Kind::kSet;
-        break;
-      case Batch::Change::Kind::kUnset:
-        mutation.kind = Mutation::Kind::kUnset;
-        break;
-      case Batch::Change::Kind::kErase:
-        mutation.kind = Mutation::Kind::kErase;
-        break;
-    }
+    mutation.kind = ToKind(change.kind);
+    mutation.value = keep(change.value);
+    if (change.column) mutation.column = *change.column;
+    mutation.number = change.number;
+    mutation.index = change.position;
+    mutation.count = change.count;
+    mutation.disable_wins = change.wins;
     for (const auto& [column, datum] : change.cells) {
       mutation.cells.emplace_back(column, keep(datum));
     }

@@ -45,7 +45,20 @@ bool Entry::has_conflicts() const {
   for (const auto& [column, cell] : cells) {
     if (!cell.conflicts.empty()) return true;
   }
-  return false;
+  for (const auto& [column, cell] : lane_cells) {
+    if (cell.flag_in_conflict) return true;
+  }
+  return lanes.flag_in_conflict;
+}
+
+Entry Entry::As(Reading reading) const {
+  Entry entry = *this;
+  if (reading == Reading::kAllValues) return entry;
+  if (entry.value) entry.value->conflicts.clear();
+  for (auto& [column, cell] : entry.cells) cell.conflicts.clear();
+  for (auto& [column, cell] : entry.lane_cells) cell.flag_in_conflict = false;
+  entry.lanes.flag_in_conflict = false;
+  return entry;
 }
 
 Range Prefix(std::string_view prefix) {
@@ -81,6 +94,73 @@ void Batch::Unset(std::string_view table_key, std::vector<std::string> columns) 
 
 void Batch::Erase(std::string_view table_key) {
   changes_.push_back({Change::Kind::kErase, std::string(table_key), {}, {}});
+}
+
+Batch::Change& Batch::Added(Change::Kind kind, std::string_view key, Column column) {
+  Change change{kind, std::string(key), {}, {}};
+  change.column = std::move(column);
+  changes_.push_back(std::move(change));
+  return changes_.back();
+}
+
+void Batch::Increment(std::string_view key, std::int64_t by, Column column) {
+  Added(Change::Kind::kIncrement, key, std::move(column)).number = by;
+}
+
+void Batch::Reset(std::string_view key, Column column) {
+  Added(Change::Kind::kReset, key, std::move(column));
+}
+
+void Batch::Add(std::string_view key, const Datum& element, Column column) {
+  Added(Change::Kind::kAdd, key, std::move(column)).value = element;
+}
+
+void Batch::Remove(std::string_view key, const Datum& element, Column column) {
+  Added(Change::Kind::kRemove, key, std::move(column)).value = element;
+}
+
+void Batch::Max(std::string_view key, std::int64_t value, Column column) {
+  Added(Change::Kind::kMax, key, std::move(column)).number = value;
+}
+
+void Batch::Min(std::string_view key, std::int64_t value, Column column) {
+  Added(Change::Kind::kMin, key, std::move(column)).number = value;
+}
+
+void Batch::Enable(std::string_view key, Column column) {
+  Added(Change::Kind::kEnable, key, std::move(column));
+}
+
+void Batch::Disable(std::string_view key, bool wins, Column column) {
+  Added(Change::Kind::kDisable, key, std::move(column)).wins = wins;
+}
+
+void Batch::InsertText(std::string_view key, std::uint64_t position,
+                       std::string_view utf8) {
+  Change& change = Added(Change::Kind::kInsertText, key, {});
+  change.value = Datum::Of(utf8);
+  change.position = position;
+}
+
+void Batch::DeleteText(std::string_view key, std::uint64_t position,
+                       std::uint64_t count) {
+  Change& change = Added(Change::Kind::kDeleteText, key, {});
+  change.position = position;
+  change.count = count;
+}
+
+void Batch::InsertItem(std::string_view key, std::uint64_t position,
+                       const Datum& item) {
+  Change& change = Added(Change::Kind::kInsertItem, key, {});
+  change.value = item;
+  change.position = position;
+}
+
+void Batch::DeleteItems(std::string_view key, std::uint64_t position,
+                        std::uint64_t count) {
+  Change& change = Added(Change::Kind::kDeleteItems, key, {});
+  change.position = position;
+  change.count = count;
 }
 
 std::string_view RoleName(Role role) {

@@ -47,15 +47,45 @@ struct Register {
   bool deleted_concurrently = false;
 };
 
-// What a reader sees at a key. A key may hold a plain value, a record, or both.
+// A counter, a set, a max, a min and a flag, of a key or of a cell; absent where
+// nothing was written, or all of it was taken back.
+struct Lanes {
+  struct Counter {
+    std::int64_t value = 0;  // the nearest to the sum that 64 bits hold
+    std::string sum;         // exact, decimal
+  };
+  std::optional<Counter> counter;
+  std::optional<std::vector<Datum>> set;
+  std::optional<std::int64_t> max;
+  std::optional<std::int64_t> min;
+  std::optional<bool> flag;
+  bool flag_in_conflict = false;  // it was turned on and off at once
+
+  bool empty() const { return !counter && !set && !max && !min && !flag; }
+};
+
+// How conflicts are shown: all values, or the winner alone. What is stored is the same.
+enum class Reading { kAllValues, kLastWriter };
+
+// What a reader sees at a key. A key may hold a plain value, a record, a counter, a
+// text and so on, all at once.
 struct Entry {
   std::string key;
   std::optional<Register> value;
-  std::map<std::string, Register> cells;  // by column
-  bool is_record = false;                 // true also for a record without cells
+  std::map<std::string, Register> cells;    // by column
+  std::map<std::string, Lanes> lane_cells;  // cells of other types, by column
+  Lanes lanes;
+  std::optional<std::string> text;  // UTF-8
+  std::optional<std::vector<Datum>> list;
+  // What was written last, and a plain read shows: value, record, counter, set, max,
+  // min, flag, text or list.
+  std::string shown;
+  bool is_record = false;  // true also for a record without cells
   bool deleted_concurrently = false;
 
   bool has_conflicts() const;
+  // The entry as `reading` shows it.
+  Entry As(Reading reading) const;
 };
 
 // Keys from `from` (first one included) up to `to` (not included), in byte order.
@@ -73,11 +103,34 @@ Range All();
 class Batch {
  public:
   struct Change {
-    enum class Kind : std::uint8_t { kPut, kDelete, kSet, kUnset, kErase };
+    enum class Kind : std::uint8_t {
+      kPut,
+      kDelete,
+      kSet,
+      kUnset,
+      kErase,
+      kIncrement,
+      kReset,
+      kAdd,
+      kRemove,
+      kMax,
+      kMin,
+      kEnable,
+      kDisable,
+      kInsertText,
+      kDeleteText,
+      kInsertItem,
+      kDeleteItems
+    };
     Kind kind;
     std::string key;
-    Datum value;                                       // kPut
+    Datum value;  // kPut, kAdd, kRemove, kInsertText, kInsertItem
     std::vector<std::pair<std::string, Datum>> cells;  // kSet; names alone for kUnset
+    std::optional<std::string> column = {};  // of the lanes: a cell of the record
+    std::int64_t number = 0;                 // kIncrement, kMax, kMin
+    std::uint64_t position = 0;              // texts and lists
+    std::uint64_t count = 0;
+    bool wins = false;  // kDisable
   };
 
   void Put(std::string_view key, const Datum& value);
@@ -89,11 +142,39 @@ class Batch {
   void Unset(std::string_view table_key, std::vector<std::string> columns);
   void Erase(std::string_view table_key);
 
+  // --- counter, set, max, min, flag: of the key or, with `column`, of a cell of it ---
+  using Column = std::optional<std::string>;
+  void Increment(std::string_view key, std::int64_t by, Column column = {});
+  // Takes back the increments that the author sees.
+  void Reset(std::string_view key, Column column = {});
+  void Add(std::string_view key, const Datum& element, Column column = {});
+  // Takes back the adds of the element that the author sees; one beside it survives.
+  void Remove(std::string_view key, const Datum& element, Column column = {});
+  // The greatest, or the least, of all that was given shows.
+  void Max(std::string_view key, std::int64_t value, Column column = {});
+  void Min(std::string_view key, std::int64_t value, Column column = {});
+  void Enable(std::string_view key, Column column = {});
+  // An enable beside it wins, unless `wins`.
+  void Disable(std::string_view key, bool wins = false, Column column = {});
+
+  // --- texts (code points) and lists; positions count what the changes before this one
+  // have left ---
+  static constexpr std::uint64_t kAtEnd = UINT64_MAX;
+  void InsertText(std::string_view key, std::uint64_t position, std::string_view utf8);
+  void DeleteText(std::string_view key, std::uint64_t position, std::uint64_t count);
+  void InsertItem(std::string_view key, std::uint64_t position, const Datum& item);
+  void Append(std::string_view key, const Datum& item) {
+    InsertItem(key, kAtEnd, item);
+  }
+  void DeleteItems(std::string_view key, std::uint64_t position, std::uint64_t count);
+
   const std::vector<Change>& changes() const { return changes_; }
   bool empty() const { return changes_.empty(); }
   std::size_t size() const { return changes_.size(); }
 
  private:
+  Change& Added(Change::Kind kind, std::string_view key, Column column);
+
   std::vector<Change> changes_;
 };
 

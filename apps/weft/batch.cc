@@ -3,6 +3,11 @@
 // line := {"op": "put", "key", "value"} | {"op": "del", "key"}
 //       | {"op": "set", "key", "cells": {column: value, ..}}
 //       | {"op": "unset", "key", "columns": [column, ..]} | {"op": "erase", "key"}
+//       | {"op": "inc", "key", "by"?} | {"op": "reset" | "enable" | "disable", "key"}
+//       | {"op": "add" | "rem", "key", "value"} | {"op": "max" | "min", "key", "value"}
+//         each of these with "column" for a cell of a row
+//       | {"op": "text", "key", "insert", "pos"?} | {"op": "text", "key", "delete",
+//       "pos"} | {"op": "push", "key", "value"}
 // `key64` and `value64` stand for bytes that are not UTF-8 (apps/weft/json.h).
 
 #include "absl/strings/str_format.h"
@@ -81,6 +86,103 @@ absl::Status AddUnset(const Json& object, const std::string& key, Batch& batch) 
   return absl::OkStatus();
 }
 
+absl::StatusOr<std::int64_t> TakeInteger(const Json& object, const char* name,
+                                         std::optional<std::int64_t> missing = {}) {
+  const auto found = object.find(name);
+  if (found == object.end() && missing) return *missing;
+  if (found == object.end() || !found->is_number_integer()) {
+    return absl::InvalidArgumentError(
+        absl::StrFormat("has to have an integer \"%s\"", name));
+  }
+  WEFT_ASSIGN_OR_RETURN(const Datum number, DatumOf(*found));
+  return number.as_integer();
+}
+
+absl::StatusOr<Datum> TakeValue(const Json& object) {
+  if (object.contains("value64")) {
+    WEFT_ASSIGN_OR_RETURN(const std::string bytes, TakeText(object, "value"));
+    return Datum::Of(bytes);
+  }
+  const auto value = object.find("value");
+  if (value == object.end()) {
+    return absl::InvalidArgumentError("has to have either \"value\" or \"value64\"");
+  }
+  return DatumOf(*value);
+}
+
+absl::Status AddTextEdit(const Json& object, const std::string& key, Batch& batch) {
+  WEFT_RETURN_IF_ERROR(
+      OnlyMembers(object, {"op", "key", "key64", "pos", "insert", "delete"}));
+  const auto insert = object.find("insert");
+  if ((insert == object.end()) == !object.contains("delete")) {
+    return absl::InvalidArgumentError("has to have either \"insert\" or \"delete\"");
+  }
+  if (insert == object.end()) {
+    WEFT_ASSIGN_OR_RETURN(const std::int64_t position, TakeInteger(object, "pos"));
+    WEFT_ASSIGN_OR_RETURN(const std::int64_t count, TakeInteger(object, "delete"));
+    if (position < 0 || count < 0) {
+      return absl::InvalidArgumentError("a position or length is below 0");
+    }
+    batch.DeleteText(key, static_cast<std::uint64_t>(position),
+                     static_cast<std::uint64_t>(count));
+    return absl::OkStatus();
+  }
+  if (!insert->is_string()) {
+    return absl::InvalidArgumentError("\"insert\" is not a string");
+  }
+  // Without a position, at the end.
+  WEFT_ASSIGN_OR_RETURN(const std::int64_t position, TakeInteger(object, "pos", -1));
+  if (object.contains("pos") && position < 0) {
+    return absl::InvalidArgumentError("a position is below 0");
+  }
+  batch.InsertText(key,
+                   position < 0 ? Batch::kAtEnd : static_cast<std::uint64_t>(position),
+                   insert->get<std::string>());
+  return absl::OkStatus();
+}
+
+// The other lanes. False if `op` is none of theirs.
+absl::StatusOr<bool> AddLaneChange(const Json& object, const std::string& op,
+                                   const std::string& key, Batch& batch) {
+  const std::set<std::string> ops = {"inc", "reset", "add",    "rem",    "max",
+                                     "min", "push",  "enable", "disable"};
+  if (!ops.contains(op)) return false;
+  Batch::Column column;
+  if (object.contains("column") || object.contains("column64")) {
+    WEFT_ASSIGN_OR_RETURN(column, TakeText(object, "column"));
+  }
+  std::set<std::string> members = {"op", "key", "key64"};
+  if (op == "inc") {
+    members.insert("by");
+  } else if (op == "add" || op == "rem" || op == "push") {
+    members.insert({"value", "value64"});
+  } else if (op == "max" || op == "min") {
+    members.insert("value");
+  }
+  if (op != "push") members.insert({"column", "column64"});
+  WEFT_RETURN_IF_ERROR(OnlyMembers(object, members));
+  if (op == "inc") {
+    WEFT_ASSIGN_OR_RETURN(const std::int64_t by, TakeInteger(object, "by", 1));
+    batch.Increment(key, by, std::move(column));
+  } else if (op == "max" || op == "min") {
+    WEFT_ASSIGN_OR_RETURN(const std::int64_t value, TakeInteger(object, "value"));
+    op == "max" ? batch.Max(key, value, std::move(column))
+                : batch.Min(key, value, std::move(column));
+  } else if (op == "reset") {
+    batch.Reset(key, std::move(column));
+  } else if (op == "enable") {
+    batch.Enable(key, std::move(column));
+  } else if (op == "disable") {
+    batch.Disable(key, false, std::move(column));
+  } else {
+    WEFT_ASSIGN_OR_RETURN(const Datum value, TakeValue(object));
+    if (op == "add") batch.Add(key, value, std::move(column));
+    if (op == "rem") batch.Remove(key, value, std::move(column));
+    if (op == "push") batch.Append(key, value);
+  }
+  return true;
+}
+
 absl::Status AddChange(std::string_view line, Batch& batch) {
   WEFT_ASSIGN_OR_RETURN(const Json object, ParseObject(line));
   const auto op = object.find("op");
@@ -91,6 +193,10 @@ absl::Status AddChange(std::string_view line, Batch& batch) {
   if (*op == "put") return AddPut(object, key, batch);
   if (*op == "set") return AddSet(object, key, batch);
   if (*op == "unset") return AddUnset(object, key, batch);
+  if (*op == "text") return AddTextEdit(object, key, batch);
+  WEFT_ASSIGN_OR_RETURN(const bool added,
+                        AddLaneChange(object, op->get<std::string>(), key, batch));
+  if (added) return absl::OkStatus();
   if (*op == "del" || *op == "erase") {
     WEFT_RETURN_IF_ERROR(OnlyMembers(object, {"op", "key", "key64"}));
     if (*op == "del") {
@@ -101,7 +207,9 @@ absl::Status AddChange(std::string_view line, Batch& batch) {
     return absl::OkStatus();
   }
   return absl::InvalidArgumentError(absl::StrFormat(
-      "\"%s\" is none of put, del, set, unset, erase", op->get<std::string>()));
+      "\"%s\" is none of put, del, set, unset, erase, inc, reset, add, rem, max, min, "
+      "enable, disable, push, text",
+      op->get<std::string>()));
 }
 
 // One line for each block: it is on the disk when the line is out.

@@ -3,7 +3,7 @@
 //
 // The key column comes first: the first column, in byte order, whose cell is the row's
 // key in every row. A table without such a column gets one called `key`. Cells with
-// conflicts are exported as they are shown.
+// conflicts are exported as they are shown, counters and the like by what they say.
 
 #include <map>
 
@@ -38,6 +38,7 @@ absl::StatusOr<Columns> FindColumns(const Base& base, const std::string& table) 
     for (const auto& [column, cell] : entry.cells) {
       is_key[column] += cell.winner.value.ToText() == key ? 1 : 0;
     }
+    for (const auto& [column, lanes] : entry.lane_cells) is_key[column] += 0;
   }
   if (!entries.status().ok()) return entries.status();
   columns.key = "key";
@@ -59,8 +60,11 @@ absl::Status PrintCsv(const Entry& entry, const Columns& columns,
   for (const std::string& column : columns.others) {
     line += ',';
     const auto cell = entry.cells.find(column);
-    if (cell == entry.cells.end()) continue;
-    const std::string text = cell->second.winner.value.ToText();
+    const auto lanes = entry.lane_cells.find(column);
+    if (cell == entry.cells.end() && lanes == entry.lane_cells.end()) continue;
+    const std::string text = cell != entry.cells.end()
+                                 ? cell->second.winner.value.ToText()
+                                 : LanesText(lanes->second);
     if (!IsUtf8(text)) {
       return absl::OutOfRangeError(
           absl::StrFormat("%s: the column '%s' is not UTF-8, which CSV cannot hold; "
@@ -80,6 +84,9 @@ void PrintObject(const Entry& entry, const Columns& columns, const std::string& 
                             : CellJson(Datum::Of(key));
   for (const auto& [column, cell] : entry.cells) {
     if (column != columns.key) object[column] = CellJson(cell.winner.value);
+  }
+  for (const auto& [column, lanes] : entry.lane_cells) {
+    if (!object.contains(column)) object[column] = LanesJson(lanes);
   }
   Out() << object.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
 }

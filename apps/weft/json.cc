@@ -81,9 +81,42 @@ Json SiblingJson(const Sibling& sibling) {
   return object;
 }
 
+Json LanesJson(const Lanes& lanes) {
+  Json object = Json::object();
+  if (lanes.counter) {
+    object["counter"] = lanes.counter->value;
+    if (std::to_string(lanes.counter->value) != lanes.counter->sum) {
+      object["counter_exact"] = lanes.counter->sum;
+    }
+  }
+  if (lanes.set) {
+    object["set"] = Json::array();
+    for (const Datum& element : *lanes.set) object["set"].push_back(CellJson(element));
+  }
+  if (lanes.max) object["max"] = *lanes.max;
+  if (lanes.min) object["min"] = *lanes.min;
+  if (lanes.flag) object["flag"] = *lanes.flag;
+  if (lanes.flag_in_conflict) object["flag_in_conflict"] = true;
+  return object;
+}
+
+std::string LanesText(const Lanes& lanes) {
+  Json object = LanesJson(lanes);
+  if (lanes.counter && object.size() <= 2) return lanes.counter->sum;
+  if (object.size() != 1) return object.dump();
+  return object.begin()->dump();
+}
+
 Json EntryJson(const Entry& entry) {
   Json object = Json::object();
   PutText(object, "key", entry.key);
+  object.update(LanesJson(entry.lanes));
+  if (entry.text) object["text"] = *entry.text;
+  if (entry.list) {
+    object["list"] = Json::array();
+    for (const Datum& item : *entry.list) object["list"].push_back(CellJson(item));
+  }
+  if (!entry.lanes.empty() || entry.text || entry.list) object["shown"] = entry.shown;
   if (entry.value) {
     PutValue(object, entry.value->winner.value);
     if (!entry.value->conflicts.empty()) {
@@ -101,6 +134,11 @@ Json EntryJson(const Entry& entry) {
       if (!cell.conflicts.empty()) conflicts[name] = SiblingsJson(cell.conflicts);
     }
     object["cells"] = std::move(cells);
+    for (const auto& [column, lanes] : entry.lane_cells) {
+      const bool text = IsUtf8(column);
+      object[text ? "lane_cells" : "lane_cells64"][text ? column : ToBase64(column)] =
+          LanesJson(lanes);
+    }
     if (!cells64.empty()) object["cells64"] = std::move(cells64);
     if (!conflicts.empty()) object["cell_conflicts"] = std::move(conflicts);
   }

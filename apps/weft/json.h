@@ -26,6 +26,11 @@ void PutText(Json& object, const std::string& name, std::string_view bytes);
 // Sets "value" or "value64".
 void PutValue(Json& object, const Datum& value);
 Json CellJson(const Datum& value);
+// {"counter", "set", "max", "min", "flag"}: those that are there; a sum beyond an int64
+// stands under "counter_exact" too.
+Json LanesJson(const Lanes& lanes);
+// For a person: the one value, or several as that JSON.
+std::string LanesText(const Lanes& lanes);
 Json EntryJson(const Entry& entry);
 // The same and who wrote it: op, author, time_ms of a value, "writes" of the cells; all
 // conflicts in one list, those of cells with their column.

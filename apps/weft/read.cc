@@ -49,16 +49,40 @@ std::string TimeText(std::uint64_t time_ms) {
   return std::string(text, size);
 }
 
-// One line a plain value, one line a row.
+// The lanes of an entry that are neither a value nor a row, each with its name.
+std::vector<std::pair<std::string, std::string>> OtherLanes(const Entry& entry) {
+  std::vector<std::pair<std::string, std::string>> lanes;
+  const Json json = LanesJson(entry.lanes);
+  for (const auto& [name, value] : json.items()) {
+    if (name == "counter_exact" || name == "flag_in_conflict") continue;
+    lanes.emplace_back(name,
+                       name == "counter" ? entry.lanes.counter->sum : value.dump());
+  }
+  if (entry.text) lanes.emplace_back("text", *entry.text);
+  if (entry.list) {
+    Json items = Json::array();
+    for (const Datum& item : *entry.list) items.push_back(CellJson(item));
+    lanes.emplace_back("list", items.dump());
+  }
+  return lanes;
+}
+
+// One line a plain value or other lane, one line a row.
 void PrintEntry(const Entry& entry) {
   if (entry.value) {
     Out() << Printable(entry.key) << '\t'
           << Printable(entry.value->winner.value.ToText()) << '\n';
   }
+  for (const auto& [name, value] : OtherLanes(entry)) {
+    Out() << Printable(entry.key) << '\t' << Printable(value) << '\n';
+  }
   if (!entry.is_record) return;
   Out() << Printable(entry.key);
   for (const auto& [column, cell] : entry.cells) {
     Out() << '\t' << Printable(column) << '=' << Printable(cell.winner.value.ToText());
+  }
+  for (const auto& [column, lanes] : entry.lane_cells) {
+    Out() << '\t' << Printable(column) << '=' << Printable(LanesText(lanes));
   }
   Out() << '\n';
 }
@@ -73,14 +97,24 @@ int Get(const Invocation& call) {
     PrintJson(EntryDetailsJson(*entry));
     return kDone;
   }
+  // A lane that is alone is printed plain, several with their names.
   if (entry->value) {
     // As it is: bytes go to a file or to another program, so nothing is added.
     const Datum& value = entry->value->winner.value;
     Out() << value.ToText();
     if (value.type() != Datum::Type::kBytes) Out() << '\n';
   }
+  const auto others = OtherLanes(*entry);
+  for (const auto& [name, value] : others) {
+    const bool alone = others.size() == 1 && !entry->value && !entry->is_record;
+    if (!alone) Out() << name << ": ";
+    Out() << (alone ? value : Printable(value)) << '\n';
+  }
   for (const auto& [column, cell] : entry->cells) {
     Out() << Printable(column) << '=' << Printable(cell.winner.value.ToText()) << '\n';
+  }
+  for (const auto& [column, lanes] : entry->lane_cells) {
+    Out() << Printable(column) << '=' << Printable(LanesText(lanes)) << '\n';
   }
   return kDone;
 }

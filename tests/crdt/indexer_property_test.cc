@@ -37,6 +37,12 @@ View ReadAll(Replica& replica) {
     ViewModel::Seen& seen = view[entry->key];
     if (entry->value) seen["value"] = TextsOf(*entry->value);
     ReadTyped(entry->typed, "", &seen);
+    if (entry->text) seen["text"] = {*entry->text};
+    if (entry->list) {
+      for (const std::string& value : *entry->list) {
+        seen["list"].push_back(value.substr(1));
+      }
+    }
     if (!entry->record) continue;
     for (const auto& [column, typed] : entry->record->typed_cells) {
       ReadTyped(typed, "." + column, &seen);
@@ -153,6 +159,28 @@ TEST(IndexerProperty,
   EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kWinner)], 200);
   EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kSuperseded)], 200);
   EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kRemoved)], 100);
+}
+
+TEST(IndexerProperty, D6_TextsAndListsAreTheModelsTreeInEveryOrder) {
+  Tally tally;
+  for (std::uint64_t seed = 3001; seed <= 3080; ++seed) {
+    CheckHistory(seed, {.people = 2 + seed % 3, .steps = 40, .sequences = true},
+                 &tally);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kWinner)], 200);
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kRemoved)], 20);
+}
+
+TEST(IndexerProperty, D6_OriginsThatNobodyCouldHaveSeenChangeNothingOfThat) {
+  Tally tally;
+  for (std::uint64_t seed = 3101; seed <= 3180; ++seed) {
+    CheckHistory(
+        seed, {.people = 3 + seed % 3, .steps = 40, .cheats = true, .sequences = true},
+        &tally);
+    if (HasFatalFailure()) return;
+  }
+  EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kWinner)], 100);
 }
 
 TEST(IndexerProperty, I1_I2_I5_HistoriesWithCheatsGiveTheModelsViewInEveryOrder) {

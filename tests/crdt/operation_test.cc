@@ -274,7 +274,8 @@ TEST(Payload, S8_WhatIsNotBuiltOrNotKnownParks) {
     EXPECT_EQ(payload.state, BlockState::kParked);
     EXPECT_THAT(payload.reason, HasSubstr(reason));
   };
-  const std::set<int> built{0x02, 0x11, 0x23, 0x34, 0x35, 0x46, 0x47, 0x58, 0x68, 0x79};
+  const std::set<int> built{0x02, 0x11, 0x23, 0x34, 0x35, 0x46, 0x47,
+                            0x58, 0x68, 0x79, 0x8a, 0x8b, 0x9a, 0x9b};
   for (int tag = 0; tag < 256; ++tag) {
     if (built.contains(tag)) continue;
     RawPayload raw;

@@ -9,6 +9,7 @@
 
 #include <random>
 
+#include "crdt/lanes/sequence_log.h"
 #include "engine/merkle_tree.h"
 #include "tests/crdt/replica.h"
 #include "tests/crdt/view_model.h"
@@ -19,7 +20,8 @@ struct HistoryOptions {
   std::size_t people = 4;
   std::size_t steps = 40;
   bool cheats = false;
-  bool typed = false;  // writes to the lanes 3 to 7 too, on keys and in cells
+  bool sequences = false;  // texts and lists too
+  bool typed = false;      // writes to the lanes 3 to 7 too, on keys and in cells
 };
 
 class RandomHistory {
@@ -80,12 +82,13 @@ class RandomHistory {
     return std::string(1, static_cast<char>('a' + random_() % 3));
   }
 
-  Mutation RandomMutation() {
+  Mutation RandomMutation(const Replica& replica) {
     const std::string& key = Keep(RandomKey());
     const std::string& text = Keep("text " + std::to_string(++texts_) +
                                    (random_() % 5 == 0 ? std::string(120, 'x') : ""));
     const std::string& column =
         Keep(std::string(1, static_cast<char>('p' + random_() % 3)));
+    if (options_.sequences && random_() % 3 != 0) return RandomEdit(replica, key);
     if (options_.typed && random_() % 3 != 0) return RandomTyped(key, column);
     switch (random_() % 8) {
       case 0:
@@ -103,6 +106,58 @@ class RandomHistory {
         return column == "p" ? Set(key, {{"p", text}, {"q", text}})
                              : Set(key, {{column, text}});
     }
+  }
+
+  Mutation RandomEdit(const Replica& replica, std::string_view key) {
+    using Kind = Mutation::Kind;
+    const ViewEntry entry = replica.Read(key);
+    Mutation mutation;
+    mutation.key = key;
+    const bool is_text = random_() % 3 != 0;
+    std::uint64_t length = 0;
+    if (is_text && entry.text) length = CodePoints(*entry.text);
+    if (!is_text && entry.list) length = entry.list->size();
+    if (length > 2 && random_() % 3 == 0) {
+      mutation.kind = is_text ? Kind::kCutText : Kind::kCutItems;
+      mutation.index = random_() % (length - 1);
+      mutation.count =
+          1 + random_() % std::min<std::uint64_t>(3, length - mutation.index);
+      return mutation;
+    }
+    mutation.kind = is_text ? Kind::kInsertText : Kind::kInsertItem;
+    // Often at one place, so that people write beside each other.
+    mutation.index = random_() % 2 == 0 ? std::min<std::uint64_t>(length, 1)
+                                        : random_() % (length + 1);
+    const char* const words[] = {"a", "bc", "d\xc3\xa9", "\xf0\x9f\x98\x80!", "xyz"};
+    mutation.value = {ValueType::kText,
+                      AsBytes(std::string_view(words[random_() % 5]))};
+    return mutation;
+  }
+
+  // Origins and ranges that no author could have seen.
+  ElementRef RandomRef() {
+    ElementRef ref;
+    ref.place = static_cast<ElementRef::Place>(random_() % 4);
+    if (ref.place == ElementRef::Place::kLog) {
+      ref.writer = people_.ids[random_() % people_.ids.size()].view();
+    }
+    ref.position = random_() % 20;
+    ref.op_index = static_cast<std::uint32_t>(random_() % 3);
+    ref.offset = random_() % 3;
+    return ref;
+  }
+  Operation LyingEdit(std::string_view key) {
+    const Lane lane = random_() % 2 == 0 ? Lane::kText : Lane::kList;
+    SequenceEdit& edit = edits_.emplace_back();
+    edit.left = RandomRef();
+    edit.right = RandomRef();
+    if (random_() % 3 != 0) {
+      return InsertOp(AsBytes(key), lane, &edit, {ValueType::kText, AsBytes("lie")});
+    }
+    ElementRange range{RandomRef(), 1 + random_() % 3};
+    if (range.first.is_edge()) range.first.place = ElementRef::Place::kThisLog;
+    edit.ranges.push_back(range);
+    return CutOp(AsBytes(key), lane, &edit);
   }
 
   Mutation RandomTyped(std::string_view key, std::string_view column) {
@@ -143,7 +198,8 @@ class RandomHistory {
     }
     std::vector<Mutation> mutations;
     const std::size_t count = random_() % 6 == 0 ? 12 : 1 + random_() % 3;
-    for (std::size_t i = 0; i < count; ++i) mutations.push_back(RandomMutation());
+    for (std::size_t i = 0; i < count; ++i)
+      mutations.push_back(RandomMutation(replica));
     auto commit = replica.Commit(mutations);
     // Nothing to delete, out of scope, or a log that was spoilt by a cheat.
     if (!commit.ok()) return;
@@ -194,6 +250,10 @@ class RandomHistory {
     std::vector<Mutation> mutations;
     std::vector<Operation> operations;
     for (std::size_t i = 0; i < 1 + random_() % 12; ++i) {
+      if (options_.sequences && random_() % 2 == 0) {
+        operations.push_back(LyingEdit(Keep(RandomKey())));
+        continue;
+      }
       operations.push_back(
           PutOp(AsBytes(Keep(RandomKey())),
                 {ValueType::kText, AsBytes(Keep(std::string(90, 'c')))}));
@@ -226,6 +286,7 @@ class RandomHistory {
   std::vector<std::unique_ptr<Replica>> replicas_;
   ViewModel::Logs logs_;
   std::vector<OpId> ops_;
+  std::deque<SequenceEdit> edits_;
   std::deque<std::string> kept_;
   std::size_t texts_ = 0;
 };

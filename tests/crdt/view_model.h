@@ -5,6 +5,7 @@
 #pragma once
 
 #include <algorithm>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -54,6 +55,8 @@ class ViewModel {
       ReadRegister(ops, &seen);
       ReadRecord(ops, &seen);
       ReadTyped(ops, &seen);
+      ReadSequence(ops, Lane::kText, "text", &seen);
+      ReadSequence(ops, Lane::kList, "list", &seen);
       if (!seen.empty()) view[key] = std::move(seen);
     }
     return view;
@@ -370,6 +373,143 @@ class ViewModel {
       ReadLane(static_cast<Lane>(lane), writes, name + "#" + std::to_string(lane),
                seen);
     }
+  }
+
+  // D6: the tree of FugueMax, element by element, read anew after each insert.
+  struct Node {
+    const Op* op;
+    std::uint64_t offset;
+    std::string content;
+    int parent;  // kRoot, kTail or a node
+    bool left;
+    int right;  // origin of a right child: kTail or a node
+    bool dead = false;
+  };
+  static constexpr int kRoot = -1;
+  static constexpr int kTail = -2;
+
+  static std::vector<int> OrderOf(const std::vector<Node>& nodes,
+                                  const std::vector<int>& before) {
+    const auto place = [&](int node) {
+      return node == kTail ? before.end()
+                           : std::find(before.begin(), before.end(), node);
+    };
+    std::vector<int> order;
+    const std::function<void(int, bool)> side = [&](int parent, bool left) {
+      std::vector<int> children;
+      for (int i = 0; i < static_cast<int>(nodes.size()); ++i) {
+        if (nodes[i].parent == parent && nodes[i].left == left) children.push_back(i);
+      }
+      std::sort(children.begin(), children.end(), [&](int a, int b) {
+        if (!left && nodes[a].right != nodes[b].right) {
+          return place(nodes[a].right) > place(nodes[b].right);
+        }
+        return Wins(*nodes[b].op, *nodes[a].op);
+      });
+      for (const int child : children) {
+        side(child, true);
+        order.push_back(child);
+        side(child, false);
+      }
+    };
+    side(kRoot, false);
+    side(kTail, true);
+    return order;
+  }
+
+  static OpId IdOf(const ElementRef& ref, const Op& op) {
+    if (ref.place == ElementRef::Place::kThisBlock) {
+      return {op.id.writer, op.id.position, ref.op_index};
+    }
+    if (ref.place == ElementRef::Place::kThisLog) {
+      return {op.id.writer, ref.position, ref.op_index};
+    }
+    return {*CoreKey::From(ref.writer), ref.position, ref.op_index};
+  }
+
+  static void ShowSequence(const std::vector<Node>& nodes,
+                           const std::vector<int>& order, Lane lane,
+                           const std::string& name, Seen* seen) {
+    std::vector<std::string> live;
+    for (const int node : order) {
+      if (!nodes[node].dead) live.push_back(nodes[node].content);
+    }
+    if (live.empty()) return;
+    if (lane == Lane::kList) {
+      (*seen)[name] = live;
+    } else {
+      std::string text;
+      for (const std::string& element : live) text += element;
+      (*seen)[name] = {text};
+    }
+  }
+
+  static void ReadSequence(const std::vector<const Op*>& all, Lane lane,
+                           const std::string& name, Seen* seen) {
+    std::vector<Node> nodes;
+    std::vector<int> order;
+    const auto find = [&](const ElementRef& ref, const Op& op, int edge) {
+      constexpr int kDead = -3;
+      if (ref.is_edge()) return edge;
+      for (int i = 0; i < static_cast<int>(nodes.size()); ++i) {
+        if (nodes[i].op->id == IdOf(ref, op) && nodes[i].offset == ref.offset) {
+          return Saw(op, *nodes[i].op) ? i : kDead;
+        }
+      }
+      return kDead;
+    };
+    for (const Op* op : all) {
+      if (op->op->type == OpType::kDel && SpeaksTo(*op, lane)) {
+        for (Node& node : nodes) node.dead |= Saw(*op, *node.op);
+      }
+      if (op->op->lane != lane) continue;
+      if (op->op->type == OpType::kCut) {
+        for (const ElementRange& range : op->op->edit->ranges) {
+          ElementRef ref = range.first;
+          for (std::uint64_t i = 0; i < range.count; ++i, ++ref.offset) {
+            const int node = find(ref, *op, -3);
+            if (node >= 0) nodes[node].dead = true;
+          }
+        }
+        continue;
+      }
+      const int left = find(op->op->edit->left, *op, kRoot);
+      Node first{op, 0, {}, kTail, true, kTail};
+      if (left >= kRoot) {
+        auto at = left == kRoot ? order.begin()
+                                : std::find(order.begin(), order.end(), left) + 1;
+        while (at != order.end() && !Saw(*op, *nodes[*at].op)) ++at;
+        const int next = at == order.end() ? kTail : *at;
+        first.left = false;
+        for (const Node& node : nodes) {
+          first.left |= node.parent == left && !node.left && Saw(*op, *node.op);
+        }
+        first.parent = first.left ? next : left;
+        first.right = next;
+      } else if (const int right = find(op->op->edit->right, *op, kTail); right >= 0) {
+        first.parent = right;
+      }
+      const std::string bytes = TextOf(op->op->value);
+      std::size_t elements = 0;
+      for (std::size_t i = 0; i < bytes.size(); ++i) {
+        const bool starts = lane == Lane::kList ? i == 0 : (bytes[i] & 0xc0) != 0x80;
+        if (!starts) {
+          nodes.back().content += bytes[i];
+          continue;
+        }
+        Node node = first;
+        node.offset = elements++;
+        node.content = bytes[i];
+        if (node.offset > 0) {
+          node.left = false;
+          node.parent = static_cast<int>(nodes.size()) - 1;
+          if (first.left) node.right = first.parent;
+        }
+        nodes.push_back(node);
+      }
+      order = OrderOf(nodes, order);
+    }
+    ShowSequence(nodes, order, lane, name, seen);
   }
 
   static void ReadTyped(const std::vector<const Op*>& all, Seen* seen) {
