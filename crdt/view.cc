@@ -83,7 +83,7 @@ void View::Changed(Entry* entry) {
 
 absl::StatusOr<const SequenceLane*> View::HeldSequence(std::string_view key, Lane tag) {
   WEFT_RETURN_IF_ERROR(Load(std::span(&key, 1)));
-  const absl::MutexLock lock(&mutex_);
+  const std::lock_guard<std::mutex> lock(mutex_);
   const KeyState& state = Touch(key)->state;
   return tag == Lane::kText ? state.text.get() : state.list.get();
 }
