@@ -9,7 +9,7 @@ namespace weft::cli {
 void AddShareCommands(CommandLine& line);   // init join grant members serve sync
 void AddPeopleCommands(CommandLine& line);  // invite revoke held accept hide ...
 void AddWriteCommands(CommandLine& line);   // put del set unset erase
-void AddLaneCommands(CommandLine& line);   // inc reset add rem max min ... text
+void AddLaneCommands(CommandLine& line);    // inc reset add rem max min ... text
 void AddBatchCommand(CommandLine& line);    // batch
 void AddReadCommands(CommandLine& line);    // get scan conflicts
 void AddCheckCommands(CommandLine& line);   // root status verify fate

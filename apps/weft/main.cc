@@ -11,6 +11,7 @@ std::unique_ptr<weft::cli::CommandLine> AllCommands() {
   weft::cli::AddShareCommands(*line);
   weft::cli::AddPeopleCommands(*line);
   weft::cli::AddWriteCommands(*line);
+  weft::cli::AddLaneCommands(*line);
   weft::cli::AddBatchCommand(*line);
   weft::cli::AddReadCommands(*line);
   weft::cli::AddCheckCommands(*line);

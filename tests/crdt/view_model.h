@@ -43,6 +43,13 @@ class ViewModel {
     }
     while (DeliverOne()) {
     }
+    // Each op after its past: somebody may have seen half of a batch that was whole
+    // only after he wrote.
+    std::sort(ops_.begin(), ops_.end(), [](const Op& a, const Op& b) {
+      const std::size_t past = a.past->size();
+      const std::size_t other_past = b.past->size();
+      return std::tie(past, a.id) < std::tie(other_past, b.id);
+    });
   }
 
   // Keys that are readable, with what is seen there.
