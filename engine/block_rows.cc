@@ -68,6 +68,7 @@ void BlockRowCache::EraseCore(std::uint64_t core) {
 
 absl::StatusOr<std::shared_ptr<BlockRow>> BlockRows::Read(
     std::uint64_t block_index) const {
+  if (block_index == 0) return ReadFirst();
   const auto cursor =
       storage_->Scan(Family::kBlocks, {.from = keys::BlockRow(core_, 0),
                                        .to = keys::BlockRow(core_, block_index + 1),
@@ -79,6 +80,17 @@ absl::StatusOr<std::shared_ptr<BlockRow>> BlockRows::Read(
   auto row = std::make_shared<BlockRow>(*first);
   WEFT_RETURN_IF_ERROR(row->Extend(cursor->value()));
   if (!row->Contains(block_index)) return Missing(core_, block_index);
+  return row;
+}
+
+// Nothing is in front of it: no need to search for where its row begins.
+absl::StatusOr<std::shared_ptr<BlockRow>> BlockRows::ReadFirst() const {
+  WEFT_ASSIGN_OR_RETURN(const auto stored,
+                        storage_->Get(Family::kBlocks, keys::BlockRow(core_, 0)));
+  if (!stored) return Missing(core_, 0);
+  auto row = std::make_shared<BlockRow>(0);
+  WEFT_RETURN_IF_ERROR(row->Extend(*stored));
+  if (!row->Contains(0)) return Missing(core_, 0);
   return row;
 }
 

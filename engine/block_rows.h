@@ -85,6 +85,7 @@ class BlockRows {
 
  private:
   absl::StatusOr<std::shared_ptr<BlockRow>> Read(std::uint64_t block_index) const;
+  absl::StatusOr<std::shared_ptr<BlockRow>> ReadFirst() const;
   absl::StatusOr<std::shared_ptr<BlockRow>> ReadAhead(std::uint64_t first) const;
 
   Storage* storage_;

@@ -147,6 +147,16 @@ class Hypercore {
   absl::StatusOr<std::vector<absl::Status>> Apply(std::span<const Proof> proofs,
                                                   bool allow_fork = true);
 
+  // Apply for several cores of one store, each at most once: what passed of all of them
+  // is one commit. An error of the disk is every core's result.
+  struct Proofs {
+    Hypercore* core = nullptr;  // not owned
+    std::span<const Proof* const> proofs;
+    bool allow_fork = true;
+  };
+  using Results = absl::StatusOr<std::vector<absl::Status>>;
+  static std::vector<Results> ApplyTogether(std::span<const Proofs> all);
+
   // The observer is called on the core's strand until the returned handle is
   // destroyed. It may call the core, but not add or remove observers.
   std::shared_ptr<void> Observe(Observer observer);

@@ -2,6 +2,7 @@
 // and all that passed are stored as one batch.
 
 #include <algorithm>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "engine/hypercore.h"
@@ -16,14 +17,18 @@ class Applier {
  public:
   explicit Applier(Hypercore::State& state) : state_(state), edit_(state) {}
 
-  // What the proof earns its sender. After an error of the disk disk() is not OK.
-  absl::Status Take(const Proof& proof, bool allow_fork);
-  const absl::Status& disk() const { return disk_; }
-
-  // Commits what was staged and returns what to tell the observers.
-  absl::StatusOr<std::vector<CoreEvent>> Finish();
+  // The status is an error of the disk.
+  Hypercore::Results TakeAll(std::span<const Proof* const> proofs, bool allow_fork);
+  // Adds what passed to the batch.
+  void Stage(StorageBatch* batch);
+  // The batch was committed, or not.
+  void Finish(const absl::Status& stored);
+  void Notify() { state_.Notify(events_); }
 
  private:
+  // What the proof earns its sender. After an error of the disk disk_ is not OK.
+  absl::Status Take(const Proof& proof, bool allow_fork);
+  void StageBlocks();
   absl::Status CheckPlace(const Proof& proof, bool allow_fork) const;
   absl::Status CheckManifest(const Proof& proof,
                              std::optional<Manifest>* manifest) const;
@@ -46,6 +51,8 @@ class Applier {
   absl::Status disk_;
   bool manifest_changed_ = false;
   bool tip_changed_ = false;
+  std::optional<Hypercore::State::Staged> staged_;
+  std::vector<CoreEvent> events_;
 };
 
 absl::Status Applier::CheckPlace(const Proof& proof, bool allow_fork) const {
@@ -190,16 +197,20 @@ absl::Status Applier::Take(const Proof& proof, bool allow_fork) {
   return absl::OkStatus();
 }
 
-absl::StatusOr<std::vector<CoreEvent>> Applier::Finish() {
-  std::vector<CoreEvent> events;
-  const std::uint64_t old_length = state_.tip.tree.length();
+Hypercore::Results Applier::TakeAll(std::span<const Proof* const> proofs,
+                                    bool allow_fork) {
+  WEFT_RETURN_IF_ERROR(state_.CheckUsable());
+  std::vector<absl::Status> results;
+  results.reserve(proofs.size());
+  for (const Proof* const proof : proofs) {
+    results.push_back(Take(*proof, allow_fork));
+    WEFT_RETURN_IF_ERROR(disk_);
+  }
+  return results;
+}
+
+void Applier::StageBlocks() {
   const std::uint64_t kept = edit_.kept_length;
-  if (kept < old_length) {
-    events.push_back({CoreEvent::Kind::kCleared, kept, old_length});
-  }
-  if (tip_changed_) {
-    events.push_back({CoreEvent::Kind::kLength, kept, edit_.tip.tree.length()});
-  }
   // Of two proofs of one block, both verified, either will do.
   const auto by_index = [](const auto& a, const auto& b) { return a.first < b.first; };
   if (!std::ranges::is_sorted(blocks_, by_index)) {
@@ -223,37 +234,72 @@ absl::StatusOr<std::vector<CoreEvent>> Applier::Finish() {
     }
     state_.rows.Stage(first, row, &edit_.batch);
     edit_.runs.push_back({first, first + row.size(), true});
-    events.push_back({CoreEvent::Kind::kBlocks, first, first + row.size()});
+    events_.push_back({CoreEvent::Kind::kBlocks, first, first + row.size()});
   }
+}
+
+void Applier::Stage(StorageBatch* batch) {
+  const std::uint64_t old_length = state_.tip.tree.length();
+  const std::uint64_t kept = edit_.kept_length;
+  if (kept < old_length) {
+    events_.push_back({CoreEvent::Kind::kCleared, kept, old_length});
+  }
+  if (tip_changed_) {
+    events_.push_back({CoreEvent::Kind::kLength, kept, edit_.tip.tree.length()});
+  }
+  StageBlocks();
   if (!manifest_changed_ && !tip_changed_ && edit_.runs.empty() &&
       !edit_.nodes.changed()) {
-    return events;
+    return;
   }
-  WEFT_RETURN_IF_ERROR(state_.Commit(std::move(edit_), Durability::kLogged));
-  return events;
+  staged_ = state_.Stage(edit_);
+  batch->Append(std::exchange(edit_.batch, {}));
+}
+
+void Applier::Finish(const absl::Status& stored) {
+  if (!staged_) return;
+  if (stored.ok()) {
+    state_.Publish(std::move(edit_), *staged_, Durability::kLogged);
+  } else {
+    state_.Undo(*staged_);
+    events_.clear();
+  }
 }
 
 }  // namespace
 
-absl::StatusOr<std::vector<absl::Status>> Hypercore::Apply(
-    std::span<const Proof> proofs, bool allow_fork) {
+Hypercore::Results Hypercore::Apply(std::span<const Proof> proofs, bool allow_fork) {
   std::vector<const Proof*> pointers;
   for (const Proof& proof : proofs) pointers.push_back(&proof);
   return Apply(pointers, allow_fork);
 }
 
-absl::StatusOr<std::vector<absl::Status>> Hypercore::Apply(
-    std::span<const Proof* const> proofs, bool allow_fork) {
-  WEFT_RETURN_IF_ERROR(state_->CheckUsable());
-  Applier applier(*state_);
-  std::vector<absl::Status> results;
-  results.reserve(proofs.size());
-  for (const Proof* const proof : proofs) {
-    results.push_back(applier.Take(*proof, allow_fork));
-    WEFT_RETURN_IF_ERROR(applier.disk());
+Hypercore::Results Hypercore::Apply(std::span<const Proof* const> proofs,
+                                    bool allow_fork) {
+  const Proofs all{this, proofs, allow_fork};
+  return std::move(ApplyTogether({&all, 1}).front());
+}
+
+std::vector<Hypercore::Results> Hypercore::ApplyTogether(std::span<const Proofs> all) {
+  std::vector<Results> results;
+  results.reserve(all.size());
+  std::vector<std::unique_ptr<Applier>> appliers;
+  StorageBatch batch;
+  for (const Proofs& one : all) {
+    appliers.push_back(std::make_unique<Applier>(*one.core->state_));
+    results.push_back(appliers.back()->TakeAll(one.proofs, one.allow_fork));
+    if (results.back().ok()) appliers.back()->Stage(&batch);
   }
-  WEFT_ASSIGN_OR_RETURN(const std::vector<CoreEvent> events, applier.Finish());
-  state_->Notify(events);
+  absl::Status stored;
+  if (!batch.empty()) {
+    stored = all[0].core->state_->storage->Commit(batch, Durability::kLogged);
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    appliers[i]->Finish(stored);
+    if (!stored.ok() && results[i].ok()) results[i] = stored;
+  }
+  // Observers may look at any of the cores.
+  for (const auto& applier : appliers) applier->Notify();
   return results;
 }
 

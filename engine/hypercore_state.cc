@@ -2,10 +2,19 @@
 
 #include <algorithm>
 
+#include "absl/hash/hash.h"
 #include "absl/strings/str_format.h"
 #include "engine/key_layout.h"
 
 namespace weft {
+namespace {
+
+// Seeded anew by each process, so that nobody can prepare two heads of one name.
+std::size_t NameOf(ByteView head) {
+  return absl::Hash<std::string_view>()(AsText(head)) | 1;
+}
+
+}  // namespace
 
 CoreEdit::CoreEdit(const Hypercore::State& state)
     : tip(state.tip),
@@ -43,16 +52,7 @@ absl::StatusOr<std::unique_ptr<Hypercore::State>> Hypercore::State::Load(
   }
   state->tip = std::move(head.tip);
   state->manifest = std::move(head.manifest);
-  // A head that fails its own signature means the disk lied or the key was used
-  // elsewhere; either way no block under it can be trusted, so we refuse to open.
-  const bool is_signed = state->tip.tree.length() > 0 || !state->tip.signature.empty();
-  if (is_signed &&
-      !VerifyTree(state->ManifestOrCompat(), known.key, state->tip.tree.roots(),
-                  state->tip.tree.length(), state->tip.fork, state->tip.signature)) {
-    return absl::DataLossError(absl::StrFormat(
-        "core %s: the signature does not cover length %d, fork %d",
-        ToHex(known.key.view()), state->tip.tree.length(), state->tip.fork));
-  }
+  WEFT_RETURN_IF_ERROR(state->CheckSigned(*bytes));
   if (head.summary.writable) {
     WEFT_ASSIGN_OR_RETURN(
         auto secret, storage->Get(Family::kCores, keys::SecretKeyOf(known.number)));
@@ -67,6 +67,24 @@ absl::StatusOr<std::unique_ptr<Hypercore::State>> Hypercore::State::Load(
   }
   WEFT_RETURN_IF_ERROR(state->LoadBitfield());
   return state;
+}
+
+// A head that fails its own signature means the disk lied or the key was used
+// elsewhere; either way no block under it can be trusted, so we refuse to open. A
+// store that many peers use opens the same cores again and again: bytes that were
+// checked once are not checked again.
+absl::Status Hypercore::State::CheckSigned(ByteView head_bytes) {
+  const std::size_t name = NameOf(head_bytes);
+  const bool is_signed = tip.tree.length() > 0 || !tip.signature.empty();
+  if (!is_signed || entry().signed_head == name) return absl::OkStatus();
+  if (!VerifyTree(ManifestOrCompat(), summary().key, tip.tree.roots(),
+                  tip.tree.length(), tip.fork, tip.signature)) {
+    return absl::DataLossError(
+        absl::StrFormat("core %s: the signature does not cover length %d, fork %d",
+                        ToHex(summary().key.view()), tip.tree.length(), tip.fork));
+  }
+  entry().signed_head = name;
+  return absl::OkStatus();
 }
 
 absl::Status Hypercore::State::LoadBitfield() {
@@ -182,29 +200,46 @@ std::vector<Hypercore::State::PageChange> Hypercore::State::StageBitfield(
 }
 
 absl::Status Hypercore::State::Commit(CoreEdit edit, Durability durability) {
-  CoreSummary next = summary();
+  const Staged staged = Stage(edit);
+  if (absl::Status status = storage->Commit(edit.batch, durability); !status.ok()) {
+    Undo(staged);
+    return status;
+  }
+  Publish(std::move(edit), staged, durability);
+  return absl::OkStatus();
+}
+
+Hypercore::State::Staged Hypercore::State::Stage(CoreEdit& edit) {
+  Staged staged;
+  CoreSummary& next = staged.summary;
+  next = summary();
   next.fork = edit.tip.fork;
   next.length = edit.tip.tree.length();
   next.byte_length = edit.tip.tree.byte_length();
-  const std::vector<BlockRun> undo = ApplyRuns(edit.runs);
+  staged.undo = ApplyRuns(edit.runs);
   std::uint64_t search = next.contiguous;
-  bool dropped = false;
   for (const BlockRun& run : edit.runs) {
     if (run.held) continue;
     search = std::min(search, run.from);
-    dropped = true;
+    staged.dropped = true;
   }
   next.contiguous = bitfield.FirstUnset(search, next.length).value_or(next.length);
-  const std::vector<PageChange> pages =
+  staged.pages =
       StageBitfield(edit.runs, summary().contiguous, next.contiguous, &edit.batch);
   edit.nodes.Stage(&edit.batch);
-  edit.batch.Put(Family::kCores, keys::Head(next.number),
-                 EncodeHead(next, edit.tip, edit.manifest));
-  if (absl::Status status = storage->Commit(edit.batch, durability); !status.ok()) {
-    for (const BlockRun& run : undo) bitfield.SetRange(run.from, run.to, run.held);
-    return status;
-  }
-  for (const PageChange& page : pages) {
+  Bytes head = EncodeHead(next, edit.tip, edit.manifest);
+  staged.signed_head = NameOf(head);
+  edit.batch.Put(Family::kCores, keys::Head(next.number), std::move(head));
+  return staged;
+}
+
+void Hypercore::State::Undo(const Staged& staged) {
+  for (const BlockRun& run : staged.undo) bitfield.SetRange(run.from, run.to, run.held);
+}
+
+void Hypercore::State::Publish(CoreEdit edit, const Staged& staged,
+                               Durability durability) {
+  for (const PageChange& page : staged.pages) {
     if (page.stored) {
       stored_bitfield_pages.insert(page.number);
     } else {
@@ -212,18 +247,18 @@ absl::Status Hypercore::State::Commit(CoreEdit edit, Durability durability) {
     }
   }
   edit.nodes.Publish();
-  if (dropped) rows.Forget();
+  if (staged.dropped) rows.Forget();
   tip = std::move(edit.tip);
   manifest = std::move(edit.manifest);
-  entry().summary = next;
+  entry().summary = staged.summary;
+  entry().signed_head = staged.signed_head;
   std::uint64_t& durable = entry().durable_length;
   if (durability == Durability::kSynced) {
-    durable = next.length;
+    durable = staged.summary.length;
   } else {
     durable = std::min(durable, edit.kept_length);
     index->ListUndurable(entry_number);
   }
-  return absl::OkStatus();
 }
 
 void Hypercore::State::Notify(std::span<const CoreEvent> events) {

@@ -58,6 +58,13 @@ struct Hypercore::State {
 
   // Stores the edit and takes it over; tells nobody.
   absl::Status Commit(CoreEdit edit, Durability durability);
+  // The same in steps, for edits of several cores that share a commit: Stage fills
+  // edit.batch, which the caller commits whole; then Publish must be called, or Undo if
+  // the commit failed. Between them the core must not be used.
+  struct Staged;
+  Staged Stage(CoreEdit& edit);
+  void Publish(CoreEdit edit, const Staged& staged, Durability durability);
+  void Undo(const Staged& staged);
   void Notify(std::span<const CoreEvent> events);
 
   Storage* storage;  // not owned
@@ -73,18 +80,28 @@ struct Hypercore::State {
   std::vector<std::weak_ptr<Observer>> observers;
 
  private:
-  absl::Status LoadBitfield();
-  // Applies the runs to the bitfield; returns what undoes that, in order.
-  std::vector<BlockRun> ApplyRuns(std::span<const BlockRun> runs);
   struct PageChange {
     std::uint64_t number = 0;
     bool stored = false;
   };
+  absl::Status LoadBitfield();
+  absl::Status CheckSigned(ByteView head_bytes);
+  // Applies the runs to the bitfield; returns what undoes that, in order.
+  std::vector<BlockRun> ApplyRuns(std::span<const BlockRun> runs);
   // Adds the pages that the runs, once applied, made differ from what is stored.
   std::vector<PageChange> StageBitfield(std::span<const BlockRun> runs,
                                         std::uint64_t old_contiguous,
                                         std::uint64_t contiguous,
                                         StorageBatch* batch) const;
+};
+
+// What becomes of a core when its edit is on the disk.
+struct Hypercore::State::Staged {
+  CoreSummary summary;
+  std::size_t signed_head = 0;
+  bool dropped = false;        // rows of blocks
+  std::vector<BlockRun> undo;  // of the bitfield, in order
+  std::vector<PageChange> pages;
 };
 
 // The node of `tree_index`, which has to be there.  DATA_LOSS  it is not

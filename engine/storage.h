@@ -19,6 +19,8 @@
 
 #pragma once
 
+#include <algorithm>
+#include <iterator>
 #include <memory>
 #include <optional>
 #include <span>
@@ -56,6 +58,15 @@ class StorageBatch {
   void DeleteRange(Family family, Bytes from, Bytes to) {
     changes_.push_back(
         {Change::Kind::kDeleteRange, family, std::move(from), std::move(to)});
+  }
+  // Moves the changes of `other` behind these.
+  void Append(StorageBatch other) {
+    bytes_ += other.bytes_;
+    if (changes_.empty()) {
+      changes_ = std::move(other.changes_);
+    } else {
+      std::ranges::move(other.changes_, std::back_inserter(changes_));
+    }
   }
   void Clear() {
     changes_.clear();

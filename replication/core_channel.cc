@@ -1,14 +1,10 @@
 #include "replication/core_channel.h"
 
 #include <algorithm>
-#include <asio/co_spawn.hpp>
-#include <asio/detached.hpp>
 #include <cstring>
 #include <utility>
 
-#include "engine/check.h"
 #include "engine/flat_tree.h"
-#include "engine/proof_check.h"
 #include "replication/verdict.h"
 
 namespace weft {
@@ -16,8 +12,6 @@ namespace {
 
 constexpr std::uint64_t kWantWindowBlocks = 2097152;
 constexpr std::size_t kExtensionBytesMax = 64 * 1024;
-// So much, or a signature, is worth the way to the workers.
-constexpr std::size_t kHeavyBytes = 64 * 1024;
 // A connection that brings other data gets that many times longer for each single core.
 constexpr int kSlackWhileReceiving = 6;
 constexpr Nanos kStallPause = std::chrono::seconds(10);
@@ -137,6 +131,7 @@ absl::Status CoreChannel::OnOpen(MuxChannel&, ByteView handshake) {
     return absl::InvalidArgumentError("the peer does not know the key of a core");
   }
   open_ = true;
+  session_->OnOpenAnswered(*this);
   SendSync();
   announcer_.Open(visible_length(), send_);
   session_->ScheduleWork(shared_from_this());
@@ -321,9 +316,6 @@ void CoreChannel::SendSync() {
 
 absl::StatusOr<bool> CoreChannel::Work() {
   if (!open_) return false;
-  bool more = false;
-  WEFT_RETURN_IF_ERROR(ApplyAnswers(&more));
-  if (!open_) return false;  // barred on the way
   if (sync_due_) SendSync();
   if (uploads_ && announcer_.has_work(visible_length()) && !session_->output_full()) {
     announcer_.Flush(visible_length(), remote_, send_);
@@ -341,77 +333,41 @@ absl::StatusOr<bool> CoreChannel::Work() {
   if (!open_) return false;
   CheckLevel();
   if (!open_) return false;
-  if (session_->output_full()) return more;
-  return more || uploader_.has_work() || announcer_.has_work(visible_length());
+  if (!checking_ && downloader_.has_answers()) return true;
+  if (session_->output_full()) return false;
+  return uploader_.has_work() || announcer_.has_work(visible_length());
 }
 
-absl::Status CoreChannel::ApplyAnswers(bool* more) {
-  if (checking_ || !downloader_.has_answers() || !session_->may_check()) {
-    return absl::OkStatus();
-  }
-  std::unique_ptr<Downloader::Answers> answers = downloader_.Take();
-  const bool heavy = answers->upgrades > 0 || answers->bytes >= kHeavyBytes;
-  if (!heavy || session_->options_.workers == nullptr) {
-    return Apply(*answers, session_->options_.clock->Steady(), more);
+std::unique_ptr<Downloader::Answers> CoreChannel::TakeAnswers() {
+  if (!open_ || checking_ || !downloader_.has_answers() || !session_->may_check()) {
+    return nullptr;
   }
   checking_ = true;
-  ++session_->checks_running_;
-  asio::co_spawn(
-      session_->executor_,
-      Check(shared_from_this(), session_->shared_from_this(), std::move(answers)),
-      asio::detached);
-  return absl::OkStatus();
+  return downloader_.Take();
 }
 
-// Hashes and signatures on the workers; then back here with the rest. The channel and
-// the session may be over by then.
-Task<void> CoreChannel::Check(std::shared_ptr<CoreChannel> self,
-                              std::shared_ptr<Session> session,
-                              std::unique_ptr<Downloader::Answers> answers) {
-  const Nanos started = session->options_.clock->Steady();
-  ProofContext context;
-  context.key = self->core_->key();
-  context.manifest = self->core_->manifest();
-  context.tree = MerkleTree::FromRoots(self->core_->roots()).value_or(MerkleTree());
-  context.fork = self->core_->fork();
-  std::function<void()> check = [&context, &answers] {
-    for (const auto& request : answers->requests) {
-      if (request->state == Outstanding::State::kAnswered) {
-        CheckAhead(context, request->answer.proof);
-      }
-    }
-  };
-  co_await session->options_.workers->Run(std::move(check));
-  self->checking_ = false;
-  --session->checks_running_;
-  session->taken_in_.Notify();
-  if (self->session_ == nullptr) {
-    self->downloader_.GiveBack(*answers);
-    self->scheduler_->Wake();
-    co_return;
+bool CoreChannel::ReturnAnswers(Downloader::Answers& answers) {
+  checking_ = false;
+  downloader_.GiveBack(answers);
+  if (session_ == nullptr) {
+    scheduler_->Wake();
+    return false;
   }
-  bool more = false;
-  const absl::Status applied = self->Apply(*answers, started, &more);
-  if (!applied.ok()) session->Close(applied);
-  self->Recount();
-  session->ScheduleWork(self);
+  session_->in_flight_ -= answers.requests.size();
+  return true;
 }
 
-absl::Status CoreChannel::Apply(Downloader::Answers& answers, Nanos started,
-                                bool* more) {
-  const bool allow_fork = session_->options_.cores->AllowFork(*core_);
-  WEFT_ASSIGN_OR_RETURN(const Downloader::Applied applied,
-                        downloader_.Apply(answers, allow_fork));
-  if (applied.useless > 0) {
-    const Nanos spent = session_->options_.clock->Steady() - started;
-    session_->ChargeUselessWork(spent * static_cast<std::int64_t>(applied.useless) /
-                                static_cast<std::int64_t>(applied.settled));
-  }
-  *more = applied.more;
-  session_->in_flight_ -= applied.settled;
+bool CoreChannel::allow_fork() const {
+  return session_->options_.cores->AllowFork(*core_);
+}
+
+std::size_t CoreChannel::Settle(Downloader::Answers& answers,
+                                std::span<const absl::Status> results) {
+  const Downloader::Applied applied = downloader_.Settle(answers, results);
+  if (session_ == nullptr) return applied.useless;  // an observer ended it
   if (!applied.fault.ok()) {
     session_->Bar(*this, applied.fault);
-    return absl::OkStatus();
+    return applied.useless;
   }
   if (applied.upgraded_from && session_->options_.observer != nullptr) {
     session_->options_.observer->OnUpgraded(*session_, *core_, *applied.upgraded_from);
@@ -420,15 +376,15 @@ absl::Status CoreChannel::Apply(Downloader::Answers& answers, Nanos started,
   if (applied.useless + applied.refused > 0) {
     scheduler_->Wake(downloader_.scheduler_id());
   }
-  return absl::OkStatus();
+  Recount();
+  return applied.useless;
 }
 
 void CoreChannel::AskForMore() {
   const Nanos now = session_->options_.clock->Steady();
   if (now < stalled_until_ && scheduler_->peer_count() > 1) return;
-  const bool allow_fork = session_->options_.cores->AllowFork(*core_);
-  if (remote_.synced() && remote_.fork() > core_->fork() && !allow_fork &&
-      !fork_told_) {
+  const bool may_fork = allow_fork();
+  if (remote_.synced() && remote_.fork() > core_->fork() && !may_fork && !fork_told_) {
     fork_told_ = true;
     if (session_->options_.observer != nullptr) {
       session_->options_.observer->OnForkRefused(*session_, *core_, remote_.fork());
@@ -436,7 +392,7 @@ void CoreChannel::AskForMore() {
     if (!open_) return;
   }
   const std::size_t budget = session_->TakeInFlight(shared_from_this());
-  const std::size_t sent = downloader_.Request(remote_, budget, allow_fork, now);
+  const std::size_t sent = downloader_.Request(remote_, budget, may_fork, now);
   session_->in_flight_ += sent;
   if (sent > 0) session_->Watch(shared_from_this());
   if (sent == 0) AskForWindows();

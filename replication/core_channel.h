@@ -47,7 +47,18 @@ class CoreChannel final : public ChannelHandler,
   void set_uploads(bool uploads);
   void SendExtension(std::string_view name, ByteView payload);
 
-  // One bounded step. True if there is more to do at once.
+  // Answers that are next in order; null if there are none, or none may be checked now.
+  // ReturnAnswers must follow, and Settle if it says so.
+  std::unique_ptr<Downloader::Answers> TakeAnswers();
+  // What was asked for is free again. False if the channel is over: then nobody waits
+  // for the answers any more.
+  bool ReturnAnswers(Downloader::Answers& answers);
+  // What the core made of the proofs. Returns how many were checked in vain.
+  std::size_t Settle(Downloader::Answers& answers,
+                     std::span<const absl::Status> results);
+  bool allow_fork() const;
+
+  // One bounded step of all but the answers. True if there is more to do at once.
   absl::StatusOr<bool> Work();
   // Waits only for room in the output.
   bool blocked() const {
@@ -64,6 +75,7 @@ class CoreChannel final : public ChannelHandler,
   bool queued = false;
   bool starved = false;
   bool watched = false;  // OnTick is called
+  bool asked = false;    // we opened it, and the peer has not answered
 
   absl::Status OnOpen(MuxChannel& channel, ByteView handshake) override;
   absl::Status OnMessage(MuxChannel& channel, std::uint64_t type,
@@ -79,11 +91,6 @@ class CoreChannel final : public ChannelHandler,
   bool CanUpgrade() const;
   // The length others may hear of: what is durable, for a core of our own.
   std::uint64_t visible_length() const;
-  absl::Status ApplyAnswers(bool* more);
-  static Task<void> Check(std::shared_ptr<CoreChannel> self,
-                          std::shared_ptr<Session> session,
-                          std::unique_ptr<Downloader::Answers> answers);
-  absl::Status Apply(Downloader::Answers& answers, Nanos started, bool* more);
   void AskForMore();
   void AskForWindows();
   void Unwant();
@@ -112,7 +119,7 @@ class CoreChannel final : public ChannelHandler,
   bool window_pending_ = false;            // one of them is not answered
   Counted counted_;                        // what the session was told
   bool uploads_ = true;
-  bool checking_ = false;  // answers are with the workers
+  bool checking_ = false;  // answers were taken and are not returned
   std::uint64_t known_fork_ = 0;
   bool open_ = false;
   bool sync_due_ = false;

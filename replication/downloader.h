@@ -69,22 +69,26 @@ class Downloader final : public DownloadPeer {
     bool more = false;  // further answers wait to be applied
   };
   // Answers that are next in order, a bounded number at once. They are checked where
-  // and when one likes; then Apply or GiveBack must be called, before the next Take.
+  // and when one likes; then GiveBack must be called, before the next Take. After that
+  // the proofs may be handed to the core, and what it made of them to Settle.
   struct Answers {
     std::vector<std::unique_ptr<Outstanding>> requests;  // those without answer too
     std::vector<const Proof*> proofs;                    // of the answered ones
     std::size_t bytes = 0;                               // of their blocks
     std::size_t upgrades = 0;                            // among them
     bool more = false;
+    std::uint64_t old_length = 0;  // of the core, when they were given back
+    std::uint64_t old_fork = 0;
   };
   std::unique_ptr<Answers> Take();
   bool has_answers() const {
     return !outstanding_.empty() &&
            outstanding_[0].state != Outstanding::State::kWaiting;
   }
-  // The status is an error of the disk.
-  absl::StatusOr<Applied> Apply(Answers& answers, bool allow_fork);
+  // What they took may be asked of others.
   void GiveBack(Answers& answers);
+  // `results`: one for each of answers.proofs.
+  Applied Settle(Answers& answers, std::span<const absl::Status> results);
 
   // Cancels everything if no answer came for as long as this peer's usually take;
   // `slack` times as long if other data comes from it. Returns how many requests ended.

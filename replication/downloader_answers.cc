@@ -1,6 +1,5 @@
 // What becomes of our requests: answers, refusals, silence, and taking back.
 
-#include "engine/status.h"
 #include "replication/downloader.h"
 #include "replication/verdict.h"
 
@@ -110,31 +109,26 @@ void Downloader::GiveBack(Answers& answers) {
   release();
   answers_bytes_ -= answers.bytes;
   taken_ = 0;
+  answers.old_length = core_->length();
+  answers.old_fork = core_->fork();
 }
 
-absl::StatusOr<Downloader::Applied> Downloader::Apply(Answers& answers,
-                                                      bool allow_fork) {
+Downloader::Applied Downloader::Settle(Answers& answers,
+                                       std::span<const absl::Status> results) {
   Applied applied;
   applied.settled = answers.requests.size();
   applied.refused = answers.requests.size() - answers.proofs.size();
   applied.more = answers.more;
-  GiveBack(answers);
-  const std::uint64_t old_length = core_->length();
-  const std::uint64_t old_fork = core_->fork();
-  if (!answers.proofs.empty()) {
-    WEFT_ASSIGN_OR_RETURN(const std::vector<absl::Status> results,
-                          core_->Apply(answers.proofs, allow_fork));
-    std::size_t next = 0;
-    for (const auto& request : answers.requests) {
-      if (request->state != Outstanding::State::kAnswered) continue;
-      const absl::Status& status = results[next++];
-      if (!status.ok()) ++applied.useless;
-      Judge(*request, status, &applied);
-    }
+  std::size_t next = 0;
+  for (const auto& request : answers.requests) {
+    if (request->state != Outstanding::State::kAnswered) continue;
+    const absl::Status& status = results[next++];
+    if (!status.ok()) ++applied.useless;
+    Judge(*request, status, &applied);
   }
   outstanding_.Recycle(answers.requests);
-  if (core_->length() != old_length || core_->fork() != old_fork) {
-    applied.upgraded_from = old_length;
+  if (core_->length() != answers.old_length || core_->fork() != answers.old_fork) {
+    applied.upgraded_from = answers.old_length;
   }
   return applied;
 }

@@ -7,8 +7,10 @@
 #include <asio/post.hpp>
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
+#include <iterator>
 
 #include "absl/strings/str_format.h"
+#include "replication/answer_batch.h"
 #include "replication/core_channel.h"
 #include "replication/download_scheduler.h"
 #include "replication/verdict.h"
@@ -24,7 +26,9 @@ constexpr std::size_t kInFlightMax = 4096;
 constexpr std::size_t kStarvedShare = 16;
 constexpr std::size_t kRequestsPerChannel = 64;
 constexpr std::size_t kChannelsPerStep = 32;
-constexpr std::size_t kOpensPerStep = 256;
+constexpr std::size_t kOpensPerStep = 128;
+// Then others have their turn.
+constexpr Nanos kStepTime = std::chrono::milliseconds(2);
 // A peer that lives sends a keep-alive sooner.
 constexpr Nanos kStallPatience = std::chrono::seconds(10);
 constexpr Nanos kMinute = std::chrono::minutes(1);
@@ -239,6 +243,7 @@ void Session::Drop(CoreChannel& channel, bool refused) {
   const auto found = channels_.find(channel.core().discovery_key());
   if (found == channels_.end() || found->second.get() != &channel) return;
   const std::shared_ptr<CoreChannel> kept = found->second;
+  OnOpenAnswered(*kept);
   if (!refused && kept->interested()) lost_.insert(found->first);
   channels_.erase(found);
   kept->Close();
@@ -251,6 +256,7 @@ void Session::Bar(CoreChannel& channel, const absl::Status& why) {
   const auto found = channels_.find(channel.core().discovery_key());
   if (found == channels_.end()) return;
   const std::shared_ptr<CoreChannel> kept = found->second;
+  OnOpenAnswered(*kept);
   barred_.insert(found->first);
   wanted_.erase(found->first);
   channels_.erase(found);
@@ -374,32 +380,96 @@ absl::Status Session::CheckHeld() {
 void Session::Work() {
   work_posted_ = false;
   if (closed_) return;
-  for (std::size_t i = 0; i < kOpensPerStep && !to_open_.empty(); ++i) {
-    const DiscoveryKey id = to_open_.front();
-    to_open_.pop_front();
-    const auto wanted = wanted_.find(id);
-    if (wanted == wanted_.end() || channels_.contains(id)) continue;
-    const Wanted copy = wanted->second;
-    OpenChannel(id, copy.core, copy.download);
-  }
-  for (std::size_t i = 0; i < kChannelsPerStep && !work_.empty(); ++i) {
-    const std::shared_ptr<CoreChannel> channel = std::move(work_.front());
+  const Nanos started = options_.clock->Steady();
+  OpenSome();
+  // What the channels are told of in between they find when their turn comes.
+  std::deque<std::shared_ptr<CoreChannel>> turn;
+  AnswerBatch batch;
+  while (turn.size() < kChannelsPerStep && !work_.empty() && !batch.full()) {
+    turn.push_back(std::move(work_.front()));
     work_.pop_front();
+    batch.TakeFrom(turn.back());
+  }
+  if (!batch.empty()) TakeIn(std::move(batch));
+  bool enough = false;
+  while (!turn.empty() && !enough && !closed_) {
+    const std::shared_ptr<CoreChannel> channel = std::move(turn.front());
+    turn.pop_front();
     channel->queued = false;
     const absl::Status status = WorkOn(channel);
     if (!status.ok()) Close(status);
-    if (closed_) return;
-    if (channel->queued) break;  // it filled its step: enough for one turn
+    // It filled its step.
+    enough = channel->queued || options_.clock->Steady() - started > kStepTime;
   }
+  if (closed_) return;
+  work_.insert(work_.begin(), std::move_iterator(turn.begin()),
+               std::move_iterator(turn.end()));
   for (std::size_t room = kInFlightMax - std::min(in_flight_, kInFlightMax);
        room >= kStarvedShare && !starved_.empty(); room -= kStarvedShare) {
     starved_.front()->starved = false;
     ScheduleWork(starved_.front());
     starved_.pop_front();
   }
-  if (!work_.empty() || !to_open_.empty()) PostWork();
+  if (!work_.empty() || (!to_open_.empty() && opens_waiting_ < opens_most_)) PostWork();
   CountOutput();
   StartWriting();
+}
+
+// As many more as were answered: a near peer begins to give while we still ask, and a
+// far one is soon asked for all at once.
+void Session::OpenSome() {
+  for (std::size_t i = 0;
+       i < kOpensPerStep && !to_open_.empty() && opens_waiting_ < opens_most_; ++i) {
+    const DiscoveryKey id = to_open_.front();
+    to_open_.pop_front();
+    const auto wanted = wanted_.find(id);
+    if (wanted == wanted_.end() || channels_.contains(id)) continue;
+    const Wanted copy = wanted->second;
+    OpenChannel(id, copy.core, copy.download);
+    const auto opened = channels_.find(id);
+    if (opened == channels_.end()) continue;
+    opened->second->asked = true;
+    ++opens_waiting_;
+  }
+}
+
+void Session::OnOpenAnswered(CoreChannel& channel) {
+  if (!std::exchange(channel.asked, false)) return;
+  --opens_waiting_;
+  ++opens_most_;
+  if (!to_open_.empty()) PostWork();
+}
+
+void Session::TakeIn(AnswerBatch batch) {
+  if (!batch.heavy() || options_.workers == nullptr) {
+    Store(batch, options_.clock->Steady());
+    return;
+  }
+  batch.Prepare();
+  ++checks_running_;
+  asio::co_spawn(executor_, CheckElsewhere(shared_from_this(), std::move(batch)),
+                 asio::detached);
+}
+
+// Hashes and signatures on the workers; then back here with the rest. The channels and
+// the session may be over by then.
+Task<void> Session::CheckElsewhere(std::shared_ptr<Session> self, AnswerBatch batch) {
+  const Nanos started = self->options_.clock->Steady();
+  std::function<void()> check = [&batch] { batch.Check(); };
+  co_await self->options_.workers->Run(std::move(check));
+  --self->checks_running_;
+  self->taken_in_.Notify();
+  self->Store(batch, started);
+  for (const auto& channel : batch.channels()) self->ScheduleWork(channel);
+}
+
+void Session::Store(AnswerBatch& batch, Nanos started) {
+  const absl::StatusOr<AnswerBatch::Outcome> stored = batch.Store();
+  if (!stored.ok()) return Close(stored.status());
+  if (stored->useless == 0) return;
+  const Nanos spent = options_.clock->Steady() - started;
+  ChargeUselessWork(spent * static_cast<std::int64_t>(stored->useless) /
+                    static_cast<std::int64_t>(stored->settled));
 }
 
 absl::Status Session::WorkOn(const std::shared_ptr<CoreChannel>& channel) {
@@ -418,7 +488,10 @@ void Session::Reopen() {
   for (const DiscoveryKey& id : std::exchange(lost_, {})) {
     if (wanted_.contains(id)) to_open_.push_back(id);
   }
-  if (!to_open_.empty()) PostWork();
+  if (to_open_.empty()) return;
+  // Opens that are not answered must not hold up the others for good.
+  opens_most_ += kOpensAtFirst;
+  PostWork();
 }
 
 void Session::Close(absl::Status why) {

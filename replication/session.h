@@ -40,6 +40,7 @@
 
 namespace weft {
 
+class AnswerBatch;
 class CoreChannel;
 class DownloadBook;
 class Session;
@@ -218,12 +219,15 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   friend class CoreChannel;
+  // Channels that are opened before the first is answered.
+  static constexpr std::size_t kOpensAtFirst = 256;
   Session(std::unique_ptr<Wire> wire, const SessionOptions& options);
 
   Task<absl::Status> ReadLoop();
   Task<absl::Status> TakeFrames();
   Task<absl::Status> TakeMessage();
   Task<void> MakeRoom();
+  Task<void> Breathe(std::size_t items);
   Task<void> Yield();
   Task<void> SealFrames();
   Task<absl::Status> WriteOut();
@@ -260,6 +264,12 @@ class Session : public std::enable_shared_from_this<Session> {
   bool output_full() const;
   void Work();
   void PostWork();
+  void OpenSome();
+  // The channel that we opened is open, or never will be.
+  void OnOpenAnswered(CoreChannel& channel);
+  void TakeIn(AnswerBatch batch);
+  void Store(AnswerBatch& batch, Nanos started);
+  static Task<void> CheckElsewhere(std::shared_ptr<Session> self, AnswerBatch batch);
   absl::Status WorkOn(const std::shared_ptr<CoreChannel>& channel);
   bool RefuseOpen();
   // The peer did wrong, which counts against it.
@@ -296,7 +306,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::map<DiscoveryKey, std::shared_ptr<CoreChannel>> channels_;
   std::set<DiscoveryKey> barred_;
   std::deque<DiscoveryKey> to_open_;
-  std::set<DiscoveryKey> lost_;  // closed by the peer while we wanted them
+  std::size_t opens_waiting_ = 0;           // of ours, without an answer
+  std::size_t opens_most_ = kOpensAtFirst;  // as many at once
+  std::set<DiscoveryKey> lost_;             // closed by the peer while we wanted them
   std::deque<std::shared_ptr<CoreChannel>> work_;      // in turn, each once
   std::vector<std::shared_ptr<CoreChannel>> blocked_;  // until output has gone out
   std::deque<std::shared_ptr<CoreChannel>> starved_;   // until answers have come
@@ -322,6 +334,8 @@ class Session : public std::enable_shared_from_this<Session> {
   bool refusing_slowly_ = false;
   bool throttled_ = false;
   Nanos last_read_{};
+  Nanos turn_since_{};          // that the read loop keeps the strand
+  std::size_t turn_items_ = 0;  // messages taken since then
   std::optional<Nanos> stall_told_;
   Nanos progress_since_{};            // of the frame that is not whole
   std::uint64_t progress_bytes_ = 0;  // bytes_received_ then

@@ -25,8 +25,11 @@ constexpr std::size_t kOutputLow = 512 * 1024;
 constexpr std::size_t kInlineBytes = 256 * 1024;
 // Memory that is not kept for the next message.
 constexpr std::size_t kKeptBytes = 256 * 1024;
-// Messages of a batch before others have their turn.
-constexpr std::size_t kItemsPerTurn = 512;
+// So many messages, or so long, before others have their turn; and how many before the
+// clock is looked at.
+constexpr std::size_t kItemsPerTurn = 1024;
+constexpr Nanos kTurnTime = std::chrono::milliseconds(2);
+constexpr std::size_t kItemsPerLook = 32;
 constexpr int kTurnsToMakeRoom = 64;
 constexpr Nanos kTick = std::chrono::milliseconds(500);
 // Less than this between two ticks is keep-alive, not data.
@@ -71,6 +74,8 @@ Task<absl::Status> Session::ReadLoop() {
     }
     bytes_received_ += bytes->size();
     last_read_ = options_.clock->Steady();
+    turn_since_ = last_read_;
+    turn_items_ = 0;
     stream_.Feed(*bytes);
     *bytes = Bytes();
     absl::Status taken = co_await TakeFrames();
@@ -134,14 +139,25 @@ Task<absl::Status> Session::TakeMessage() {
   Protomux::Cursor cursor;
   for (bool done = false; !done && !closed_;) {
     WEFT_CO_ASSIGN_OR_RETURN(done,
-                             mux_->ReceiveSome(plaintext_, kItemsPerTurn, &cursor));
-    if (!done) co_await Yield();
+                             mux_->ReceiveSome(plaintext_, kItemsPerLook, &cursor));
+    co_await Breathe(kItemsPerLook);
   }
   if (plaintext_.capacity() > kKeptBytes) plaintext_ = Bytes();
   co_return absl::OkStatus();
 }
 
-// Lets others have their turn.
+// Lets others have their turn, if the strand was kept for long enough.
+Task<void> Session::Breathe(std::size_t items) {
+  turn_items_ += items;
+  if (turn_items_ < kItemsPerTurn &&
+      options_.clock->Steady() - turn_since_ < kTurnTime) {
+    co_return;
+  }
+  co_await Yield();
+  turn_since_ = options_.clock->Steady();
+  turn_items_ = 0;
+}
+
 Task<void> Session::Yield() {
   co_await asio::post(executor_, asio::use_awaitable);
 }

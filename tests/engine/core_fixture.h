@@ -116,6 +116,40 @@ class TestStore {
   std::unique_ptr<Corestore> cores;
 };
 
+// A disk that counts what it is given, and is full when told to be.
+class FailingStorage final : public Storage {
+ public:
+  absl::StatusOr<std::optional<Bytes>> Get(Family family, ByteView key,
+                                           const StorageSnapshot* snapshot) override {
+    return memory_.Get(family, key, snapshot);
+  }
+  absl::StatusOr<std::vector<std::optional<Bytes>>> MultiGet(
+      Family family, std::span<const Bytes> keys,
+      const StorageSnapshot* snapshot) override {
+    return memory_.MultiGet(family, keys, snapshot);
+  }
+  std::unique_ptr<StorageCursor> Scan(Family family, const ScanRange& range,
+                                      const StorageSnapshot* snapshot) override {
+    return memory_.Scan(family, range, snapshot);
+  }
+  std::shared_ptr<const StorageSnapshot> TakeSnapshot() override {
+    return memory_.TakeSnapshot();
+  }
+  absl::Status Commit(const StorageBatch& batch, Durability durability) override {
+    if (failing) return absl::ResourceExhaustedError("the disk is full");
+    ++commits;
+    return memory_.Commit(batch, durability);
+  }
+  absl::Status Sync() override { return absl::OkStatus(); }
+  absl::Status Flush() override { return absl::OkStatus(); }
+
+  bool failing = false;
+  int commits = 0;
+
+ private:
+  MemoryStorage memory_;
+};
+
 // What a peer would ask for block `block_index`.
 inline ProofRequest RequestBlock(const Hypercore& asker, std::uint64_t block_index) {
   ProofRequest request;

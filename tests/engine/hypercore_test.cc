@@ -7,40 +7,6 @@
 namespace weft {
 namespace {
 
-// Passes everything on until it is told to fail every commit.
-class FailingStorage final : public Storage {
- public:
-  absl::StatusOr<std::optional<Bytes>> Get(Family family, ByteView key,
-                                           const StorageSnapshot* snapshot) override {
-    return memory_.Get(family, key, snapshot);
-  }
-  absl::StatusOr<std::vector<std::optional<Bytes>>> MultiGet(
-      Family family, std::span<const Bytes> keys,
-      const StorageSnapshot* snapshot) override {
-    return memory_.MultiGet(family, keys, snapshot);
-  }
-  std::unique_ptr<StorageCursor> Scan(Family family, const ScanRange& range,
-                                      const StorageSnapshot* snapshot) override {
-    return memory_.Scan(family, range, snapshot);
-  }
-  std::shared_ptr<const StorageSnapshot> TakeSnapshot() override {
-    return memory_.TakeSnapshot();
-  }
-  absl::Status Commit(const StorageBatch& batch, Durability durability) override {
-    if (failing) return absl::ResourceExhaustedError("the disk is full");
-    ++commits;
-    return memory_.Commit(batch, durability);
-  }
-  absl::Status Sync() override { return absl::OkStatus(); }
-  absl::Status Flush() override { return absl::OkStatus(); }
-
-  bool failing = false;
-  int commits = 0;
-
- private:
-  MemoryStorage memory_;
-};
-
 TEST(Hypercore, EveryBlockIsReadBackHoweverItWasAppendedAndReopened) {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     SCOPED_TRACE(seed);
