@@ -266,6 +266,23 @@ absl::StatusOr<EncodedBatch> EncodeBatch(const LogState& log,
   return Encode(log, header, operations, BlockKind::kAuth, limits);
 }
 
+absl::StatusOr<EncodedBatch> EncodeCertificate(const LogState& log,
+                                               const CommitHeader& header,
+                                               const Incarnation& certificate,
+                                               const Limits& limits) {
+  EncodedBatch out;
+  out.first_position = log.position();
+  Envelope envelope;
+  envelope.kind = BlockKind::kIncarnation;
+  envelope.hlc = header.hlc;
+  envelope.cite = header.cite;
+  envelope.deps = header.deps;
+  WEFT_RETURN_IF_ERROR(
+      EncodeOne(log, envelope, EncodeIncarnation(certificate), limits, out));
+  out.op_counts.push_back(0);
+  return out;
+}
+
 absl::StatusOr<EncodedBatch> EncodeAck(const LogState& log, const CommitHeader& header,
                                        const Limits& limits) {
   EncodedBatch out;

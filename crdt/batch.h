@@ -64,6 +64,11 @@ absl::StatusOr<EncodedBatch> EncodeBatch(const LogState& log,
                                          const CommitHeader& header,
                                          std::span<const AuthOperation> operations,
                                          const Limits& limits);
+// Block 0 of a later incarnation, in its log, which must be empty.
+absl::StatusOr<EncodedBatch> EncodeCertificate(const LogState& log,
+                                               const CommitHeader& header,
+                                               const Incarnation& certificate,
+                                               const Limits& limits);
 // A block that only merges heads.
 absl::StatusOr<EncodedBatch> EncodeAck(const LogState& log, const CommitHeader& header,
                                        const Limits& limits);

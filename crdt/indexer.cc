@@ -85,6 +85,10 @@ absl::StatusOr<IndexResult> Indexer::IndexAll() {
   return result;
 }
 
+void Indexer::Follow(const CoreKey& log) {
+  state_->AddWriter(log);
+}
+
 void Indexer::SetChangeFilter(std::function<bool(std::string_view key)> filter) {
   state_->filter = std::move(filter);
 }
@@ -236,6 +240,10 @@ absl::Status Indexer::Verify() {
   WEFT_ASSIGN_OR_RETURN(
       std::unique_ptr<Indexer> fresh,
       Open(&storage, state_->logs, state_->clock, state_->genesis, {}));
+  for (const State::WriterState& writer : state_->writers) {
+    const CoreKey& log = writer.log.writer();
+    if (state_->authority->NumberOf(log) > 0) fresh->Follow(log);
+  }
   WEFT_RETURN_IF_ERROR(fresh->IndexAll().status());
   WEFT_ASSIGN_OR_RETURN(const Hash32 root, Root());
   WEFT_ASSIGN_OR_RETURN(const Hash32 expected, fresh->Root());

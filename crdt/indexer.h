@@ -182,6 +182,9 @@ class Indexer {
   absl::Status Flush();
 
   // --- logs and versions ---
+  // This log is a later incarnation of a member, by a certificate that was verified
+  // (S2): it is wanted from now on. Its own block 0 decides what it is.
+  void Follow(const CoreKey& log);
   // The logs to hold: of members, and those that somebody's deps name. By number.
   std::vector<CoreKey> WantedLogs() const;
   // How many they are; a log that is wanted once stays so.
@@ -252,6 +255,16 @@ class Indexer {
   absl::StatusOr<PreparedCommit> PrepareAuth(const CoreKey& self,
                                              std::span<const AuthOperation> operations,
                                              std::uint64_t wall_ms);
+
+  // Block 0 of a new incarnation in the log `self`, which is followed and empty. Errors
+  // as Prepare.
+  absl::StatusOr<PreparedCommit> PrepareIncarnation(const CoreKey& self,
+                                                    const Incarnation& certificate,
+                                                    std::uint64_t wall_ms);
+  // One commit of operations as they once were, in another log. Errors as Prepare.
+  absl::StatusOr<PreparedCommit> PrepareCopies(const CoreKey& self,
+                                               std::span<const Operation> operations,
+                                               std::uint64_t wall_ms);
 
   struct State;
 

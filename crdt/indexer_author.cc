@@ -255,12 +255,14 @@ class CommitAuthor {
   CommitAuthor(const Indexer::State* state, const CoreKey& self, std::uint64_t wall_ms)
       : state_(state), self_(self), wall_ms_(wall_ms) {}
 
-  absl::Status Begin() {
+  absl::Status Begin() { return BeginAs(state_->authority->IdentityOf(self_)); }
+
+  // Of a log that is not known as its holder's yet.
+  absl::Status BeginAs(const CoreKey& holder) {
     const std::optional<WriterNumber> number = state_->view->writers().Find(self_);
-    if (!number ||
-        state_->authority->GrantsOf(state_->authority->IdentityOf(self_)).empty()) {
+    if (!number || state_->authority->GrantsOf(holder).empty()) {
       // Says who we are and that there is no grant.
-      return state_->authority->ChooseGrant(self_).status();
+      return state_->authority->ChooseGrant(holder).status();
     }
     number_ = *number;
     const auto& writer = state_->writers[number_];
@@ -322,6 +324,28 @@ class CommitAuthor {
       commit.ops.push_back(batch.IdOf(self_, i));
     }
     for (Bytes& block : batch.blocks) commit.blocks.push_back(std::move(block));
+    return commit;
+  }
+
+  // The block that begins the log. What it has no room to name the next one names.
+  absl::StatusOr<PreparedCommit> FinishCertificate(const Incarnation& certificate) {
+    WEFT_ASSIGN_OR_RETURN(const Grant* grant,
+                          state_->authority->ChooseGrant(certificate.identity));
+    std::vector<KeptLength> needed;
+    AddGrant(*grant, false, &needed);
+    std::vector<Dep> deps = Heads();
+    WEFT_RETURN_IF_ERROR(AddNeeded(needed, &deps));
+    std::stable_partition(deps.begin(), deps.end(), [&](const Dep& dep) {
+      return dep.writer == grant->issuer || dep.writer == certificate.prev_core;
+    });
+    deps.resize(std::min<std::size_t>(deps.size(), state_->genesis.limits.deps));
+    WEFT_ASSIGN_OR_RETURN(const CommitHeader header, HeaderOf(*grant, std::move(deps)));
+    WEFT_ASSIGN_OR_RETURN(
+        EncodedBatch batch,
+        EncodeCertificate(*log_, header, certificate, state_->genesis.limits));
+    PreparedCommit commit;
+    commit.first_position = batch.first_position;
+    commit.blocks = std::move(batch.blocks);
     return commit;
   }
 
@@ -464,6 +488,20 @@ absl::StatusOr<PreparedCommit> Indexer::Prepare(const CoreKey& self,
                         author.Finish(std::span<const Operation>(operations)));
   drafts.Spread(&commit);
   return commit;
+}
+
+absl::StatusOr<PreparedCommit> Indexer::PrepareCopies(
+    const CoreKey& self, std::span<const Operation> operations, std::uint64_t wall_ms) {
+  CommitAuthor author(state_.get(), self, wall_ms);
+  WEFT_RETURN_IF_ERROR(author.Begin());
+  return author.Finish(operations);
+}
+
+absl::StatusOr<PreparedCommit> Indexer::PrepareIncarnation(
+    const CoreKey& self, const Incarnation& certificate, std::uint64_t wall_ms) {
+  CommitAuthor author(state_.get(), self, wall_ms);
+  WEFT_RETURN_IF_ERROR(author.BeginAs(certificate.identity));
+  return author.FinishCertificate(certificate);
 }
 
 absl::StatusOr<PreparedCommit> Indexer::PrepareGrants(const CoreKey& self,

@@ -73,6 +73,13 @@ Bytes PrimaryKey() {
   return ToBytes("primary-key");
 }
 
+Bytes Lease() {
+  return ToBytes("lease");
+}
+Bytes PeerNonce() {
+  return ToBytes("peer");
+}
+
 Bytes Head(std::uint64_t core) {
   return OfCore(kHead, core);
 }

@@ -6,7 +6,11 @@
 //   family  key                                value
 //   meta    "format"                           format:uint minimum_reader:uint
 //   meta    "primary-key"                      seed:32 (secret)
+//   meta    "lease"                            lease (engine/store_lease.h)
+//   meta    "peer"                             nonce:32 of the key shown to peers
 //   meta    "base" base:u64                    a base (weft/base_directory.h)
+//   meta    "certificate" base:u64 core:32     evidence (weft/base_incarnation.cc)
+//   meta    "recovered" base:u64 core:32       length (weft/base_recover.cc)
 //   meta    "blocked" core_key:32              empty: a feed neither fetched nor served
 //   cores   01 core:u64                        head of a core (engine/core_record.h)
 //   cores   02 core:u64                        secret_key:64 (secret)
@@ -43,6 +47,8 @@ namespace weft::keys {
 // Families kMeta.
 Bytes Format();
 Bytes PrimaryKey();
+Bytes Lease();
+Bytes PeerNonce();
 
 // Family kCores.
 Bytes Head(std::uint64_t core);

@@ -3,6 +3,7 @@
 //   DIR        0700
 //   DIR/LOCK   0600, empty, held (flock) by the one process that has the store open
 //   DIR/FORMAT 0600, text := "weft store\nformat " n "\nminimum reader " n "\n"
+//   DIR/LEASE  0600, how the store knows that it is no copy (engine/file_lease.h)
 //   DIR/db     0700, the database (engine/rocks_storage.h)
 //
 // The format is a file of its own so that a store of a newer format is refused before

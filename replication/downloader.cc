@@ -119,9 +119,10 @@ std::size_t Downloader::Window() const {
 }
 
 // An upgrade is worth asking for only when the peer has echoed exactly our length: a
-// stock peer ignores any other.
+// stock peer ignores any other. A core of our own can be behind too: in a store that
+// was put back from a backup.
 bool Downloader::NeedsUpgrade(const RemoteState& remote) const {
-  return !core_->writable() && !upgrade_refused_ && remote.sync().can_upgrade &&
+  return !upgrade_refused_ && remote.sync().can_upgrade &&
          remote.length() > core_->length() && remote.acked_length() == core_->length();
 }
 

@@ -35,6 +35,7 @@ DOORS = [
         r'#include\s+[<"](flatbuffers/|\S*_generated\.h)',
         r"crdt/\w*operation\w*\.(cc|h)|crdt/payload\w*\.cc|tests/.*",
     ),
+    ("libqrencode", r'#include\s+[<"]qrencode', r"apps/weft/qr\.cc"),
     (
         "sockets",
         r"asio::(ip|local)::|#include\s+<sys/socket\.h>|#include\s+[<\"]asio/(ip|local)/",

@@ -50,4 +50,12 @@ struct HeldBackWrites {
   std::string reason;
 };
 
+// What Recover did.
+struct Recovered {
+  std::uint64_t writes = 0;  // written again
+  // Edits of texts and lists, whose places are lost with them, and grants, invites and
+  // verdicts: to be made again by hand.
+  std::uint64_t left = 0;
+};
+
 }  // namespace weft

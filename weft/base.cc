@@ -6,15 +6,6 @@
 #include "weft/store_impl.h"
 
 namespace weft {
-namespace {
-
-absl::StatusOr<OpName> FirstOp(absl::StatusOr<Committed> committed) {
-  if (!committed.ok()) return committed.status();
-  return committed->ops.front();
-}
-
-}  // namespace
-
 // --- Entries ---
 
 class Entries::Source {

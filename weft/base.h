@@ -135,6 +135,16 @@ class Base {
   absl::StatusOr<OpName> Rollback(std::string_view writer, std::uint64_t from,
                                   std::uint64_t to, std::string_view prefix = "");
 
+  // --- recovery ---
+  // What we wrote and lost since: in a log that forked, because a store was copied or
+  // set back unseen, or under a grant that was revoked. Reads our logs from the start.
+  absl::StatusOr<std::vector<HeldBackWrites>> Recoverable() const;
+  // Writes all of it again, commit by commit, in the log that we write to now: as
+  // changes of now, which win over what was written meanwhile to the same keys. What
+  // was written again is not listed any more.
+  // PERMISSION_DENIED  we may not; what was copied before that stays
+  absl::StatusOr<Recovered> Recover();
+
   // --- acknowledgement ---
   // Waits until at least `peers` peers have said that the first `length` blocks of the
   // writer's log are on their disks for good. What was said before counts, also in an

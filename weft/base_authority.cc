@@ -9,27 +9,23 @@
 namespace weft {
 namespace {
 
-absl::StatusOr<OpName> FirstOp(absl::StatusOr<Committed> committed) {
-  if (!committed.ok()) return committed.status();
-  return committed->ops.front();
-}
-
-const char* StandingText(Standing standing) {
+// The fate of ops in a batch of this standing; what is effective is not held back.
+OpFateKind ToFateKind(Standing standing) {
   switch (standing) {
     case Standing::kEffective:
-      return "effective";
+      break;
     case Standing::kPending:
-      return "pending";
+      return OpFateKind::kPending;
     case Standing::kRejected:
-      return "rejected";
+      return OpFateKind::kRejected;
     case Standing::kQuarantined:
-      return "quarantined";
+      return OpFateKind::kQuarantined;
     case Standing::kNotAllowed:
-      return "not allowed";
+      return OpFateKind::kNotAllowed;
     case Standing::kAfterFork:
-      return "after fork";
+      return OpFateKind::kAfterFork;
   }
-  return "unknown";
+  return OpFateKind::kUnknown;
 }
 
 absl::Status CheckIndexer(const BaseNode& node) {
@@ -217,6 +213,20 @@ absl::StatusOr<OpName> Base::Revoke(std::string_view who,
       }));
 }
 
+absl::StatusOr<std::vector<HeldBackWrites>> Base::Recoverable() const {
+  return impl_->store->Run([&] { return impl_->node->Recoverable(); });
+}
+
+absl::StatusOr<Recovered> Base::Recover() {
+  Recovered recovered;
+  WEFT_RETURN_IF_ERROR(
+      impl_->store
+          ->CommitDurably(impl_->node,
+                          [&] { return impl_->node->RecoverLogged(&recovered); })
+          .status());
+  return recovered;
+}
+
 std::vector<HeldBackWrites> Base::HeldBack(std::size_t max) const {
   return impl_->store->Run([&] {
     std::vector<HeldBackWrites> list;
@@ -225,7 +235,8 @@ std::vector<HeldBackWrites> Base::HeldBack(std::size_t max) const {
     for (const struct HeldBack& held : indexer->ListHeldBack(max)) {
       list.push_back({IdText(held.log),
                       IdText(indexer->authority().IdentityOf(held.log)), held.from,
-                      held.to, held.ops, StandingText(held.standing), held.reason});
+                      held.to, held.ops, FateText(ToFateKind(held.standing)),
+                      held.reason});
     }
     return list;
   });

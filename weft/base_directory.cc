@@ -10,6 +10,9 @@ constexpr std::string_view kPrefix = "base";
 constexpr std::string_view kAddressPrefix = "addr";
 constexpr std::uint8_t kRecordVersion = 1;
 constexpr std::uint8_t kInvitedVersion = 2;
+constexpr std::uint8_t kIncarnationVersion = 3;
+constexpr std::uint8_t kInvited = 1;
+constexpr std::uint8_t kRetired = 2;
 
 Bytes RowKey(std::string_view prefix, std::uint64_t number) {
   Bytes key = ToBytes(prefix);
@@ -33,7 +36,16 @@ absl::StatusOr<BaseRecord> Decode(ByteView key, ByteView value) {
   const ByteView genesis = reader.Buffer();
   if (!genesis.empty()) record.genesis = ToBytes(genesis);
   if (version == kInvitedVersion) record.invite_secret = reader.Fixed<Seed>();
-  if (!reader.ok() || (version != kRecordVersion && version != kInvitedVersion)) {
+  if (version == kIncarnationVersion) {
+    const std::uint8_t flags = reader.U8();
+    if ((flags & kInvited) != 0) record.invite_secret = reader.Fixed<Seed>();
+    record.retired = (flags & kRetired) != 0;
+    const std::uint64_t count = reader.Count(CoreKey::kSize);
+    for (std::uint64_t i = 0; i < count; ++i) {
+      record.logs.push_back(reader.Fixed<CoreKey>());
+    }
+  }
+  if (!reader.ok() || version < kRecordVersion || version > kIncarnationVersion) {
     return absl::DataLossError(
         absl::StrFormat("base %d: its record in the store is damaged", record.number));
   }
@@ -58,13 +70,24 @@ absl::StatusOr<std::vector<BaseRecord>> LoadBases(Storage* storage) {
 absl::Status SaveBase(Storage* storage, const BaseRecord& record) {
   Bytes value;
   Writer writer(&value);
-  writer.U8(record.invite_secret ? kInvitedVersion : kRecordVersion);
+  const bool later = record.retired || !record.logs.empty();
+  writer.U8(later                  ? kIncarnationVersion
+            : record.invite_secret ? kInvitedVersion
+                                   : kRecordVersion);
   writer.Buffer(AsBytes(record.name));
   writer.Raw(record.base_id.view());
   writer.Raw(record.salt.view());
   writer.Raw(record.identity.view());
   writer.Buffer(record.genesis ? ByteView(*record.genesis) : ByteView());
+  if (later) {
+    writer.U8(static_cast<std::uint8_t>((record.invite_secret ? kInvited : 0) |
+                                        (record.retired ? kRetired : 0)));
+  }
   if (record.invite_secret) writer.Raw(record.invite_secret->view());
+  if (later) {
+    writer.Uint(record.logs.size());
+    for (const CoreKey& log : record.logs) writer.Raw(log.view());
+  }
   StorageBatch batch;
   batch.Put(Family::kMeta, RowKey(kPrefix, record.number), std::move(value));
   return storage->Commit(batch, Durability::kSynced);

@@ -54,7 +54,8 @@ absl::StatusOr<std::unique_ptr<BaseNode>> BaseNode::Open(const NodeHost* host,
                                                          const BaseRecord& record) {
   std::unique_ptr<BaseNode> base(new BaseNode(host, cores, record));
   if (!IsZero(record.identity)) {
-    WEFT_ASSIGN_OR_RETURN(base->own_, cores->Open(record.identity));
+    WEFT_ASSIGN_OR_RETURN(base->own_, cores->Open(record.log()));
+    if (record.retired) base->DoubtOwnLog();
   }
   WEFT_RETURN_IF_ERROR(base->acks_.Load(host->storage));
   base->people_ = std::make_unique<BasePeople>(base.get());
@@ -75,10 +76,11 @@ absl::Status BaseNode::Activate() {
   options.base_number = record_.number;
   WEFT_ASSIGN_OR_RETURN(indexer_, Indexer::Open(host_->storage, log_source_.get(),
                                                 host_->clock, genesis, options));
+  WEFT_RETURN_IF_ERROR(LoadCertificates());
   WEFT_RETURN_IF_ERROR(OpenWantedLogs());
   WEFT_ASSIGN_OR_RETURN(const IndexResult result, indexer_->IndexAll());
   WEFT_RETURN_IF_ERROR(ActOn(result));
-  acks_.Watch(record_.identity);
+  acks_.Watch(record_.log());
   WEFT_RETURN_IF_ERROR(cores_->Sync());
   RefreshFeeds();
   if (watch_.filter) indexer_->SetChangeFilter(watch_.filter);
@@ -119,8 +121,7 @@ absl::Status BaseNode::OpenWantedLogs() {
   if (indexer_->wanted_count() == logs_.size()) return absl::OkStatus();
   std::vector<CoreKey> fresh;
   for (const CoreKey& key : indexer_->WantedLogs()) {
-    if (!logs_.contains(key) && key != record_.identity) fresh.push_back(key);
-    if (key == record_.identity && !logs_.contains(key)) AddLog(key, own_);
+    if (!logs_.contains(key)) fresh.push_back(key);
   }
   WEFT_ASSIGN_OR_RETURN(std::vector<std::shared_ptr<Hypercore>> cores,
                         cores_->OpenRemotes(fresh));
@@ -187,6 +188,7 @@ absl::Status BaseNode::ActOn(const IndexResult& result) {
     for (const AuthEvent& event : result.events) hooks_.event(EventLine(event));
   }
   if (watch_.tell && !result.changes.empty()) watch_.tell(result.changes);
+  if (!result.admitted.empty()) TryWaitingCertificates();
   WEFT_RETURN_IF_ERROR(OpenWantedLogs());
   if (result.blocks > 0) PostSettle();
   return absl::OkStatus();
@@ -285,12 +287,11 @@ absl::Status BaseNode::CheckUsable() const {
 }
 
 absl::StatusOr<Committed> BaseNode::CommitLogged(const Batch& batch) {
-  WEFT_RETURN_IF_ERROR(CheckUsable());
-  WEFT_RETURN_IF_ERROR(CatchUp());
+  WEFT_RETURN_IF_ERROR(ReadyToWrite());
   std::vector<Value> values;
   const std::vector<Mutation> mutations = ToMutations(batch, values);
   WEFT_ASSIGN_OR_RETURN(const PreparedCommit prepared,
-                        indexer_->Prepare(record_.identity, mutations, WallMs()));
+                        indexer_->Prepare(record_.log(), mutations, WallMs()));
   return AppendAndIndex(prepared);
 }
 
@@ -306,10 +307,9 @@ absl::StatusOr<Committed> BaseNode::GrantLogged(const CoreKey& identity, GrantRo
 
 absl::StatusOr<Committed> BaseNode::AuthLogged(
     std::span<const AuthOperation> operations) {
-  WEFT_RETURN_IF_ERROR(CheckUsable());
-  WEFT_RETURN_IF_ERROR(CatchUp());
+  WEFT_RETURN_IF_ERROR(ReadyToWrite());
   WEFT_ASSIGN_OR_RETURN(const PreparedCommit prepared,
-                        indexer_->PrepareAuth(record_.identity, operations, WallMs()));
+                        indexer_->PrepareAuth(record_.log(), operations, WallMs()));
   return AppendAndIndex(prepared);
 }
 
@@ -354,15 +354,16 @@ Seed BaseNode::NewSecret() const {
 }
 
 absl::StatusOr<Committed> BaseNode::AppendAndIndex(const PreparedCommit& prepared) {
+  if (host_->lease != nullptr) host_->lease->Appending();
   std::vector<ByteView> blocks(prepared.blocks.begin(), prepared.blocks.end());
   WEFT_ASSIGN_OR_RETURN(const std::uint64_t first,
                         own_->Append(blocks, Durability::kLogged));
   WEFT_CHECK(first == prepared.first_position);
-  Touch(record_.identity);
+  Touch(record_.log());
   // The log has it: whatever fails from here on, a restart will index it.
   WEFT_RETURN_IF_ERROR(CatchUp());
   Committed committed;
-  committed.writer = IdText(record_.identity);
+  committed.writer = IdText(record_.log());
   committed.first_position = first;
   for (const OpId& op : prepared.ops) committed.ops.push_back(ToOpName(op));
   return committed;
@@ -390,7 +391,11 @@ std::vector<Member> BaseNode::Members() const {
       member.granted_by = IdText(info.grant->issuer);
       member.grant = ToOpName(info.grant->id);
     }
-    member.length = info.settled_length;
+    member.logs = LogsOf(info.grant->identity);
+    for (const MemberLog& log : member.logs) {
+      member.length += log.length;
+      member.forked = member.forked || log.forked;
+    }
     member.is_self = info.grant->identity == record_.identity;
     member.revoked = info.grant->revoked;
     members.push_back(std::move(member));
@@ -441,9 +446,16 @@ BaseStatus BaseNode::Status() {
   status.keys = indexed.keys;
   status.conflicts = indexed.conflicts;
   status.clock_suspect = indexed.clock_suspect;
+  status.log = IdText(record_.log());
+  status.incarnation = indexer_->authority().NumberOf(record_.log());
+  status.renews =
+      record_.retired || indexer_->authority().forks().contains(record_.log());
+  for (const MemberLog& log : LogsOf(record_.identity)) {
+    status.forked = status.forked || log.forked;
+  }
   status.own_length = own_->length();
   status.own_clock_ahead_ms = OwnClockAheadMs();
-  for (const AckBook::Step& step : acks_.Steps(record_.identity, own_->length())) {
+  for (const AckBook::Step& step : acks_.Steps(record_.log(), own_->length())) {
     status.acked.push_back({step.length, step.peers});
   }
   for (const MissingPrefix& missing : indexed.waiting) {
@@ -511,8 +523,8 @@ std::optional<FeedDigest> BaseNode::Digest() {
 
 std::shared_ptr<Hypercore> BaseNode::Wanted(const CoreKey& key, std::uint64_t settled) {
   const auto log = logs_.find(key);
-  if (log == logs_.end() || log->second.core->contiguous_length() >= settled ||
-      key == record_.identity) {
+  // Of our own log too: who has more of it than we has what was lost here (A3).
+  if (log == logs_.end() || log->second.core->contiguous_length() >= settled) {
     return nullptr;
   }
   return log->second.core;
@@ -520,7 +532,8 @@ std::shared_ptr<Hypercore> BaseNode::Wanted(const CoreKey& key, std::uint64_t se
 
 int BaseNode::RankOf(const CoreKey& core) {
   if (!indexer_) return 0;
-  for (const Grant* grant : indexer_->authority().GrantsOf(core)) {
+  for (const Grant* grant :
+       indexer_->authority().GrantsOf(indexer_->authority().IdentityOf(core))) {
     if (grant->is_genesis() || grant->may_delegate) return 0;
   }
   return 1;

@@ -20,6 +20,7 @@
 #include "engine/corestore.h"
 #include "replication/feed_exchange.h"
 #include "weft/ack_book.h"
+#include "weft/authority.h"
 #include "weft/base_directory.h"
 #include "weft/node_host.h"
 #include "weft/types.h"
@@ -27,6 +28,9 @@
 namespace weft {
 
 class BasePeople;
+
+// The first byte of a certificate among the evidence (weft/base_people.h).
+inline constexpr std::uint8_t kCertificateEvidence = 4;
 
 class BaseNode final : public FeedSource {
  public:
@@ -42,6 +46,10 @@ class BaseNode final : public FeedSource {
     // More logs are wanted than before.
     std::function<void()> wants_changed;
     std::function<void()> genesis_known;
+    // Runs a task once the base is write_ready.
+    std::function<void(std::function<void()> task)> prepare;
+    // Proofs that peers may not have.
+    std::function<void(std::span<const Bytes>)> evidence;
     // For a person who watches the store work.
     std::function<void(const std::string&)> event;
   };
@@ -84,6 +92,30 @@ class BaseNode final : public FeedSource {
   absl::Status Save();
   Link MakeLink() const;
 
+  // --- our own logs (weft/base_incarnation.cc; rules S2, A2, A3) ---
+
+  // False while it is not certain that the next write may follow what is held of our
+  // log: peers should be asked first (Node::PrepareToWrite). Any thread may ask.
+  bool write_ready() const { return write_ready_.load(std::memory_order_acquire); }
+  // The store was not closed in order: the end of our log may be missing here.
+  void DoubtOwnLog() { write_ready_.store(false, std::memory_order_release); }
+  // Runs the task, now if we are.
+  void WhenWriteReady(std::function<void()> task);
+  // Whoever could be asked was asked.
+  void OwnLogChecked() { write_ready_.store(true, std::memory_order_release); }
+  // The newest of our logs; null before there is an identity.
+  const std::shared_ptr<Hypercore>& own_log() const { return own_; }
+  // True for the log that we append to: nobody else may.
+  bool IsLive(const CoreKey& core) const {
+    return core == record_.log() && !record_.retired;
+  }
+  // In all our logs.
+  std::uint64_t OwnBlocks() const;
+
+  // See Base::Recoverable and Recover (weft/base_recover.cc; rule F4).
+  absl::StatusOr<std::vector<HeldBackWrites>> Recoverable();
+  absl::StatusOr<Committed> RecoverLogged(Recovered* recovered);
+
   // Writes the changes to our log as one batch that is visible at once, but durable,
   // and told to others, only when the cores were synced and Synced() is called.
   // FAILED_PRECONDITION  the genesis is not known yet; and as Base::Commit
@@ -102,6 +134,9 @@ class BaseNode final : public FeedSource {
   Seed NewSecret() const;
   // Holds a grant that is not revoked.
   bool is_member() const;
+  // Later incarnations: their proofs, to be told, and one that we are told.
+  std::vector<Bytes> Certificates();
+  absl::Status TakeCertificate(ByteView body);
   BasePeople& people() { return *people_; }
   const NodeHost& host() const { return *host_; }
   // Runs it on the strand soon, if the base is still there and usable then.
@@ -191,6 +226,30 @@ class BaseNode final : public FeedSource {
   std::vector<FeedAck> HeldBeyondSettled();
   void PostSaveAcks();
   absl::Status CheckUsable() const;
+  // A commit of ours that has lost its effect.
+  struct LostBatch {
+    CoreKey log;
+    std::uint64_t from = 0;  // blocks [from, to)
+    std::uint64_t to = 0;
+    OpFate fate;
+    std::vector<Operation> operations;  // that can be written again; into `blocks`
+    std::size_t left = 0;               // that cannot
+    std::vector<DecodedBlock> blocks;
+  };
+  using LostVisitor = std::function<absl::Status(const LostBatch&)>;
+
+  absl::StatusOr<std::uint64_t> RecoveredLength(const CoreKey& log) const;
+  absl::Status VisitLost(const CoreKey& key, std::uint64_t from,
+                         const LostVisitor& visit);
+  absl::Status VisitIfLost(const CoreKey& log, LostBatch* batch,
+                           const LostVisitor& visit);
+  absl::Status ReadyToWrite();
+  absl::Status BeginIncarnation();
+  absl::StatusOr<Incarnation> CertificateFor(const CoreKey& log);
+  absl::Status FollowCertified(const CoreKey& log, Bytes evidence);
+  absl::Status LoadCertificates();
+  void TryWaitingCertificates();
+  std::vector<MemberLog> LogsOf(const CoreKey& identity) const;
   absl::StatusOr<Committed> AppendAndIndex(const PreparedCommit& prepared);
   std::uint64_t WallMs() const;
   void Fail(const absl::Status& why);
@@ -202,7 +261,11 @@ class BaseNode final : public FeedSource {
   std::function<bool(const std::string&)> adopt_name_;
   Hooks hooks_;
   Watch watch_;
-  std::shared_ptr<Hypercore> own_;
+  std::shared_ptr<Hypercore> own_;  // the newest of our logs
+  std::atomic<bool> write_ready_ = true;
+  std::map<CoreKey, Bytes> certificates_;  // of logs that are followed, as evidence
+  // Of identities that hold no grant yet, a bounded number of them.
+  std::map<CoreKey, Bytes> waiting_certificates_;
   absl::flat_hash_map<CoreKey, Log> logs_;
   std::unique_ptr<LogSource> log_source_;  // reads logs_
   std::unique_ptr<Indexer> indexer_;       // reads log_source_

@@ -51,7 +51,7 @@ BaseNode::EvidenceHooks BasePeople::Hooks() {
 
 // What we ask for ourselves, and what we heard others ask for.
 std::vector<Bytes> BasePeople::All() const {
-  std::vector<Bytes> all;
+  std::vector<Bytes> all = node_->Certificates();
   const auto request = [&](const CoreKey& identity, std::string_view note) {
     Bytes evidence = {kRequest};
     Writer out(&evidence);
@@ -85,6 +85,8 @@ absl::Status BasePeople::Take(ByteView evidence) {
       return TakeRedemption(evidence.subspan(1));
     case kRequest:
       return TakeRequest(evidence.subspan(1));
+    case kCertificateEvidence:
+      return node_->TakeCertificate(evidence.subspan(1));
     default:
       return absl::OkStatus();  // of a newer program
   }
@@ -105,7 +107,9 @@ absl::Status BasePeople::TakeRedemption(ByteView body) {
   // Not from inside the exchange that brought it: carrying it wakes all exchanges.
   node_->Post([node = node_, invite_key, identity, signature] {
     if (!node->is_member() || node->indexer()->authority().IsMember(identity)) return;
-    if (node->RedeemLogged(invite_key, identity, signature).ok()) node->Synced();
+    node->WhenWriteReady([node, invite_key, identity, signature] {
+      if (node->RedeemLogged(invite_key, identity, signature).ok()) node->Synced();
+    });
   });
   return absl::OkStatus();
 }

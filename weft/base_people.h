@@ -4,6 +4,7 @@
 //   02 invite_key:32 identity:32 signature:64    a redemption that somebody should
 //   carry 03 identity:32 note:buffer                   a request that an admin may
 //   approve
+//   04 core:32 incarnation                a later incarnation: proof of it (S2)
 // 01 is for fork proofs. Whoever holds an invite signs for his identity with its key;
 // any member who hears of that carries the redemption in his log (rule P8). Requests
 // prove nothing: they are kept, a bounded number of them, until somebody decides.

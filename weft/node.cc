@@ -1,6 +1,8 @@
 #include "weft/node.h"
 
 #include <algorithm>
+#include <asio/co_spawn.hpp>
+#include <asio/detached.hpp>
 #include <asio/experimental/awaitable_operators.hpp>
 
 #include "absl/strings/str_format.h"
@@ -11,13 +13,6 @@ namespace {
 using asio::experimental::awaitable_operators::operator||;
 
 constexpr Nanos kJoinTimeout = std::chrono::seconds(10);
-
-// Peers know a store by one key, so that what they say of our writes can be
-// remembered. No named core has this pair: the name space is its own.
-KeyPair StoreIdentity(const Corestore& cores) {
-  return DeriveNamedKeyPair(cores.primary_key(),
-                            ChildNamespace(Hash32{}, AsBytes("weft")), "peer");
-}
 
 std::string ShortId(ByteView key) {
   return ToZBase32(key).substr(0, 8);
@@ -36,6 +31,8 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   std::unique_ptr<Node> node(new Node(host));
   WEFT_ASSIGN_OR_RETURN(node->cores_, Corestore::Open(host.storage, host.random));
   WEFT_ASSIGN_OR_RETURN(node->blocked_, BlockedFeeds::Load(host.storage));
+  WEFT_ASSIGN_OR_RETURN(std::vector<BaseRecord> records, LoadBases(host.storage));
+  WEFT_RETURN_IF_ERROR(node->JudgeLease(&records));
   node->extensions_ = std::make_unique<ExtensionHub>(
       [raw = node.get()](Session& session, const ExtensionScope& scope) {
         return raw->MayUse(session, scope);
@@ -49,7 +46,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   options.observer = node.get();
   options.workers = host.workers;
   options.on_event = [raw = node.get()](const std::string& line) { raw->Event(line); };
-  options.identity = StoreIdentity(*node->cores_);
+  WEFT_ASSIGN_OR_RETURN(options.identity, node->PeerKey());
   options.permit = [raw = node.get()](const Session& session, const CoreKey& key) {
     return raw->PermissionOf(session, key);
   };
@@ -61,10 +58,10 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
            });
   };
   node->swarm_ = std::make_unique<Swarm>(options);
-  WEFT_ASSIGN_OR_RETURN(const std::vector<BaseRecord> records, LoadBases(host.storage));
   for (const BaseRecord& record : records) {
     WEFT_ASSIGN_OR_RETURN(std::unique_ptr<BaseNode> base,
                           BaseNode::Open(&node->host_, node->cores_.get(), record));
+    if (node->own_logs_doubted_) base->DoubtOwnLog();
     node->AddBase(std::move(base));
   }
   return node;
@@ -94,7 +91,20 @@ absl::Status Node::Flush() {
 BaseNode* Node::AddBase(std::unique_ptr<BaseNode> base) {
   BaseNode* const added = base.get();
   BaseNode::Hooks hooks;
+  hooks.prepare = [this, added](std::function<void()> task) {
+    asio::co_spawn(
+        host_.executor,
+        [](Node* self, BaseNode* node, std::function<void()> then) -> Task<void> {
+          const absl::Status ready = co_await self->PrepareToWrite(node);
+          if (ready.ok()) then();
+        }(this, added, std::move(task)),
+        asio::detached);
+  };
+  hooks.evidence = [this, added](std::span<const Bytes> proofs) {
+    for (const auto& exchange : ExchangesOf(*added)) exchange->TellEvidence(proofs);
+  };
   hooks.settled = [this, added](std::span<const FeedChange> changes) {
+    OwnLogsSynced();
     Announce(*added, changes);
   };
   hooks.durable = [this, added](std::span<const FeedAck> acks) {
@@ -307,7 +317,7 @@ std::optional<CoreKey> Node::KeyOf(const DiscoveryKey& key) {
 
 Download Node::ModeOf(const Hypercore& core) {
   for (const auto& base : bases_) {
-    if (base->IsLog(core.key()) && !core.writable()) return Download::Whole();
+    if (base->IsLog(core.key()) && !base->IsLive(core.key())) return Download::Whole();
   }
   return Download::None();
 }

@@ -42,6 +42,19 @@ class Node final : private CoreProvider, private SessionObserver {
   // Writes back the views, so that the next open has nothing to index.
   absl::Status Flush();
 
+  // --- the lease (weft/node_lease.cc; rules A2 and A3) ---
+
+  // One line for a person about the store as it was found; empty: nothing to say.
+  const std::string& notice() const { return notice_; }
+  // To be waited for before the first write to a base that is not write_ready: asks the
+  // peers that are connected for the end of our log, and fetches what is missing here.
+  // Takes 2 s at most, and no time where nobody is connected.
+  Task<absl::Status> PrepareToWrite(BaseNode* base);
+  // What the bases have appended is on the disk for good.
+  void OwnLogsSynced();
+  // The store is about to be closed, and everything is on the disk.
+  void CloseLease();
+
   // ALREADY_EXISTS  the store has a base of this name;  INVALID_ARGUMENT  a bad name
   absl::StatusOr<BaseNode*> CreateBase(const std::string& name);
   // See Store::Join.
@@ -127,6 +140,11 @@ class Node final : private CoreProvider, private SessionObserver {
   static bool AllLevel(const Exchanges& exchanges);
 
   explicit Node(const NodeHost& host);
+  absl::Status JudgeLease(std::vector<BaseRecord>* records);
+  absl::Status RetireLogs(std::vector<BaseRecord>* records);
+  absl::StatusOr<KeyPair> PeerKey() const;
+  std::uint64_t OwnBlocks() const;
+  bool MayKnowMore(const Session& session, BaseNode& base) const;
 
   // CoreProvider
   absl::StatusOr<std::shared_ptr<Hypercore>> Find(const DiscoveryKey& key) override;
@@ -180,6 +198,8 @@ class Node final : private CoreProvider, private SessionObserver {
   // Tasks hold it weakly and end once the node is gone.
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<Corestore> cores_;
+  std::string notice_;
+  bool own_logs_doubted_ = false;                 // since the store was opened
   std::optional<BlockedFeeds> blocked_;           // from Open on
   std::vector<std::unique_ptr<BaseNode>> bases_;  // by number
   std::map<Session*, Exchanges> exchanges_;

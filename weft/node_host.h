@@ -6,6 +6,7 @@
 
 #include "engine/async_host.h"
 #include "engine/storage.h"
+#include "engine/store_lease.h"
 
 namespace weft {
 
@@ -16,6 +17,8 @@ struct NodeHost {
   Random* random = nullptr;
   Network* network = nullptr;
   Workers* workers = nullptr;  // null: everything is done on the strand
+  StoreLease* lease =
+      nullptr;  // null: the store is the live one, and was always closed
 };
 
 }  // namespace weft

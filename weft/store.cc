@@ -7,6 +7,12 @@
 namespace weft {
 namespace {
 
+absl::Status CheckPeerAddress(std::string_view address) {
+  if (IsPeerAddress(address)) return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "%s: not an address, which is host:port or unix:PATH", std::string(address)));
+}
+
 absl::StatusOr<CoreKey> ParseCoreKey(std::string_view text) {
   std::optional<Bytes> bytes = text.size() == 64 ? FromHex(text) : FromZBase32(text);
   std::optional<CoreKey> key;
@@ -36,9 +42,8 @@ absl::StatusOr<CoreReadRequest> ReadRequest(std::string_view key,
                                             const CoreReadOptions& options) {
   CoreReadRequest request;
   WEFT_ASSIGN_OR_RETURN(request.key, ParseCoreKey(key));
-  if (!options.connect.empty() && !IsPeerAddress(options.connect)) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: not an address, which is host:port or unix:PATH", options.connect));
+  if (!options.connect.empty()) {
+    WEFT_RETURN_IF_ERROR(CheckPeerAddress(options.connect));
   }
   request.connect = options.connect;
   request.timeout = options.timeout;
@@ -69,6 +74,10 @@ absl::StatusOr<Store> Store::Open(std::string_view path, const StoreOptions& opt
 
 std::string Store::path() const {
   return impl_->path();
+}
+
+std::string Store::notice() const {
+  return impl_->node().notice();
 }
 
 absl::StatusOr<Base> Store::CreateBase(const BaseOptions& options) {
@@ -116,10 +125,7 @@ absl::StatusOr<std::string> Store::Listen(std::string_view address) {
 }
 
 absl::Status Store::Connect(std::string_view address) {
-  if (!IsPeerAddress(address)) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: not an address, which is host:port or unix:PATH", std::string(address)));
-  }
+  WEFT_RETURN_IF_ERROR(CheckPeerAddress(address));
   return impl_->Run([&] {
     impl_->node().StartMesh();
     impl_->node().swarm().Keep(std::string(address));
@@ -135,10 +141,7 @@ absl::StatusOr<SyncResult> Store::Sync(std::string_view address,
                                        std::chrono::milliseconds timeout,
                                        const ProgressCallback& progress,
                                        std::function<bool()> cancelled) {
-  if (!IsPeerAddress(address)) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: not an address, which is host:port or unix:PATH", std::string(address)));
-  }
+  WEFT_RETURN_IF_ERROR(CheckPeerAddress(address));
   Node::SyncRequest request;
   request.timeout = timeout;
   request.cancelled = std::move(cancelled);
@@ -326,10 +329,7 @@ absl::StatusOr<CoreStatus> Store::CloneCore(std::string_view key,
                                             std::string_view address,
                                             const CloneOptions& options) {
   WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
-  if (!IsPeerAddress(address)) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "%s: not an address, which is host:port or unix:PATH", std::string(address)));
-  }
+  WEFT_RETURN_IF_ERROR(CheckPeerAddress(address));
   Node::CloneRequest request;
   request.key = parsed;
   if (options.blocks) request.blocks = {options.blocks->first, options.blocks->second};

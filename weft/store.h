@@ -63,6 +63,10 @@ class Store {
   explicit Store(std::shared_ptr<StoreImpl> impl) : impl_(std::move(impl)) {}
 
   std::string path() const;
+  // One line for a person about the store as it was found, once: that it is a copy, a
+  // backup or was moved to another disk, so that the next write to each of its bases
+  // begins a new incarnation of us (docs/decisions/0014). Empty: nothing to say.
+  std::string notice() const;
 
   // --- bases ---
   // A new base of which we are the founder.

@@ -46,6 +46,10 @@ absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
   host.random = &store->random_;
   host.network = &store->network_;
   host.workers = &store->workers_;
+  WEFT_ASSIGN_OR_RETURN(
+      store->lease_,
+      FileLease::Open(store->path_, store->storage_.get(), &store->random_));
+  host.lease = store->lease_.get();
   WEFT_ASSIGN_OR_RETURN(store->node_, Node::Open(host));
   for (const auto& base : store->node_->bases()) store->WatchBase(base.get());
   store->thread_ =
@@ -57,8 +61,9 @@ StoreImpl::~StoreImpl() {
   if (thread_.joinable()) {
     asio::post(io_, [this] {
       lan_.reset();
-      // An error here costs the next open some indexing, nothing else.
-      node_->Flush().IgnoreError();
+      // An error here costs the next open some indexing, and looking for the end of our
+      // logs; nothing else.
+      if (node_->Flush().ok()) node_->CloseLease();
       node_.reset();
       work_.reset();
       io_.stop();  // a dial to a dead address would hold it for minutes
@@ -88,6 +93,7 @@ absl::StatusOr<Committed> StoreImpl::CommitDurably(BaseNode* base, Commit commit
   if (std::this_thread::get_id() == thread_.get_id()) {
     return absl::FailedPreconditionError("a callback of the store cannot write to it");
   }
+  if (!base->write_ready()) WEFT_RETURN_IF_ERROR(RunTask(node_->PrepareToWrite(base)));
   auto pending = std::make_shared<Pending>();
   pending->base = base;
   pending->commit = std::move(commit);
@@ -111,6 +117,7 @@ void StoreImpl::DrainCommits() {
   std::vector<absl::StatusOr<Committed>> results;
   for (const auto& pending : drained) results.push_back(pending->commit());
   const absl::Status synced = node_->cores().Sync();
+  if (synced.ok()) node_->OwnLogsSynced();
   for (std::size_t i = 0; i < drained.size(); ++i) {
     if (!synced.ok()) {
       drained[i]->base->NotSynced(synced);

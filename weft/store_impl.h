@@ -15,6 +15,7 @@
 #include <string>
 #include <thread>
 
+#include "engine/file_lease.h"
 #include "engine/real_async_clock.h"
 #include "engine/real_host.h"
 #include "engine/real_loop.h"
@@ -145,6 +146,7 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   std::string path_;
   std::unique_ptr<RocksStorage> storage_;
   SystemRandom random_;
+  std::unique_ptr<FileLease> lease_;
   asio::io_context io_{1};
   asio::executor_work_guard<asio::io_context::executor_type> work_{io_.get_executor()};
   RealAsyncClock clock_{io_.get_executor()};
@@ -160,5 +162,11 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   std::thread watch_thread_;
   std::thread thread_;
 };
+
+// The op of a commit of one.
+inline absl::StatusOr<OpName> FirstOp(absl::StatusOr<Committed> committed) {
+  if (!committed.ok()) return committed.status();
+  return committed->ops.front();
+}
 
 }  // namespace weft

@@ -197,13 +197,24 @@ std::string_view RoleName(Role role);
 // Any role but founder, which a genesis alone makes.
 std::optional<Role> ParseRole(std::string_view name);
 
+// One incarnation of a member: a log of his. The first has the key of the identity;
+// another begins where a store was copied, or put back from a backup.
+struct MemberLog {
+  std::string log;
+  std::uint64_t number = 0;
+  std::uint64_t length = 0;  // blocks that count
+  bool forked = false;       // it was written in two places, and ends there
+};
+
 struct Member {
   std::string identity;
   Role role = Role::kReader;
   std::string scope;       // key prefix; empty: everything
   std::string granted_by;  // identity; empty for a founder
   std::optional<OpName> grant;
-  std::uint64_t length = 0;  // blocks of its log that count
+  std::uint64_t length = 0;  // blocks of its logs that count
+  std::vector<MemberLog> logs;
+  bool forked = false;  // one of them is
   bool is_self = false;
   bool revoked = false;  // only what was kept of his writes has effect
 };
@@ -265,6 +276,11 @@ struct BaseStatus {
   // Our own log is stamped further ahead of this machine's clock than a day (rule T1):
   // so far, in ms. Every further write is stamped later still. Zero: it is not.
   std::uint64_t own_clock_ahead_ms = 0;
+  std::string log;                // ours, that the next write is appended to
+  std::uint64_t incarnation = 0;  // its number
+  // The next write begins a new incarnation: this store is a copy, or our log forked.
+  bool renews = false;
+  bool forked = false;           // one of our logs is
   std::uint64_t own_length = 0;  // blocks of our log
   // Longest first; each counts the peers of those before it too.
   std::vector<AckedPrefix> acked;

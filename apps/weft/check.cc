@@ -38,6 +38,10 @@ Json StatusJson(const BaseStatus& status, const std::string& link) {
   object["parked"] = status.parked;
   object["clock_suspect"] = status.clock_suspect;
   object["own_clock_ahead_ms"] = status.own_clock_ahead_ms;
+  object["log"] = status.log;
+  object["incarnation"] = status.incarnation;
+  object["renews"] = status.renews;
+  object["forked"] = status.forked;
   object["own_length"] = status.own_length;
   object["acked"] = Json::array();
   for (const AckedPrefix& prefix : status.acked) {
@@ -53,6 +57,15 @@ void PrintStatus(const BaseStatus& status, const std::string& link) {
       status.name, status.base_id, link, status.identity,
       status.role ? RoleName(*status.role) : "no member yet", status.keys,
       status.conflicts, status.blocks, status.writers);
+  if (status.incarnation > 0) {
+    Out() << absl::StrFormat("  incarnation %d writes to %s\n", status.incarnation,
+                             status.log);
+  }
+  if (status.forked) {
+    Out() << "  forked: a log of ours was written in two places; `weft recover` lists "
+             "what\n  that cost\n";
+  }
+  if (status.renews) Out() << "  the next write begins a new incarnation\n";
   for (const AckedPrefix& prefix : status.acked) {
     Out() << absl::StrFormat("  %d of our %d blocks are held by %d peer%s\n",
                              prefix.length, status.own_length, prefix.peers,

@@ -10,6 +10,7 @@
 #include "apps/weft/control_client.h"
 #include "apps/weft/control_server.h"
 #include "apps/weft/control_socket.h"
+#include "apps/weft/json.h"
 #include "engine/bytes.h"
 #include "engine/text.h"
 
@@ -359,6 +360,16 @@ int CommandLine::RunAsked(const Asked& asked) {
   return command->run(*call);
 }
 
+int ReportOp(const Invocation& call, const absl::StatusOr<OpName>& op) {
+  if (!op.ok()) return Fail(op.status());
+  if (call.json) {
+    PrintJson(Json{{"op", op->ToText()}});
+  } else {
+    Out() << op->ToText() << '\n';
+  }
+  return kDone;
+}
+
 std::optional<Store> OpenStore(const std::string& directory, int& exit_code,
                                bool create) {
   if (const Store* held = Console::Current().held_store()) return *held;
@@ -375,6 +386,8 @@ std::optional<Store> OpenStore(const std::string& directory, int& exit_code,
     }
     return std::nullopt;
   }
+  // Of whoever opened it; the commands of others that come through us have not.
+  if (!store->notice().empty()) Fail(kDone, store->notice());
   if (process.stays) {
     auto server = ControlServer::Start(directory, *store, process.run);
     if (!server.ok()) {

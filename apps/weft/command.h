@@ -44,6 +44,9 @@ struct Invocation {
   std::string base;  // of --base; empty: the only one
 };
 
+// What a single change gives back: its op id, or why there is none. The exit code.
+int ReportOp(const Invocation& call, const absl::StatusOr<OpName>& op);
+
 struct CommandSpec {
   static constexpr std::size_t kAnyNumber = SIZE_MAX;
 

@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <array>
@@ -16,9 +14,8 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "apps/weft/process.h"
 #include "engine/status.h"
-
-extern char** environ;
 
 namespace weft::cli {
 namespace {
@@ -100,30 +97,15 @@ absl::StatusOr<std::unique_ptr<ShellStream>> ShellStream::Start(
   WEFT_ASSIGN_OR_RETURN(auto ends, SocketPair());
   Descriptor cancelled(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!cancelled.ok()) return NoMoreFiles();
-  posix_spawn_file_actions_t actions;
-  posix_spawn_file_actions_init(&actions);
-  posix_spawn_file_actions_adddup2(&actions, ends[1].get(), STDIN_FILENO);
-  posix_spawn_file_actions_adddup2(&actions, ends[1].get(), STDOUT_FILENO);
-  std::array<std::string, 3> words{"sh", "-c", command};
-  std::array<char*, 4> arguments{words[0].data(), words[1].data(), words[2].data(),
-                                 nullptr};
-  pid_t process = -1;
-  const int error = posix_spawnp(&process, arguments[0], &actions, nullptr,
-                                 arguments.data(), environ);
-  posix_spawn_file_actions_destroy(&actions);
-  if (error != 0) {
-    return absl::UnavailableError(
-        absl::StrFormat("%s: cannot be started: %s", command, std::strerror(error)));
-  }
+  WEFT_ASSIGN_OR_RETURN(const pid_t process,
+                        Spawn({"sh", "-c", command}, ends[1].get(), ends[1].get(), -1));
   return std::unique_ptr<ShellStream>(
       new ShellStream(command, std::move(ends[0]), std::move(cancelled), process));
 }
 
 ShellStream::~ShellStream() {
   shutdown(socket_.get(), SHUT_RDWR);
-  int status = 0;
-  while (waitpid(process_, &status, 0) < 0 && errno == EINTR) {
-  }
+  WaitFor(process_);
 }
 
 class Pump::State {

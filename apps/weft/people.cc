@@ -1,5 +1,5 @@
 // invite, redeem, requests, approve, revoke, held, accept, reject, admit, hide, unhide,
-// rollback: letting people in, and what others wrote.
+// rollback, recover: letting people in, and what others wrote.
 
 #include <charconv>
 
@@ -7,22 +7,14 @@
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
 #include "apps/weft/json.h"
+#include "apps/weft/qr.h"
 
 namespace weft::cli {
 namespace {
 
-int PrintOp(const Invocation& call, const absl::StatusOr<OpName>& op) {
-  if (!op.ok()) return Fail(op.status());
-  if (call.json) {
-    PrintJson(Json{{"op", op->ToText()}});
-  } else {
-    Out() << op->ToText() << '\n';
-  }
-  return kDone;
-}
-
 struct InviteArguments {
   std::string role = "writer";
+  bool qr = false;
   InviteOptions options;
 };
 
@@ -43,6 +35,11 @@ int Invite(const Invocation& call, InviteArguments arguments) {
   } else {
     Out() << *invite << '\n';
   }
+  if (!call.json && arguments.qr) {
+    const auto picture = QrText(*invite);
+    if (!picture.ok()) return Fail(picture.status());
+    Out() << *picture;
+  }
   return kDone;
 }
 
@@ -50,7 +47,7 @@ int Redeem(const Invocation& call) {
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
-  return PrintOp(call, base->Redeem(call.arguments[0], call.arguments[1]));
+  return ReportOp(call, base->Redeem(call.arguments[0], call.arguments[1]));
 }
 
 int Requests(const Invocation& call) {
@@ -77,7 +74,72 @@ int Approve(const Invocation& call, const std::string& scope) {
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
-  return PrintOp(call, base->Approve(call.arguments[0], *role, scope));
+  return ReportOp(call, base->Approve(call.arguments[0], *role, scope));
+}
+
+// F4: what a fork, or a removal that was taken back, cost this store.
+struct RecoverArguments {
+  bool list = false;
+  bool yes = false;
+};
+
+Json RangeJson(const HeldBackWrites& held) {
+  Json object{{"writer", held.writer}, {"author", held.author}, {"from", held.from},
+              {"to", held.to},         {"writes", held.writes}, {"state", held.state}};
+  PutText(object, "reason", held.reason);
+  return object;
+}
+
+void PrintRange(const HeldBackWrites& held) {
+  Out() << absl::StrFormat("%s %d..%d  %d writes  %s: %s\n", held.writer, held.from,
+                           held.to, held.writes, held.state, Printable(held.reason));
+}
+
+int Recover(const Invocation& call, const RecoverArguments& arguments) {
+  int code = kDone;
+  auto base = OpenBase(call, code);
+  if (!base) return code;
+  const auto lost = base->Recoverable();
+  if (!lost.ok()) return Fail(lost.status());
+  Json list = Json::array();
+  std::uint64_t writes = 0;
+  for (const HeldBackWrites& held : *lost) {
+    writes += held.writes;
+    if (call.json) {
+      list.push_back(RangeJson(held));
+    } else {
+      PrintRange(held);
+    }
+  }
+  Recovered recovered;
+  if (!lost->empty() && !arguments.list) {
+    if (!arguments.yes) {
+      Err() << absl::StrFormat(
+          "This writes up to %d change%s again, over what was written since. Go on? "
+          "[y/N] ",
+          writes, writes == 1 ? "" : "s");
+      Err().flush();
+      std::string answer;
+      std::getline(In(), answer);
+      if (answer != "y" && answer != "yes") {
+        return Fail(kNotSo, "recover: nothing was done");
+      }
+    }
+    const auto done = base->Recover();
+    if (!done.ok()) return Fail(done.status());
+    recovered = *done;
+  }
+  if (call.json) {
+    PrintJson(Json{{"lost", std::move(list)},
+                   {"recovered", recovered.writes},
+                   {"left", recovered.left}});
+  } else if (lost->empty()) {
+    Out() << "nothing of ours is lost\n";
+  } else if (!arguments.list) {
+    Out() << absl::StrFormat("%d written again, %d left to be made by hand\n",
+                             recovered.writes, recovered.left);
+  }
+  return kDone;
 }
 
 struct RevokeArguments {
@@ -124,19 +186,11 @@ int Held(const Invocation& call) {
   if (!base) return code;
   Json list = Json::array();
   for (const HeldBackWrites& held : base->HeldBack()) {
-    if (!call.json) {
-      Out() << absl::StrFormat("%s %d..%d  %d writes  %s: %s\n", held.writer, held.from,
-                               held.to, held.writes, held.state,
-                               Printable(held.reason));
-      continue;
+    if (call.json) {
+      list.push_back(RangeJson(held));
+    } else {
+      PrintRange(held);
     }
-    list.push_back(Json{{"writer", held.writer},
-                        {"author", held.author},
-                        {"from", held.from},
-                        {"to", held.to},
-                        {"writes", held.writes},
-                        {"state", held.state}});
-    PutText(list.back(), "reason", held.reason);
   }
   if (call.json) PrintJson(Json{{"held", std::move(list)}});
   return kDone;
@@ -170,7 +224,7 @@ int OnRange(const Invocation& call, const RangeCall& act) {
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
-  return PrintOp(call, act(*base, call.arguments[0], blocks->first, blocks->second));
+  return ReportOp(call, act(*base, call.arguments[0], blocks->first, blocks->second));
 }
 
 int OnOps(const Invocation& call, bool hide) {
@@ -183,7 +237,7 @@ int OnOps(const Invocation& call, bool hide) {
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
-  return PrintOp(call, hide ? base->Hide(ops) : base->Unhide(ops));
+  return ReportOp(call, hide ? base->Hide(ops) : base->Unhide(ops));
 }
 
 void AddJoining(CommandLine& line) {
@@ -205,6 +259,7 @@ void AddJoining(CommandLine& line) {
                    "host:port where a member can be met; may repeat")
       ->expected(1)
       ->take_all();
+  invite->add_flag("--qr", invite_arguments->qr, "and as a QR code on the terminal");
   line.Add({"redeem", "INVITE IDENTITY",
             "lets the holder of an invite in, as any member may", 2, 2},
            Redeem);
@@ -228,6 +283,15 @@ void AddJoining(CommandLine& line) {
                    "what was written loses its effect too");
   revoke->add_option("--reason", revoke_arguments->options.reason, "for all to read");
   revoke->add_flag("--yes", revoke_arguments->yes, "do not ask");
+}
+
+void AddRecovery(CommandLine& line) {
+  auto arguments = std::make_shared<RecoverArguments>();
+  CLI::App* recover = line.Add(
+      {"recover", "", "writes again what a fork or a removal took from us"},
+      [arguments](const Invocation& call) { return Recover(call, *arguments); });
+  recover->add_flag("--list", arguments->list, "only says what it would be");
+  recover->add_flag("--yes", arguments->yes, "do not ask");
 }
 
 void AddModeration(CommandLine& line) {
@@ -271,6 +335,7 @@ void AddModeration(CommandLine& line) {
 void AddPeopleCommands(CommandLine& line) {
   AddJoining(line);
   AddModeration(line);
+  AddRecovery(line);
 }
 
 }  // namespace weft::cli

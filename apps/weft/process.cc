@@ -39,7 +39,37 @@ struct Pipe {
   int Take(std::size_t end) { return std::exchange(ends[end], -1); }
 };
 
-// -1 for a stream: inherited.
+// Appends what is there; false at the end.
+bool ReadSome(int file, std::string& text) {
+  std::array<char, 65536> bytes;
+  const ssize_t count = read(file, bytes.data(), bytes.size());
+  if (count < 0) return errno == EINTR || errno == EAGAIN;
+  text.append(bytes.data(), static_cast<std::size_t>(count));
+  return count > 0;
+}
+
+// Feeds and drains all three streams at once, so that neither side waits for ever.
+void Exchange(Pipe& in, Pipe& out, Pipe& err, std::string_view input, Ran& ran) {
+  fcntl(in.ends[1], F_SETFL, O_NONBLOCK);
+  if (input.empty()) in.Close(1);
+  while (out.ends[0] >= 0 || err.ends[0] >= 0) {
+    std::array<pollfd, 3> files{pollfd{in.ends[1], POLLOUT, 0},
+                                pollfd{out.ends[0], POLLIN, 0},
+                                pollfd{err.ends[0], POLLIN, 0}};
+    if (poll(files.data(), files.size(), -1) < 0) continue;
+    if (files[0].revents != 0) {
+      const ssize_t count = write(in.ends[1], input.data(), input.size());
+      if (count > 0) input.remove_prefix(static_cast<std::size_t>(count));
+      const bool broken = count < 0 && errno != EAGAIN && errno != EINTR;
+      if (broken || input.empty()) in.Close(1);
+    }
+    if (files[1].revents != 0 && !ReadSome(out.ends[0], ran.out)) out.Close(0);
+    if (files[2].revents != 0 && !ReadSome(err.ends[0], ran.err)) err.Close(0);
+  }
+}
+
+}  // namespace
+
 absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command, int in, int out,
                             int err) {
   posix_spawn_file_actions_t actions;
@@ -71,37 +101,6 @@ int WaitFor(pid_t process) {
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
 }
-
-// Appends what is there; false at the end.
-bool ReadSome(int file, std::string& text) {
-  std::array<char, 65536> bytes;
-  const ssize_t count = read(file, bytes.data(), bytes.size());
-  if (count < 0) return errno == EINTR || errno == EAGAIN;
-  text.append(bytes.data(), static_cast<std::size_t>(count));
-  return count > 0;
-}
-
-// Feeds and drains all three streams at once, so that neither side waits for ever.
-void Exchange(Pipe& in, Pipe& out, Pipe& err, std::string_view input, Ran& ran) {
-  fcntl(in.ends[1], F_SETFL, O_NONBLOCK);
-  if (input.empty()) in.Close(1);
-  while (out.ends[0] >= 0 || err.ends[0] >= 0) {
-    std::array<pollfd, 3> files{pollfd{in.ends[1], POLLOUT, 0},
-                                pollfd{out.ends[0], POLLIN, 0},
-                                pollfd{err.ends[0], POLLIN, 0}};
-    if (poll(files.data(), files.size(), -1) < 0) continue;
-    if (files[0].revents != 0) {
-      const ssize_t count = write(in.ends[1], input.data(), input.size());
-      if (count > 0) input.remove_prefix(static_cast<std::size_t>(count));
-      const bool broken = count < 0 && errno != EAGAIN && errno != EINTR;
-      if (broken || input.empty()) in.Close(1);
-    }
-    if (files[1].revents != 0 && !ReadSome(out.ends[0], ran.out)) out.Close(0);
-    if (files[2].revents != 0 && !ReadSome(err.ends[0], ran.err)) err.Close(0);
-  }
-}
-
-}  // namespace
 
 absl::StatusOr<Ran> RunProgram(const std::vector<std::string>& command,
                                std::string_view input) {

@@ -13,6 +13,13 @@
 
 namespace weft::cli {
 
+// Starts the program with these files as its stdin, stdout and stderr; -1: ours.
+// UNAVAILABLE  it cannot be started
+absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command, int in, int out,
+                            int err);
+// The exit code of a child, or 128 + the signal that ended it.
+int WaitFor(pid_t process);
+
 struct Ran {
   int exit_code = 0;  // 128 + the signal if one ended it
   std::string out;

@@ -118,6 +118,11 @@ int Members(const Invocation& call) {
           member.length, member.scope.empty() ? "" : "  in " + member.scope,
           member.granted_by.empty() ? "" : "  granted by " + member.granted_by,
           member.revoked ? "  revoked" : "", member.is_self ? "  (this store)" : "");
+      for (const MemberLog& log : member.logs) {
+        if (log.number == 0 && !log.forked) continue;
+        Out() << absl::StrFormat("  incarnation %d  %s  %d blocks%s\n", log.number,
+                                 log.log, log.length, log.forked ? "  forked" : "");
+      }
       continue;
     }
     Json object{{"identity", member.identity},
@@ -128,6 +133,14 @@ int Members(const Invocation& call) {
     object["length"] = member.length;
     object["revoked"] = member.revoked;
     object["self"] = member.is_self;
+    object["forked"] = member.forked;
+    object["logs"] = Json::array();
+    for (const MemberLog& log : member.logs) {
+      object["logs"].push_back(Json{{"log", log.log},
+                                    {"incarnation", log.number},
+                                    {"length", log.length},
+                                    {"forked", log.forked}});
+    }
     list.push_back(std::move(object));
   }
   if (call.json) PrintJson(Json{{"members", std::move(list)}});

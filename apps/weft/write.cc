@@ -8,17 +8,6 @@
 namespace weft::cli {
 namespace {
 
-// What a single change gives back.
-int Report(const Invocation& call, const absl::StatusOr<OpName>& op) {
-  if (!op.ok()) return Fail(op.status());
-  if (call.json) {
-    PrintJson(Json{{"op", op->ToText()}});
-  } else {
-    Out() << op->ToText() << '\n';
-  }
-  return kDone;
-}
-
 int Put(const Invocation& call, const std::string& file) {
   if ((call.arguments.size() == 2) != file.empty()) {
     return Fail(kUsage, "put: takes KEY and either VALUE or --file");
@@ -27,18 +16,18 @@ int Put(const Invocation& call, const std::string& file) {
   auto base = OpenBase(call, code);
   if (!base) return code;
   if (file.empty()) {
-    return Report(call, base->Put(call.arguments[0], call.arguments[1]));
+    return ReportOp(call, base->Put(call.arguments[0], call.arguments[1]));
   }
   const auto value = ReadAll(file, Limits().value_bytes);
   if (!value.ok()) return Fail(value.status());
-  return Report(call, base->Put(call.arguments[0], *value));
+  return ReportOp(call, base->Put(call.arguments[0], *value));
 }
 
 int Delete(const Invocation& call) {
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
-  return Report(call, base->Delete(call.arguments[0]));
+  return ReportOp(call, base->Delete(call.arguments[0]));
 }
 
 int Set(const Invocation& call) {
@@ -59,7 +48,7 @@ int Set(const Invocation& call) {
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
-  return Report(call, base->Set(call.arguments[0], std::move(cells)));
+  return ReportOp(call, base->Set(call.arguments[0], std::move(cells)));
 }
 
 int Unset(const Invocation& call) {
@@ -67,14 +56,14 @@ int Unset(const Invocation& call) {
   auto base = OpenBase(call, code);
   if (!base) return code;
   std::vector<std::string> columns(call.arguments.begin() + 1, call.arguments.end());
-  return Report(call, base->Unset(call.arguments[0], std::move(columns)));
+  return ReportOp(call, base->Unset(call.arguments[0], std::move(columns)));
 }
 
 int Erase(const Invocation& call) {
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
-  return Report(call, base->Erase(call.arguments[0]));
+  return ReportOp(call, base->Erase(call.arguments[0]));
 }
 
 }  // namespace

@@ -1,0 +1,239 @@
+#!/usr/bin/env python3
+"""Copies, backups and crashes never fork a log silently (semantics 7.1).
+
+Run as `restore_test.py PROGRAM DATA_FOLDER [TEST...]`; `--list` names the tests. Real
+processes on real directories, copied as people copy them.
+"""
+
+import json
+import os
+import resource
+import shutil
+import signal
+import subprocess
+
+import cli_test
+from cli_test import CliTest
+
+
+class Restores(CliTest):
+    """A founder, Ada, and a peer, Bob, who has met her."""
+
+    def two(self):
+        ada = self.store("ada")
+        link = self.weft("status", ada)["bases"][0]["link"]
+        with self.serving(ada) as address:
+            self.weft("join", self.path("bob"), link, "--connect", address)
+        return ada, self.path("bob")
+
+    def copy(self, source, name):
+        """As `cp -a` does it."""
+        subprocess.run(["cp", "-a", source, self.path(name)], check=True)
+        return self.path(name)
+
+    def put_says(self, store, key, value):
+        """Writes, and gives what was said on stderr."""
+        ran = self.run_weft("put", store, key, value)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        return ran.stderr.decode()
+
+    def sync(self, store, other):
+        with self.serving(other) as address:
+            self.weft("sync", store, "--connect", address)
+
+    def status(self, store):
+        return self.weft("status", store)["bases"][0]
+
+    def keys(self, store):
+        return {e["key"]: e["value"] for e in self.lines("scan", store)}
+
+    def assert_equal_everywhere(self, *stores):
+        roots = [self.weft("root", store) for store in stores]
+        self.assertEqual(roots, [roots[0]] * len(roots))
+
+
+class Copies(Restores):
+    def test_A2_both_copies_write_and_nothing_forks(self):
+        ada, bob = self.two()
+        self.weft("put", ada, "k/0", "before")
+        copy = self.copy(ada, "copy")
+        # The copy says one line, once; the original says nothing at all.
+        said = self.put_says(copy, "k/copy", "from the copy")
+        self.assertEqual(said.count("\n"), 1)
+        self.assertIn("copy or a backup", said)
+        self.assertEqual(self.put_says(copy, "k/copy2", "again"), "")
+        self.assertEqual(self.put_says(ada, "k/ada", "from the original"), "")
+        for store in (ada, copy, bob, ada, copy):
+            if store != bob:
+                self.sync(store, bob)
+        self.assertEqual(self.keys(bob), {
+            "k/0": "before", "k/ada": "from the original",
+            "k/copy": "from the copy", "k/copy2": "again"})
+        self.assert_equal_everywhere(ada, bob, copy)
+        logs = self.weft("members", bob)["members"][0]["logs"]
+        self.assertEqual([(log["incarnation"], log["forked"]) for log in logs],
+                         [(0, False), (1, False)])
+        self.assertEqual(self.status(ada)["incarnation"], 0)
+        self.assertEqual(self.status(copy)["incarnation"], 1)
+        self.weft("verify", bob)
+
+    def test_A2_a_copy_that_only_reads_begins_nothing(self):
+        ada, _ = self.two()
+        self.weft("put", ada, "k", "v")
+        copy = self.copy(ada, "copy")
+        ran = self.run_weft("get", copy, "k")
+        self.assertEqual((ran.returncode, ran.stdout), (0, b"v\n"))
+        self.assertEqual(ran.stderr.count(b"\n"), 1)
+        self.assertEqual(self.weft("get", copy, "k")["value"], "v")
+        status = self.status(copy)
+        self.assertEqual((status["incarnation"], status["renews"]), (0, True))
+
+    def test_A2_a_store_may_be_renamed(self):
+        ada, _ = self.two()
+        self.weft("put", ada, "k", "v")
+        os.rename(ada, self.path("moved"))
+        self.assertEqual(self.put_says(self.path("moved"), "k", "w"), "")
+        self.assertEqual(self.status(self.path("moved"))["incarnation"], 0)
+
+    def test_A2_a_backup_put_back_over_the_store_begins_a_new_incarnation(self):
+        ada, bob = self.two()
+        self.weft("put", ada, "k/0", "yesterday")
+        backup = self.copy(ada, "backup")
+        self.weft("put", ada, "k/1", "today")
+        self.sync(ada, bob)
+        shutil.rmtree(ada)
+        self.copy(backup, "ada")
+        # No peer is there: what was written today is not known here.
+        self.assertEqual(self.put_says(ada, "k/2", "after").count("\n"), 1)
+        self.sync(ada, bob)
+        self.assertEqual(self.keys(ada), {"k/0": "yesterday", "k/1": "today",
+                                          "k/2": "after"})
+        self.assert_equal_everywhere(ada, bob)
+        self.assertFalse(self.weft("members", bob)["members"][0]["forked"])
+
+    def test_A2_only_the_database_put_back_is_seen_too(self):
+        ada, bob = self.two()
+        self.weft("put", ada, "k/0", "yesterday")
+        backup = self.copy(ada, "backup")
+        self.weft("put", ada, "k/1", "today")
+        self.sync(ada, bob)
+        shutil.rmtree(os.path.join(ada, "db"))
+        subprocess.run(["cp", "-a", os.path.join(backup, "db"), ada], check=True)
+        said = self.put_says(ada, "k/2", "after")
+        self.assertIn("database has", said)
+        self.sync(ada, bob)
+        self.assert_equal_everywhere(ada, bob)
+        self.assertFalse(self.status(ada)["forked"])
+
+    def test_A2_an_older_store_gets_a_lease_at_its_first_open(self):
+        ada, _ = self.two()
+        self.weft("put", ada, "k", "v")
+        os.unlink(os.path.join(ada, "LEASE"))
+        # Its mirror is still there: somebody took the file away.
+        self.assertIn("missing", self.put_says(ada, "k", "w"))
+        self.assertTrue(os.path.exists(os.path.join(ada, "LEASE")))
+        self.assertEqual(self.put_says(ada, "k", "x"), "")
+
+    def test_A2_copies_of_a_copy_are_incarnations_of_their_own(self):
+        ada, bob = self.two()
+        self.weft("put", ada, "k/0", "v")
+        stores = [ada]
+        for n in (1, 2):
+            stores.append(self.copy(ada, f"copy{n}"))
+            self.put_says(stores[-1], f"k/copy{n}", "v")
+        stores.append(self.copy(stores[1], "copy3"))
+        self.put_says(stores[-1], "k/copy3", "v")
+        for _ in range(2):
+            for store in stores:
+                self.sync(store, bob)
+        self.assertEqual(len(self.keys(bob)), 4)
+        self.assert_equal_everywhere(bob, *stores)
+        numbers = [log["incarnation"]
+                   for log in self.weft("members", bob)["members"][0]["logs"]]
+        self.assertEqual(numbers, [0, 1, 1, 2])
+
+    def test_A2_a_copied_member_may_still_let_people_in(self):
+        ada, bob = self.two()
+        copy = self.copy(ada, "copy")
+        identity = self.status(bob)["identity"]
+        self.run_weft("grant", copy, identity, "writer")
+        self.sync(bob, copy)
+        self.weft("put", bob, "k", "v")
+        self.sync(bob, ada)
+        self.assertEqual(self.keys(ada), {"k": "v"})
+
+    def test_A2_the_lease_survives_a_full_disk(self):
+        ada, _ = self.two()
+        self.weft("put", ada, "k", "v")
+        copy = self.copy(ada, "copy")
+        ran = self.run_weft("get", copy, "k", file_bytes_max=0)
+        self.assertEqual(ran.stdout if ran.returncode == 0 else b"v\n", b"v\n")
+        self.assertEqual(self.weft_after_notice("get", copy, "k"), b"v\n")
+
+    def weft_after_notice(self, *arguments):
+        ran = self.run_weft(*arguments)
+        self.assertEqual(ran.returncode, 0, ran.stderr)
+        return ran.stdout
+
+
+class Tails(Restores):
+    def server(self, store, *arguments):
+        process = subprocess.Popen(
+            [cli_test.PROGRAM, "serve", store, "--listen", "127.0.0.1:0", "--json",
+             *arguments], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+            env=self.environment)
+        self.addCleanup(process.stdout.close)
+        self.addCleanup(process.wait, timeout=60)
+        self.addCleanup(process.terminate)
+        self.assertIn("listening", json.loads(process.stdout.readline()))
+        return process
+
+    def wait_for(self, process, word):
+        for line in process.stdout:
+            if word in line.decode():
+                return
+        self.fail(f"the server ended without a word of {word}")
+
+    def test_A3_yesterdays_backup_gets_its_own_tail_back_before_it_writes(self):
+        ada, bob = self.two()
+        self.weft("put", ada, "k/0", "yesterday")
+        backup = self.copy(ada, "backup")
+        for n in range(20):
+            self.weft("put", ada, f"k/{n}", "today")
+        self.sync(ada, bob)
+        shutil.rmtree(ada)
+        self.copy(backup, "ada")
+        with self.serving(bob) as address:
+            server = self.server(ada, "--connect", address)
+            self.wait_for(server, "connected")
+            # Through the server, which has a peer to ask. It writes on what came back.
+            self.weft("put", ada, "k/0", "after")
+            server.send_signal(signal.SIGTERM)
+            server.wait(timeout=60)
+            self.weft("sync", ada, "--connect", address)
+        self.assertEqual(self.keys(ada)["k/0"], "after")
+        self.assertEqual(self.weft("conflicts", ada)["conflicts"], [])
+        self.assertEqual(len(self.keys(ada)), 20)
+        self.assert_equal_everywhere(ada, bob)
+        self.assertFalse(self.status(ada)["forked"])
+
+    def test_A1_a_store_killed_again_and_again_never_forks(self):
+        ada, bob = self.two()
+        with self.serving(bob) as address:
+            for n in range(6):
+                server = self.server(ada, "--connect", address)
+                self.wait_for(server, "connected")
+                self.weft("put", ada, f"k/{n}", "v")
+                server.kill()
+                server.wait(timeout=60)
+                self.assertEqual(self.put_says(ada, f"l/{n}", "v"), "")
+            self.weft("sync", ada, "--connect", address)
+        self.assertEqual(len(self.keys(ada)), 12)
+        self.assert_equal_everywhere(ada, bob)
+        status = self.status(ada)
+        self.assertEqual((status["incarnation"], status["forked"]), (0, False))
+
+
+if __name__ == "__main__":
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    cli_test.main("__main__")

@@ -1,0 +1,214 @@
+// Which of our logs may grow, and the beginning of the next one (rules S2, A2, F4).
+//
+// A log that was retired, because this store may not be the only one that holds its
+// key, or that has forked, is never appended to again. The next write begins another:
+// a core of fresh randomness whose block 0 our identity certifies. The certificate also
+// travels by itself, among the evidence, for peers to know that the log is wanted.
+
+#include "absl/strings/str_format.h"
+#include "crdt/batch.h"
+#include "engine/check.h"
+#include "weft/base_node.h"
+#include "weft/convert.h"
+
+namespace weft {
+namespace {
+
+constexpr std::size_t kWaitingCertificatesMax = 256;
+
+Bytes RowPrefix(std::uint64_t base) {
+  Bytes key = ToBytes("certificate");
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    key.push_back(static_cast<std::uint8_t>(base >> shift));
+  }
+  return key;
+}
+
+Bytes EvidenceOf(const CoreKey& log, const Incarnation& certificate) {
+  Bytes evidence = {kCertificateEvidence};
+  Append(evidence, log.view());
+  Append(evidence, EncodeIncarnation(certificate));
+  return evidence;
+}
+
+}  // namespace
+
+std::uint64_t BaseNode::OwnBlocks() const {
+  std::uint64_t blocks = 0;
+  const auto count = [&](const CoreKey& key) {
+    const auto log = logs_.find(key);
+    if (log != logs_.end()) blocks += log->second.core->length();
+  };
+  count(record_.identity);
+  for (const CoreKey& key : record_.logs) count(key);
+  return blocks;
+}
+
+std::vector<MemberLog> BaseNode::LogsOf(const CoreKey& identity) const {
+  const Authority& authority = indexer_->authority();
+  const VersionVector settled = indexer_->Settled();
+  std::vector<MemberLog> logs;
+  for (const CoreKey& log : authority.LogsOf(identity)) {
+    logs.push_back({IdText(log), authority.NumberOf(log), settled.length(log),
+                    authority.forks().contains(log)});
+  }
+  return logs;
+}
+
+void BaseNode::WhenWriteReady(std::function<void()> task) {
+  if (write_ready() || !hooks_.prepare) return task();
+  hooks_.prepare(std::move(task));
+}
+
+absl::Status BaseNode::ReadyToWrite() {
+  WEFT_RETURN_IF_ERROR(CheckUsable());
+  WEFT_RETURN_IF_ERROR(CatchUp());
+  const bool forked = indexer_->authority().forks().contains(record_.log());
+  if (!record_.retired && !forked) return absl::OkStatus();
+  return BeginIncarnation();
+}
+
+// Signed by our identity, for the log with this key.
+absl::StatusOr<Incarnation> BaseNode::CertificateFor(const CoreKey& log) {
+  const Authority& authority = indexer_->authority();
+  WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> first,
+                        cores_->Open(record_.identity));
+  if (!first->manifest() || first->manifest()->quorum != 1 ||
+      first->manifest()->signers.size() != 1) {
+    return absl::FailedPreconditionError(
+        "our identity has several signers, who would all have to sign");
+  }
+  Incarnation certificate;
+  certificate.identity = record_.identity;
+  certificate.manifest = *first->manifest();
+  for (const CoreKey& known : authority.LogsOf(record_.identity)) {
+    certificate.number = std::max(certificate.number, authority.NumberOf(known));
+  }
+  ++certificate.number;
+  certificate.prev_core = own_->key();
+  certificate.prev_length = own_->length();
+  certificate.prev_tree_hash = own_->tree_hash();
+  WEFT_ASSIGN_OR_RETURN(
+      const Signature signature,
+      cores_->SignWith(record_.identity,
+                       IncarnationSignable(record_.base_id, log, certificate)));
+  certificate.signatures.push_back({0, signature});
+  return certificate;
+}
+
+absl::Status BaseNode::BeginIncarnation() {
+  // Who may not write needs no log to write to.
+  WEFT_RETURN_IF_ERROR(indexer_->authority().ChooseGrant(record_.identity).status());
+  Seed seed = RandomSeed(*host_->random);
+  KeyPair pair = KeyPairFromSeed(seed);
+  Wipe(seed.bytes);
+  const Manifest manifest = SingleSigner(pair.public_key);
+  const CoreKey key = KeyOf(manifest);
+  WEFT_ASSIGN_OR_RETURN(const Incarnation certificate, CertificateFor(key));
+  absl::StatusOr<std::shared_ptr<Hypercore>> core = cores_->OpenOwn(manifest, pair);
+  Wipe(pair.secret_key.bytes);
+  WEFT_RETURN_IF_ERROR(core.status());
+  indexer_->Follow(key);
+  WEFT_RETURN_IF_ERROR(OpenWantedLogs());
+  WEFT_ASSIGN_OR_RETURN(const PreparedCommit prepared,
+                        indexer_->PrepareIncarnation(key, certificate, WallMs()));
+  const ByteView block = prepared.blocks.front();
+  WEFT_RETURN_IF_ERROR(
+      (*core)->Append(std::span(&block, 1), Durability::kLogged).status());
+  WEFT_RETURN_IF_ERROR(CatchUp());
+  WEFT_CHECK(indexer_->authority().IdentityOf(key) == record_.identity);
+  BaseRecord renewed = record_;
+  renewed.logs.push_back(key);
+  renewed.retired = false;
+  // Synced, and block 0 with it.
+  WEFT_RETURN_IF_ERROR(SaveBase(host_->storage, renewed));
+  record_ = std::move(renewed);
+  own_ = *std::move(core);
+  acks_.Watch(key);
+  Tell(absl::StrFormat("incarnation %d of %s: %s", certificate.number,
+                       IdText(record_.identity), IdText(key)));
+  return FollowCertified(key, EvidenceOf(key, certificate));
+}
+
+// --- those of others ---
+
+// What was told once is wanted in every run, whatever becomes of the view.
+absl::Status BaseNode::LoadCertificates() {
+  const Bytes prefix = RowPrefix(record_.number);
+  const ScanRange range{prefix, PrefixEnd(prefix), false};
+  const auto rows = host_->storage->Scan(Family::kMeta, range);
+  for (; rows->valid(); rows->Next()) {
+    const auto log = CoreKey::From(rows->key().subspan(prefix.size()));
+    if (!log) continue;
+    indexer_->Follow(*log);
+    certificates_[*log] = ToBytes(rows->value());
+  }
+  return rows->status();
+}
+
+std::vector<Bytes> BaseNode::Certificates() {
+  std::vector<Bytes> all;
+  if (indexer_ == nullptr) return all;
+  for (const auto& [key, log] : logs_) {
+    if (indexer_->authority().NumberOf(key) == 0 || certificates_.contains(key))
+      continue;
+    const auto block = log.core->Get(0);
+    if (!block.ok()) continue;
+    LogState state(key);
+    const DecodedBlock first = DecodeBlock(state, *block, indexer_->genesis().limits);
+    if (first.incarnation) certificates_[key] = EvidenceOf(key, *first.incarnation);
+  }
+  for (const auto& [key, evidence] : certificates_) all.push_back(evidence);
+  return all;
+}
+
+// The log is wanted, and so it is by everybody we know.
+absl::Status BaseNode::FollowCertified(const CoreKey& log, Bytes evidence) {
+  Bytes key = RowPrefix(record_.number);
+  Append(key, log.view());
+  StorageBatch batch;
+  batch.Put(Family::kMeta, std::move(key), evidence);
+  WEFT_RETURN_IF_ERROR(host_->storage->Commit(batch, Durability::kLogged));
+  indexer_->Follow(log);
+  if (hooks_.evidence) hooks_.evidence(std::span(&evidence, 1));
+  certificates_[log] = std::move(evidence);
+  return OpenWantedLogs();
+}
+
+absl::Status BaseNode::TakeCertificate(ByteView body) {
+  if (indexer_ == nullptr) return absl::OkStatus();
+  Reader in(body);
+  const auto log = in.Fixed<CoreKey>();
+  if (!in.ok()) return absl::InvalidArgumentError("a certificate that is malformed");
+  if (certificates_.contains(log) || indexer_->authority().NumberOf(log) > 0) {
+    return absl::OkStatus();
+  }
+  WEFT_ASSIGN_OR_RETURN(const Incarnation certificate, DecodeIncarnation(in.Rest()));
+  WEFT_RETURN_IF_ERROR(
+      VerifyIncarnation(record_.base_id, indexer_->genesis().salt, log, certificate));
+  Bytes evidence = EvidenceOf(log, certificate);
+  if (!indexer_->authority().IsNamed(certificate.identity)) {
+    if (waiting_certificates_.size() < kWaitingCertificatesMax) {
+      waiting_certificates_.emplace(log, std::move(evidence));
+    }
+    return absl::OkStatus();
+  }
+  // Not from inside the exchange that brought it: it wakes all exchanges.
+  Post([this, log, evidence = std::move(evidence)] {
+    if (certificates_.contains(log)) return;
+    // An error of the disk stops the base, which says so.
+    const absl::Status followed = FollowCertified(log, evidence);
+    if (!followed.ok()) return Fail(followed);
+    CatchUp().IgnoreError();
+  });
+  return absl::OkStatus();
+}
+
+// Somebody was let in, who may have been there before under another log.
+void BaseNode::TryWaitingCertificates() {
+  for (const auto& [log, evidence] : std::exchange(waiting_certificates_, {})) {
+    TakeCertificate(ByteView(evidence).subspan(1)).IgnoreError();  // was verified
+  }
+}
+
+}  // namespace weft
