@@ -105,6 +105,7 @@ Bytes EncodeForkProof(const ForkProof& proof) {
     out.Buffer(branch->signature);
     WriteNodes(branch->nodes, out);
   }
+  if (!proof.first_block.empty()) out.Buffer(proof.first_block);
   return bytes;
 }
 
@@ -124,9 +125,11 @@ absl::StatusOr<ForkProof> DecodeForkProof(ByteView bytes) {
   }
   if (!ReadNodes(indices, in, &proof.roots) ||
       !ReadBranch(proof.fork_point, in, &proof.a) ||
-      !ReadBranch(proof.fork_point, in, &proof.b) || !in.done()) {
+      !ReadBranch(proof.fork_point, in, &proof.b)) {
     return Refuse("malformed");
   }
+  if (!in.done()) proof.first_block = ToBytes(in.Buffer());
+  if (!in.ok() || !in.done()) return Refuse("malformed");
   if (!Equal(EncodeForkProof(proof), bytes)) return Refuse("not in its canonical form");
   return proof;
 }
@@ -140,6 +143,16 @@ absl::Status VerifyForkProof(const ForkProof& proof) {
         (proof.a.nodes[0].hash == proof.b.nodes[0].hash &&
          proof.a.nodes[0].size == proof.b.nodes[0].size)) {
       return Refuse("one branch extends the other");
+    }
+  }
+  if (!proof.first_block.empty()) {
+    const auto begins = [&](const ForkBranch& branch) {
+      return !branch.nodes.empty() &&
+             branch.nodes[0].size == proof.first_block.size() &&
+             branch.nodes[0].hash == LeafHash(proof.first_block);
+    };
+    if (proof.fork_point != 0 || (!begins(proof.a) && !begins(proof.b))) {
+      return Refuse("its block is in neither branch");
     }
   }
   for (const ForkBranch* branch : {&proof.a, &proof.b}) {

@@ -2,7 +2,8 @@
 // both be honest. A proof proves itself; anybody may make or pass on one.
 //
 // fork_proof := version:u8=1 core:32 manifest:buffer fork_point:varint
-//               root:node* branch branch          as many roots as fork_point has
+//               root:node* branch branch [block:buffer]
+//                                               as many roots as fork_point has
 // branch     := length:varint fork:varint signature:buffer [node:node*]
 // node       := size:varint hash:32
 // The roots are those of the prefix of fork_point blocks, which both branches share.
@@ -10,7 +11,9 @@
 // block fork_point first, then the largest aligned subtrees; none if the branch has
 // just fork_point blocks. With fork 0 on both sides both have that leaf and it differs;
 // otherwise one side has fork > 0, which a writer's log never has (S3), and comes
-// second. Canonical, at most 64 KiB.
+// second. `block` is there only with fork_point 0: block 0 of one of the branches,
+// which says whose the log is if it is a later incarnation (S2) and nothing of it need
+// survive; its leaf is the first node of that branch. Canonical, at most 64 KiB.
 
 #pragma once
 
@@ -41,6 +44,7 @@ struct ForkProof {
   std::vector<TreeNode> roots;   // of those
   ForkBranch a;
   ForkBranch b;
+  Bytes first_block;  // empty: none
   bool operator==(const ForkProof&) const = default;
 };
 

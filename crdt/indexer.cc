@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "crdt/indexer_state.h"
+#include "engine/key_layout.h"
 #include "engine/memory_storage.h"
 #include "engine/trie_proof.h"
 
@@ -40,7 +41,11 @@ std::vector<std::uint64_t> Indexer::State::SettledLengths() const {
   std::vector<std::uint64_t> settled(writers.size(), 0);
   for (WriterNumber n = 0; n < writers.size(); ++n) {
     const WriterState& state = writers[n];
-    settled[n] = std::min(graph->length(n), std::max(state.limit, state.pulled));
+    // Of a forked log nothing else is taken in than what survives; a dep on it pulls
+    // nothing.
+    settled[n] = ForkOf(view->writers().key(n)) != nullptr
+                     ? graph->length(n)
+                     : std::min(graph->length(n), std::max(state.limit, state.pulled));
   }
   return settled;
 }
@@ -127,6 +132,9 @@ Version Indexer::CurrentVersion() const {
     const std::optional<std::uint64_t> parked = writer.log.parked();
     if (parked && *parked < settled[n]) version.parked.insert({key, *parked});
   }
+  for (const auto& [log, fork] : state_->forks) {
+    if (state_->authority->IsNamed(log)) version.forked.emplace(log, fork.point);
+  }
   return version;
 }
 
@@ -207,6 +215,7 @@ std::vector<MemberInfo> Indexer::Members() const {
     for (const CoreKey& log : state_->authority->LogsOf(grant->identity)) {
       const std::optional<WriterNumber> number = state_->view->writers().Find(log);
       if (number) info.settled_length += settled[*number];
+      if (state_->ForkOf(log) != nullptr) ++info.forked_logs;
     }
     members.push_back(info);
   }
@@ -237,6 +246,13 @@ IndexerStatus Indexer::Status() const {
 
 absl::Status Indexer::Verify() {
   MemoryStorage storage;
+  WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> proofs, ForkProofs());
+  StorageBatch batch;
+  for (const Bytes& proof : proofs) {
+    WEFT_ASSIGN_OR_RETURN(const ForkProof fork, DecodeForkProof(proof));
+    batch.Put(Family::kMeta, keys::ForkProof(0, fork.core), proof);
+  }
+  WEFT_RETURN_IF_ERROR(storage.Commit(batch, Durability::kLogged));
   WEFT_ASSIGN_OR_RETURN(
       std::unique_ptr<Indexer> fresh,
       Open(&storage, state_->logs, state_->clock, state_->genesis, {}));

@@ -57,6 +57,7 @@ struct AuthEvent {
     kWithdrawn,  // blocks that had effect no longer have
     kRestored,   // blocks that had none have it again
     kPending,    // a moderated member's blocks wait for an accept
+    kForked,     // a log has two branches; what survives is below `from`
     kOverused,   // an invite was redeemed more often than it allows; `op` is the invite
   };
   Kind kind = Kind::kWithdrawn;
@@ -93,6 +94,17 @@ struct IndexerStatus {
   std::vector<CoreKey> refused;  // logs with fork > 0 (rule S3)
 };
 
+// A log of which two branches were proven (part 7).
+struct ForkedLog {
+  CoreKey log;
+  CoreKey identity;              // whose it is
+  std::uint64_t fork_point = 0;  // blocks that the branches share; the smallest proven
+  std::uint64_t cut = 0;         // nothing from here on has effect (F2)
+  // What survives beyond the fork point is of another branch than the one that is held
+  // as the log.
+  bool other_branch = false;
+};
+
 // Whole batches of a log that have no effect, and why.
 struct HeldBack {
   CoreKey log;
@@ -107,6 +119,7 @@ struct HeldBack {
 struct MemberInfo {
   const Grant* grant = nullptr;  // valid as long as the indexer
   std::uint64_t settled_length = 0;
+  std::uint64_t forked_logs = 0;  // of his incarnations
 };
 
 // What an author asks for. `lanes` and order are found here; values are copied into
@@ -176,6 +189,11 @@ class Indexer {
   absl::StatusOr<IndexResult> Index(const CoreKey& log);
   // The same for every log that matters here.
   absl::StatusOr<IndexResult> IndexAll();
+  // A fork proof (F1), from anybody. Kept for ever, and effective at once, if the log
+  // is known here; else remembered until it is, or until this process ends. Everything
+  // is computed anew with it; reads wait for that. INVALID_ARGUMENT  malformed, or it
+  // shows no fork DATA_LOSS         a signature does not hold
+  absl::StatusOr<IndexResult> TakeForkProof(ByteView proof);
   // Which changed keys to report; null: none. Costs a copy of the entry twice a change.
   void SetChangeFilter(std::function<bool(std::string_view key)> filter);
   // Writes back what changed, after syncing the logs.
@@ -190,6 +208,19 @@ class Indexer {
   // How many they are; a log that is wanted once stays so.
   std::size_t wanted_count() const;
   std::vector<MissingPrefix> Missing() const;
+  // The forked logs that are known here, and the proofs of them that are kept.
+  std::vector<ForkedLog> Forks() const;
+  std::optional<ForkedLog> ForkOf(const CoreKey& log) const;
+  absl::StatusOr<std::vector<Bytes>> ForkProofs() const;
+  // Prefixes that seniors have named of forked logs (F2), and that are not held: as
+  // MissingPrefix with other_branch, most senior first.
+  struct NamedBranch {
+    CoreKey log;
+    std::uint64_t fork_point = 0;
+    std::uint64_t length = 0;
+    TreeHash tree_hash;
+  };
+  std::vector<NamedBranch> WantedBranches() const;
   Version CurrentVersion() const;
   Hash32 CurrentDigest() const;  // version_digest; kept while nothing changes
   // Settled lengths, by writer; the same as in CurrentVersion.
@@ -243,7 +274,8 @@ class Indexer {
   // PERMISSION_DENIED    no grant of ours allows it: names the key
   // NOT_FOUND            a delete of a key at which nothing is readable
   // OUT_OF_RANGE         a position beyond the end of a text or list
-  // FAILED_PRECONDITION  our log is parked, or not indexed to its end
+  // FAILED_PRECONDITION  our log is parked, has two branches, or is not indexed to its
+  //                      end
   absl::StatusOr<PreparedCommit> Prepare(const CoreKey& self,
                                          std::span<const Mutation> mutations,
                                          std::uint64_t wall_ms);

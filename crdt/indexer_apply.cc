@@ -127,9 +127,8 @@ absl::StatusOr<Indexer::State::StoredOp> Indexer::State::ReadOperation(
     stored.payload = found->second;
   } else {
     const BlockRecord record = graph->RecordOf(op.writer, op.position);
-    WEFT_ASSIGN_OR_RETURN(
-        const std::vector<Bytes> blocks,
-        logs->Read(view->writers().key(op.writer), op.position, op.position + 1));
+    WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks,
+                          ReadBlocks(op.writer, op.position, op.position + 1));
     if (blocks.size() != 1 || record.payload_offset > blocks[0].size()) {
       return absl::DataLossError("a block of the log is not what was indexed");
     }

@@ -272,6 +272,11 @@ class CommitAuthor {
       return absl::FailedPreconditionError(absl::StrFormat(
           "our log needs a newer program from block %d on", *log_->parked()));
     }
+    if (const Indexer::State::Fork* fork = state_->ForkOf(self_)) {
+      return absl::FailedPreconditionError(absl::StrFormat(
+          "our log has two branches from block %d on: what we write needs a new one",
+          fork->point));
+    }
     if (writer.refused) return absl::FailedPreconditionError("our log was rewritten");
     if (writer.pending || !writer.open.empty() || log_->position() != info.length) {
       return absl::FailedPreconditionError(

@@ -161,6 +161,12 @@ absl::Status Indexer::State::TakeCertificate(WriterNumber writer,
   authority->AddIncarnation(key, certificate);
   AuthorityChange change;
   change.holders.push_back(certificate.identity);
+  if (ForkOf(key) != nullptr) {
+    // One more forked incarnation: the person may be moderated now (F5).
+    for (const CoreKey& log : authority->LogsOf(certificate.identity)) {
+      change.ranges.push_back({log, 0, UINT64_MAX, false});
+    }
+  }
   authority->Evaluate(&change);
   WEFT_RETURN_IF_ERROR(TakeChange(change, result));
   UpdateKept(writer);

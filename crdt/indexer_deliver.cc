@@ -23,12 +23,24 @@ void Indexer::State::Enqueue(WriterNumber writer) {
   queue.push_back(writer);
 }
 
+absl::Status Indexer::State::DrainQueue(IndexResult* result) {
+  for (;;) {
+    while (!queue.empty()) {
+      const WriterNumber writer = queue.front();
+      queue.pop_front();
+      writers[writer].queued = false;
+      WEFT_RETURN_IF_ERROR(Advance(writer, result));
+    }
+    if (forks.empty()) return absl::OkStatus();
+    WEFT_ASSIGN_OR_RETURN(const bool broken, BreakCycles());
+    if (!broken) return absl::OkStatus();
+  }
+}
+
 absl::Status Indexer::State::Drain(IndexResult* result) {
-  while (!queue.empty()) {
-    const WriterNumber writer = queue.front();
-    queue.pop_front();
-    writers[writer].queued = false;
-    WEFT_RETURN_IF_ERROR(Advance(writer, result));
+  WEFT_RETURN_IF_ERROR(DrainQueue(result));
+  if (!forks.empty() || !unplaced_proofs.empty()) {
+    WEFT_RETURN_IF_ERROR(SettleForks(result));
   }
   logs->Rest();
   payloads.clear();
@@ -48,7 +60,8 @@ absl::Status Indexer::State::Advance(WriterNumber writer, IndexResult* result) {
     changed_since_flush = true;
     return absl::OkStatus();
   }
-  return AdvanceTo(writer, info.length, result);
+  WEFT_ASSIGN_OR_RETURN(const std::uint64_t held, HeldBlocks(writer, info));
+  return AdvanceTo(writer, held, result);
 }
 
 absl::Status Indexer::State::AdvanceTo(WriterNumber writer, std::uint64_t held,
@@ -86,8 +99,7 @@ absl::Status Indexer::State::ReadAhead(WriterNumber writer, std::uint64_t held) 
   WriterState& state = writers[writer];
   const std::uint64_t from = state.log.position();
   const std::uint64_t to = std::min(held, from + kReadBlocks);
-  WEFT_ASSIGN_OR_RETURN(std::vector<Bytes> blocks,
-                        logs->Read(view->writers().key(writer), from, to));
+  WEFT_ASSIGN_OR_RETURN(std::vector<Bytes> blocks, ReadBlocks(writer, from, to));
   if (blocks.size() != to - from) return absl::InternalError("a log gave no blocks");
   for (Bytes& block : blocks) state.ahead.push_back(std::move(block));
   return absl::OkStatus();
@@ -118,6 +130,17 @@ absl::StatusOr<bool> Indexer::State::MeetDeps(WriterNumber writer) {
   while (pending.deps_met < deps.size()) {
     const Dep& dep = deps[pending.deps_met];
     const WriterNumber number = AddWriter(dep.writer);
+    const auto fork = forks.empty() ? forks.end() : forks.find(dep.writer);
+    if (fork != forks.end() && dep.length > fork->second.point) {
+      if (!MeetForkDep(writer, number, dep, &fork->second)) {
+        if (waited != state.wait) {
+          writers[number].waiters.emplace(state.wait->length, writer);
+        }
+        return false;
+      }
+      ++pending.deps_met;
+      continue;
+    }
     if (dep.length > graph->length(number)) {
       state.wait = Wait{number, dep.length, false};
       if (waited != state.wait) writers[number].waiters.emplace(dep.length, writer);
@@ -140,9 +163,8 @@ absl::Status Indexer::State::Rehydrate(WriterNumber writer, DecodedBlock* block)
   const bool has_payload =
       header.state == BlockState::kValid && header.envelope->kind == BlockKind::kData;
   if (!has_payload || !block->payload.operations.empty()) return absl::OkStatus();
-  WEFT_ASSIGN_OR_RETURN(
-      const std::vector<Bytes> blocks,
-      logs->Read(view->writers().key(writer), header.position, header.position + 1));
+  WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks,
+                        ReadBlocks(writer, header.position, header.position + 1));
   block->payload =
       DecodePayload(header.envelope->kind,
                     ByteView(blocks[0]).subspan(header.payload_offset), genesis.limits);
@@ -155,9 +177,8 @@ absl::Status Indexer::State::Deliver(WriterNumber writer, IndexResult* result) {
   state.pending.reset();
   const std::uint64_t position = pending.block.header.position;
   if (pending.bytes.size() != pending.block.size) {
-    WEFT_ASSIGN_OR_RETURN(
-        std::vector<Bytes> blocks,
-        logs->Read(view->writers().key(writer), position, position + 1));
+    WEFT_ASSIGN_OR_RETURN(std::vector<Bytes> blocks,
+                          ReadBlocks(writer, position, position + 1));
     pending.bytes = std::move(blocks[0]);
     WEFT_RETURN_IF_ERROR(Rehydrate(writer, &pending.block));
   }

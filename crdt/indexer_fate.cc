@@ -137,6 +137,14 @@ class FateFinder {
 
   absl::StatusOr<OpFate> Find() {
     const std::uint64_t length = state_->graph->length(op_.writer);
+    const auto* fork = state_->ForkOf(state_->view->writers().key(op_.writer));
+    if (fork != nullptr && op_.position >= fork->cut) {
+      OpFate fate;
+      fate.kind = OpFateKind::kAfterFork;
+      fate.reason =
+          absl::StrFormat("its log has two branches from block %d on", fork->point);
+      return fate;
+    }
     if (op_.position >= length) return BeyondGraph(length);
     const BlockRecord record = state_->graph->RecordOf(op_.writer, op_.position);
     const std::string reason = state_->graph->ReasonOf(op_.writer, op_.position);

@@ -6,7 +6,7 @@
 namespace weft {
 namespace {
 
-constexpr std::uint64_t kFormat = 2;
+constexpr std::uint64_t kFormat = 3;
 constexpr std::uint8_t kHeadFlag = 1;
 constexpr std::uint8_t kRefusedFlag = 2;
 
@@ -21,6 +21,7 @@ Bytes EncodeViewState(const ViewStateRow& row) {
         row.effective, row.keys, row.conflicts, row.clock_suspect, row.seen_ms}) {
     out.Uint(value);
   }
+  out.Buffer(row.forks);
   return bytes;
 }
 
@@ -35,6 +36,7 @@ absl::StatusOr<ViewStateRow> DecodeViewState(ByteView bytes) {
         &row.effective, &row.keys, &row.conflicts, &row.clock_suspect, &row.seen_ms}) {
     *value = in.Uint();
   }
+  row.forks = ToBytes(in.Buffer());
   if (!in.ok() || !in.done()) {
     return absl::DataLossError("the state row of the view is malformed");
   }

@@ -1,8 +1,8 @@
 // The small rows of a stored view: what it reflects, and each writer.
 //
-//   state  := format:uint=2 sem_version:uint evaluator:uint writers:uint facts:uint
+//   state  := format:uint=3 sem_version:uint evaluator:uint writers:uint facts:uint
 //             arrivals:uint effective:uint keys:uint conflicts:uint
-//             clock_suspect:uint seen_ms:uint
+//             clock_suspect:uint seen_ms:uint forks:buffer
 //   writer := key:32 length:uint closed:uint flags:u8 (size:uint hash:32)*
 // `length` blocks of the writer are in the causal graph, `closed` of them in batches
 // that are judged; the hashes are the roots of its tree at `length`. flags: 1 a head, 2
@@ -32,6 +32,7 @@ struct ViewStateRow {
   std::uint64_t conflicts = 0;
   std::uint64_t clock_suspect = 0;
   std::uint64_t seen_ms = 0;  // the greatest stamp of any block
+  Bytes forks;                // crdt/indexer_store.cc
 };
 
 Bytes EncodeViewState(const ViewStateRow& row);

@@ -4,6 +4,8 @@
 //   indexer_batches.cc  blocks into batches, batches to the judge, heads
 //   indexer_authority.cc  what changes when a verdict does
 //   indexer_apply.cc    ops into the lanes
+//   indexer_fork.cc     forked logs: proofs, what survives, everything anew
+//   indexer_fork_order.cc  forked logs: what counts as a block's past
 //   indexer_store.cc    what is written back, and read at the start
 //   indexer_author.cc   commits into blocks
 //   indexer_fate.cc     what became of an op
@@ -14,7 +16,9 @@
 #include <map>
 
 #include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "crdt/causal_graph.h"
+#include "crdt/fork.h"
 #include "crdt/indexer.h"
 #include "crdt/indexer_rows.h"
 #include "crdt/op_index.h"
@@ -36,7 +40,43 @@ struct Indexer::State {
     WriterNumber writer = 0;
     std::uint64_t length = 0;
     bool other_branch = false;
+    bool surviving = false;  // for what of a forked log survives beyond its fork point
     bool operator==(const Wait&) const = default;
+  };
+
+  // What is known of a forked log (part 7).
+  struct Fork {
+    // A dep on more than both branches share.
+    struct Name {
+      WriterNumber writer = 0;
+      std::uint64_t position = 0;  // of the block that has it
+      std::uint64_t length = 0;
+      TreeHash tree_hash;
+    };
+    // A branch beyond the fork point as far as it was read.
+    struct Branch {
+      explicit Branch(LogState log_in) : log(std::move(log_in)), complete(0) {}
+      LogState log;
+      MerkleTree tree;
+      std::vector<TreeHash> hashes;        // at lengths point + 1, point + 2, ..
+      std::vector<std::vector<Dep>> deps;  // of the blocks from point on
+      std::size_t complete;                // so many of them are
+    };
+    std::uint64_t point = 0;
+    std::optional<Incarnation> certificate;  // shown by the proof
+    // Blocks below `cut` >= point are taken in; `hashes` of its prefixes beyond point.
+    std::uint64_t cut = 0;
+    std::vector<TreeHash> hashes;
+    bool other = false;  // they are read with LogSource::ReadBranch
+    std::vector<Name> names;
+    std::vector<Indexer::NamedBranch>
+        wanted;                  // names that would count and are not here
+    std::optional<Branch> held;  // what Read gives; filled when needed
+
+    // Of a dep beyond the fork point: it names what survives.
+    bool Survives(const Dep& dep) const {
+      return dep.length <= cut && hashes[dep.length - point - 1] == dep.tree_hash;
+    }
   };
 
   // One log. `log` has read what is in the graph, the pending block besides.
@@ -88,6 +128,7 @@ struct Indexer::State {
   absl::Status AdvanceTo(WriterNumber writer, std::uint64_t held, IndexResult* result);
   absl::Status ReadAhead(WriterNumber writer, std::uint64_t held);
   static void DropLargeBuffers(WriterState* state);
+  absl::Status DrainQueue(IndexResult* result);
   absl::StatusOr<bool> MeetDeps(WriterNumber writer);
   absl::Status Rehydrate(WriterNumber writer, DecodedBlock* block);
   absl::Status Deliver(WriterNumber writer, IndexResult* result);
@@ -143,13 +184,43 @@ struct Indexer::State {
   };
   absl::StatusOr<StoredOp> ReadOperation(const OpRow& row);
 
+  // indexer_fork.cc
+  const Fork* ForkOf(const CoreKey& log) const;
+  absl::StatusOr<std::uint64_t> HeldBlocks(WriterNumber writer, const LogInfo& info);
+  absl::StatusOr<std::vector<Bytes>> ReadBlocks(WriterNumber writer, std::uint64_t from,
+                                                std::uint64_t to);
+  absl::Status LoadProofs();
+  absl::StatusOr<bool> AdoptProofs();
+  absl::Status SettleForks(IndexResult* result);
+  absl::StatusOr<bool> TakeNewForks(IndexResult* result);
+  absl::Status Rebuild(IndexResult* result);
+  absl::StatusOr<bool> UpdateForks();
+  absl::StatusOr<bool> UpdateFork(const CoreKey& log, Fork* fork);
+  std::vector<Fork::Name> CountingNames(const CoreKey& log, const Fork& fork) const;
+  absl::Status ReadPrefix(const CoreKey& log, std::uint64_t point,
+                          Fork::Branch* branch);
+  void Extend(Fork::Branch* branch, std::span<const Bytes> blocks) const;
+  void CompleteBranch(Fork::Branch* branch) const;
+  bool IsMet(const Dep& dep) const;
+  ForkedLog Describe(const CoreKey& log, const Fork& fork) const;
+
+  // indexer_fork_order.cc
+  // Whether a dep on more of a forked log than its branches share is met (F3), and if
+  // so as which edge it counts (F3b).
+  bool MeetForkDep(WriterNumber writer, WriterNumber number, const Dep& dep,
+                   Fork* fork);
+  absl::StatusOr<bool> BreakCycles();
+
   // indexer_store.cc
+  Bytes EncodeForks() const;
+  absl::StatusOr<bool> DecodeForks(ByteView bytes);
   absl::Status Load();
   absl::StatusOr<bool> LoadRows();
   absl::StatusOr<bool> LoadFacts();
   std::unique_ptr<Authority> MakeAuthority();
   absl::StatusOr<bool> LoadWriter(WriterNumber number, ByteView bytes);
-  absl::Status Clear();
+  // From nothing. `running`: readers hold the view, which keeps the writers' numbers.
+  absl::Status Clear(bool running);
   absl::Status Flush();
 
   Storage* storage;    // not owned
@@ -166,6 +237,11 @@ struct Indexer::State {
   std::unique_ptr<Authority> authority;
   std::deque<WriterState> writers;  // by number
   std::deque<WriterNumber> queue;
+  std::map<CoreKey, Fork> forks;
+  // Of logs that nobody here has named; bounded.
+  std::map<CoreKey, ForkProof> unplaced_proofs;
+  // Blocks on a cycle: what stands only because it survives counts to the fork point.
+  absl::flat_hash_set<std::pair<WriterNumber, std::uint64_t>> demoted;
   std::size_t open_bytes = 0;  // of the payloads kept for open batches
   PayloadCache payloads;       // emptied when the indexer rests
   std::size_t payload_bytes = 0;

@@ -5,6 +5,7 @@
 // read again from the logs. A view that shows more than the logs hold is thrown away.
 
 #include "crdt/indexer_state.h"
+#include "engine/codec.h"
 #include "engine/key_layout.h"
 
 namespace weft {
@@ -39,7 +40,7 @@ absl::Status Indexer::State::Flush() {
   batch.Put(Family::kView, keys::ViewState(base),
             EncodeViewState({kSemVersion, kEvaluator, writers.size(), stored_facts,
                              ops->next(), effective_ops, counts.keys, counts.conflicts,
-                             clock_suspect, seen_ms}));
+                             clock_suspect, seen_ms, EncodeForks()}));
   WEFT_RETURN_IF_ERROR(graph->status());
   WEFT_RETURN_IF_ERROR(storage->Commit(batch, Durability::kVolatile));
   view->MarkFlushed(options.cache_keys_max);
@@ -49,35 +50,132 @@ absl::Status Indexer::State::Flush() {
   return absl::OkStatus();
 }
 
-absl::Status Indexer::State::Clear() {
+absl::Status Indexer::State::Clear(bool running) {
   const ScanRange all = keys::ViewOf(options.base_number);
   StorageBatch batch;
   batch.DeleteRange(Family::kView, all.from, *all.to);
   WEFT_RETURN_IF_ERROR(storage->Commit(batch, Durability::kVolatile));
   const std::uint64_t base = options.base_number;
   const std::size_t siblings = genesis.limits.siblings_reported;
-  view = std::make_unique<View>(storage, base, siblings, true, View::Counts());
+  if (running) {
+    view->Forget();
+  } else {
+    view = std::make_unique<View>(storage, base, siblings, true, View::Counts());
+  }
   graph = std::make_unique<CausalGraph>(storage, base);
   ops = std::make_unique<OpIndex>(storage, base, 0);
   WEFT_ASSIGN_OR_RETURN(trie, Trie::Open(storage, keys::TriePrefix(base)));
   authority = MakeAuthority();
+  for (auto& [log, fork] : forks) {
+    fork.names.clear();
+    fork.held.reset();
+    if (fork.cut == 0 && fork.certificate) {
+      authority->AddIncarnation(log, *fork.certificate);
+    }
+  }
+  AuthorityChange none;
+  authority->Evaluate(&none);
   writers.clear();
   queue.clear();
   payloads.clear();
+  payload_bytes = 0;
+  demoted.clear();
   open_bytes = 0;
   stored_facts = 0;
   effective_ops = 0;
   clock_suspect = 0;
   seen_ms = 0;
+  ++deliveries;
+  changed_since_flush = true;
+  for (WriterNumber n = 0; n < view->writers().size(); ++n) {
+    writers.emplace_back(view->writers().key(n));
+    writers.back().limit = authority->SettledLimit(view->writers().key(n));
+    writers.back().dirty = true;
+    graph->AddWriter();
+  }
   for (const Manifest& founder : genesis.founders) {
     AddWriter(KeyOf(founder));
   }
+  for (const auto& [log, fork] : forks) AddWriter(log);
   return absl::OkStatus();
 }
 
+// forks := count:uint (log:32 point:uint cut:uint other:u8 hash:32* count:uint name*)*
+// name  := writer:uint position:uint length:uint hash:32
+Bytes Indexer::State::EncodeForks() const {
+  Bytes bytes;
+  Writer out(&bytes);
+  out.Uint(forks.size());
+  for (const auto& [log, fork] : forks) {
+    out.Raw(log.view());
+    out.Uint(fork.point);
+    out.Uint(fork.cut);
+    out.U8(fork.other ? 1 : 0);
+    for (const TreeHash& hash : fork.hashes) out.Raw(hash.view());
+    out.Uint(fork.names.size());
+    for (const Fork::Name& name : fork.names) {
+      out.Uint(name.writer);
+      out.Uint(name.position);
+      out.Uint(name.length);
+      out.Raw(name.tree_hash.view());
+    }
+  }
+  return bytes;
+}
+
+// False if the bytes are malformed, of other forks than are proven now, or what
+// survives is no longer held.
+absl::StatusOr<bool> Indexer::State::DecodeForks(ByteView bytes) {
+  Reader in(bytes);
+  std::map<CoreKey, Fork> stored;
+  for (std::size_t n = in.Count(36); n > 0 && in.ok(); --n) {
+    const auto log = in.Fixed<CoreKey>();
+    Fork& fork = stored[log];
+    fork.point = in.Uint();
+    fork.cut = in.Uint();
+    fork.other = in.U8() != 0;
+    if (!in.ok() || fork.cut < fork.point || fork.cut - fork.point > bytes.size()) {
+      return false;
+    }
+    for (std::uint64_t i = fork.point; i < fork.cut; ++i) {
+      fork.hashes.push_back(in.Fixed<TreeHash>());
+    }
+    for (std::size_t names = in.Count(35); names > 0 && in.ok(); --names) {
+      Fork::Name name;
+      name.writer = static_cast<WriterNumber>(in.Uint());
+      name.position = in.Uint();
+      name.length = in.Uint();
+      name.tree_hash = in.Fixed<TreeHash>();
+      fork.names.push_back(name);
+    }
+  }
+  if (!in.ok() || !in.done() || stored.size() != forks.size()) return false;
+  for (auto& [log, fork] : stored) {
+    const auto proven = forks.find(log);
+    if (proven == forks.end() || proven->second.point != fork.point) return false;
+    fork.certificate = proven->second.certificate;
+    if (!fork.other) continue;
+    if (fork.hashes.empty()) return false;
+    WEFT_ASSIGN_OR_RETURN(
+        const std::vector<Bytes> blocks,
+        logs->ReadBranch(log, fork.point, fork.cut, fork.hashes.back()));
+    if (blocks.size() != fork.cut - fork.point) return false;
+  }
+  forks = std::move(stored);
+  return true;
+}
+
 absl::Status Indexer::State::Load() {
+  WEFT_RETURN_IF_ERROR(LoadProofs());
   WEFT_ASSIGN_OR_RETURN(const bool loaded, LoadRows());
-  if (!loaded) WEFT_RETURN_IF_ERROR(Clear());
+  if (!loaded) {
+    for (auto& [log, fork] : forks) {
+      fork.cut = fork.point;
+      fork.hashes.clear();
+      fork.other = false;
+    }
+    WEFT_RETURN_IF_ERROR(Clear(false));
+  }
   for (WriterNumber n = 0; n < writers.size(); ++n) Enqueue(n);
   return absl::OkStatus();
 }
@@ -92,6 +190,8 @@ absl::StatusOr<bool> Indexer::State::LoadRows() {
   if (!row.ok() || row->sem_version != kSemVersion || row->evaluator != kEvaluator) {
     return false;
   }
+  WEFT_ASSIGN_OR_RETURN(const bool same_forks, DecodeForks(row->forks));
+  if (!same_forks) return false;
 
   view = std::make_unique<View>(storage, base, genesis.limits.siblings_reported, false,
                                 View::Counts{row->keys, row->conflicts});
@@ -135,13 +235,15 @@ absl::StatusOr<bool> Indexer::State::LoadRows() {
 }
 
 std::unique_ptr<Authority> Indexer::State::MakeAuthority() {
-  return std::make_unique<Authority>(
+  auto made = std::make_unique<Authority>(
       genesis,
       [this](const CoreKey& writer, std::uint64_t position, const CoreKey& of) {
         const std::optional<WriterNumber> from = view->writers().Find(writer);
         const std::optional<WriterNumber> to = view->writers().Find(of);
         return from && to ? graph->Seen(*from, position, *to) : std::uint64_t{0};
       });
+  for (const auto& [log, fork] : forks) made->SetFork(log, fork.point, fork.cut);
+  return made;
 }
 
 // The facts of authority, and what follows from them: the same as when they were
@@ -171,7 +273,8 @@ absl::StatusOr<bool> Indexer::State::LoadWriter(WriterNumber number, ByteView by
   if (AddWriter(row->key) != number) return false;
   WriterState& state = writers[number];
   WEFT_ASSIGN_OR_RETURN(const LogInfo info, logs->Info(row->key));
-  if (!row->refused && info.length < row->tree.length()) return false;
+  WEFT_ASSIGN_OR_RETURN(const std::uint64_t held, HeldBlocks(number, info));
+  if (!row->refused && held < row->tree.length()) return false;
   WEFT_ASSIGN_OR_RETURN(
       const std::optional<Bytes> saved,
       storage->Get(Family::kView, keys::ViewLog(options.base_number, number), nullptr));

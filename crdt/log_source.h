@@ -28,6 +28,15 @@ class LogSource {
   virtual absl::StatusOr<std::vector<Bytes>> Read(const CoreKey& log,
                                                   std::uint64_t from,
                                                   std::uint64_t to) = 0;
+  // Of a forked log: blocks [from, length) of a branch whose first `length` blocks have
+  // this tree hash, if that is held beside the one that Read reads; else nothing.
+  virtual absl::StatusOr<std::vector<Bytes>> ReadBranch(const CoreKey& log,
+                                                        std::uint64_t from,
+                                                        std::uint64_t length,
+                                                        const TreeHash& hash) {
+    (void)log, (void)from, (void)length, (void)hash;
+    return std::vector<Bytes>();
+  }
   // The indexer has done what there was to do: what was opened may be let go of.
   virtual void Rest() {}
 };

@@ -92,6 +92,28 @@ ViewEntry View::ResolveHeld(const Entry& entry) const {
   return Resolve(entry.key, entry.state, writers_, siblings_max_);
 }
 
+void View::BeginAnew() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  anew_ = true;
+}
+
+void View::Forget() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  dirty_.clear();
+  leaf_dirty_.clear();
+  entries_.clear();
+  counts_ = {};
+  complete_ = true;
+}
+
+void View::EndAnew() {
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    anew_ = false;
+  }
+  ready_.notify_all();
+}
+
 absl::Status View::UpdateTrie(Trie* trie) {
   std::sort(leaf_dirty_.begin(), leaf_dirty_.end(),
             [](const Entry* a, const Entry* b) { return a->key < b->key; });
@@ -190,7 +212,8 @@ absl::Status View::ReadPages(std::string_view key, Lane tag, SequenceLane* lane,
 
 template <class Use>
 absl::Status View::WithState(std::string_view key, Use use) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
+  ready_.wait(lock, [this] { return !anew_; });
   if (const auto found = entries_.find(key); found != entries_.end()) {
     use(found->second->state);
     return absl::OkStatus();
@@ -330,7 +353,8 @@ class ViewScanner final : public ViewScan {
 std::unique_ptr<ViewScan> View::Scan(std::string_view from,
                                      std::optional<std::string_view> to, bool reverse,
                                      bool conflicts_only) const {
-  const std::lock_guard<std::mutex> lock(mutex_);
+  std::unique_lock<std::mutex> lock(mutex_);
+  ready_.wait(lock, [this] { return !anew_; });
   return std::make_unique<ViewScanner>(this, from, to, reverse, conflicts_only);
 }
 

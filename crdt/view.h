@@ -8,6 +8,7 @@
 
 #pragma once
 
+#include <condition_variable>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -56,6 +57,12 @@ class View {
   absl::StatusOr<const SequenceLane*> HeldSequence(std::string_view key, Lane tag);
   ViewEntry ResolveHeld(const Entry& entry) const;
 
+  // While everything is computed anew readers wait: to forget every key, whose rows
+  // were deleted, and for the end of it. The writers stay.
+  void BeginAnew();
+  void Forget();
+  void EndAnew();
+
   Counts counts() const { return counts_; }
   // Tells the trie what changed since the last time.
   absl::Status UpdateTrie(Trie* trie);
@@ -93,6 +100,8 @@ class View {
   std::uint64_t base_;
   std::size_t siblings_max_;
   mutable std::mutex mutex_;
+  mutable std::condition_variable ready_;
+  bool anew_ = false;  // readers wait for `ready_`
   WriterTable writers_;
   absl::flat_hash_map<std::string_view, std::unique_ptr<Entry>> entries_;
   bool complete_;  // every stored key is in entries_

@@ -79,6 +79,20 @@ Bytes Lease() {
 Bytes PeerNonce() {
   return ToBytes("peer");
 }
+Bytes ForkProof(std::uint64_t base, const CoreKey& log) {
+  Bytes key = ToBytes("fork");
+  PutU64(key, base);
+  Append(key, log.view());
+  return key;
+}
+ScanRange ForkProofs(std::uint64_t base) {
+  Bytes prefix = ToBytes("fork");
+  PutU64(prefix, base);
+  ScanRange range;
+  range.to = PrefixEnd(prefix);
+  range.from = std::move(prefix);
+  return range;
+}
 
 Bytes Head(std::uint64_t core) {
   return OfCore(kHead, core);

@@ -12,6 +12,7 @@
 //   meta    "certificate" base:u64 core:32     evidence (weft/base_incarnation.cc)
 //   meta    "recovered" base:u64 core:32       length (weft/base_recover.cc)
 //   meta    "blocked" core_key:32              empty: a feed neither fetched nor served
+//   meta    "fork" base:u64 core_key:32        a fork proof (crdt/fork.h)
 //   cores   01 core:u64                        head of a core (engine/core_record.h)
 //   cores   02 core:u64                        secret_key:64 (secret)
 //   cores   03 core:u64 level:u8 page:u64      tree page (engine/tree_pages.h)
@@ -40,6 +41,7 @@
 #include <utility>
 
 #include "engine/bytes.h"
+#include "engine/crypto.h"
 #include "engine/storage.h"
 
 namespace weft::keys {
@@ -49,6 +51,8 @@ Bytes Format();
 Bytes PrimaryKey();
 Bytes Lease();
 Bytes PeerNonce();
+Bytes ForkProof(std::uint64_t base, const CoreKey& log);
+ScanRange ForkProofs(std::uint64_t base);
 
 // Family kCores.
 Bytes Head(std::uint64_t core);

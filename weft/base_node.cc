@@ -29,6 +29,9 @@ std::string EventLine(const AuthEvent& event) {
   switch (event.kind) {
     case AuthEvent::Kind::kOverused:
       return absl::StrFormat("overused invite %s", ToOpName(*event.op).ToText());
+    case AuthEvent::Kind::kForked:
+      return absl::StrFormat("forked writer %s: %d blocks survive", IdText(event.log),
+                             event.from);
     case AuthEvent::Kind::kWithdrawn:
       what = "withdrawn";
       break;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
+#include "crdt/fork.h"
 #include "crdt/indexer.h"
 #include "engine/check.h"
 #include "engine/memory_storage.h"
@@ -37,7 +38,43 @@ class MemoryLogs final : public LogSource {
                               blocks.begin() + static_cast<std::ptrdiff_t>(to));
   }
 
+  absl::StatusOr<std::vector<Bytes>> ReadBranch(const CoreKey& log, std::uint64_t from,
+                                                std::uint64_t length,
+                                                const TreeHash& hash) override {
+    for (const std::vector<Bytes>& branch : others[log]) {
+      if (branch.size() < length) continue;
+      MerkleTree tree;
+      for (std::uint64_t i = 0; i < length; ++i) {
+        tree.AppendBlock(branch[i], [](const TreeNode&) {});
+      }
+      if (tree.hash() != hash) continue;
+      return std::vector<Bytes>(branch.begin() + static_cast<std::ptrdiff_t>(from),
+                                branch.begin() + static_cast<std::ptrdiff_t>(length));
+    }
+    return std::vector<Bytes>();
+  }
+  // Takes the first `length` of the blocks: into the log as it is read, if they are of
+  // one branch with it, else beside it.
+  void Hold(const CoreKey& log, const std::vector<Bytes>& blocks,
+            std::uint64_t length) {
+    length = std::min<std::uint64_t>(length, blocks.size());
+    const auto extends = [&](std::vector<Bytes>& ours) {
+      const auto common =
+          static_cast<std::ptrdiff_t>(std::min<std::uint64_t>(ours.size(), length));
+      if (!std::equal(ours.begin(), ours.begin() + common, blocks.begin()))
+        return false;
+      while (ours.size() < length) ours.push_back(blocks[ours.size()]);
+      return true;
+    };
+    if (extends(logs[log])) return;
+    for (std::vector<Bytes>& branch : others[log]) {
+      if (extends(branch)) return;
+    }
+    extends(others[log].emplace_back());
+  }
+
   std::map<CoreKey, std::vector<Bytes>> logs;
+  std::map<CoreKey, std::vector<std::vector<Bytes>>> others;  // of forked logs
   std::map<CoreKey, std::uint64_t> forks;
 };
 
@@ -146,17 +183,25 @@ class Replica {
   }
   IndexResult Hold(const CoreKey& log, const std::vector<Bytes>& blocks,
                    std::uint64_t length = UINT64_MAX) {
-    std::vector<Bytes>& ours = logs_.logs[log];
-    while (ours.size() < std::min<std::uint64_t>(length, blocks.size())) {
-      ours.push_back(blocks[ours.size()]);
-    }
+    logs_.Hold(log, blocks, length);
     auto result = indexer_->Index(log);
     WEFT_CHECK(result.ok());
     return *std::move(result);
   }
+  // What was the whole of a log goes on as if it were all there is: a store that was
+  // copied, or restored.
   void FetchAll(const Replica& other) {
     const auto logs = other.logs_.logs;
     for (const auto& [log, blocks] : logs) Hold(log, blocks);
+    const auto others = other.logs_.others;
+    for (const auto& [log, branches] : others) {
+      for (const std::vector<Bytes>& blocks : branches) Hold(log, blocks);
+    }
+  }
+  IndexResult TakeProof(const ForkProof& proof) {
+    auto result = indexer_->TakeForkProof(EncodeForkProof(proof));
+    WEFT_CHECK(result.ok());
+    return *std::move(result);
   }
 
   ViewEntry Read(std::string_view key) const {
@@ -233,6 +278,29 @@ class Replica {
   std::unique_ptr<Indexer> indexer_;
 };
 
+// The proof that a log has two branches, made by its owner's keys.
+inline ForkProof ProveFork(const Manifest& manifest, const KeyPair& pair,
+                           std::span<const Bytes> one, std::span<const Bytes> other) {
+  const CoreKey core = KeyOf(manifest);
+  const auto side = [&](std::span<const Bytes> blocks) {
+    ForkSide made;
+    MerkleTree tree;
+    for (const Bytes& block : blocks) {
+      bool first = true;
+      tree.AppendBlock(block, [&](const TreeNode& node) {
+        if (std::exchange(first, false)) made.leaves.push_back(node);
+      });
+    }
+    made.signature =
+        SignTree(manifest, core, pair.secret_key, tree.hash(), blocks.size(), 0);
+    return made;
+  };
+  auto proof = MakeForkProof(core, manifest, side(one), side(other));
+  WEFT_CHECK(proof.ok());
+  if (proof->fork_point == 0) proof->first_block = one[0];
+  return *std::move(proof);
+}
+
 // A base with one founder and identities for everybody else, from a seed.
 struct People {
   explicit People(std::size_t count, std::uint64_t seed = 1) {
@@ -243,6 +311,7 @@ struct People {
       const IdentityKeys keys = MakeIdentity(genesis.salt, random);
       if (i == 0) genesis.founders.push_back(keys.manifest);
       ids.push_back(keys.id());
+      identities.push_back(keys);
     }
   }
   // A replica for each, everybody but the founder with a grant as a writer.
@@ -258,8 +327,15 @@ struct People {
     return replicas;
   }
 
+  // That person `who` has written on two branches.
+  ForkProof Proof(std::size_t who, std::span<const Bytes> one,
+                  std::span<const Bytes> other) const {
+    return ProveFork(identities[who].manifest, identities[who].pair, one, other);
+  }
+
   Genesis genesis;
   std::vector<CoreKey> ids;
+  std::vector<IdentityKeys> identities;
 };
 
 }  // namespace weft

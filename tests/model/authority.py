@@ -75,8 +75,10 @@ class Authority:
         for writer, said in enumerate(self.history["writers"]):
             if said["number"] > 0:
                 log = self.causal.of_writer.get(writer, [None])[0]
+                # Of a log that forks at block 0 the proof shows that block (F1).
                 if (log is None or not log.blocks
-                        or not self.causal.has_prefix(log.number, 1)
+                        or not (self.causal.has_prefix(log.number, 1)
+                                or self.causal.proofs.get(writer) == 0)
                         or log.blocks[0].kind != "incarnation"
                         or log.blocks[0].state != "valid"):
                     continue
@@ -129,6 +131,8 @@ class Authority:
                 if grant.role < ADMIN:
                     continue
                 for block in batch.blocks:
+                    if block.kind == "incarnation":
+                        continue  # whatever grant it cites plays no part (S2)
                     for dep in block.deps:
                         log, length = self.causal.logs[dep[0]], dep[1]
                         if log.writer == writer and length > fork:

@@ -232,7 +232,7 @@ def built(engine):
     order = {"steps": [[0, 2]], "flush_ops": 9, "cache_keys": 9}
     (fate,) = engine.replay(history, [order], [revoke])["states"][0]["fates"]
     if fate[0] != "parked":
-        features += ["revocation", "moderation", "invites", "incarnations"]
+        features += ["revocation", "moderation", "invites", "incarnations", "forks"]
     return tuple(features)
 
 
@@ -241,8 +241,8 @@ def is_followed(model):
     later one when such a log names it. Before, no replica has to know of it."""
     writers = model.history["writers"]
     found_in = {}  # writer -> the logs whose blocks tell of it
-    for log in model.causal.logs:
-        for block in log.blocks[:model.causal.complete[log.number]]:
+    for log, length in model.causal.surviving.values():
+        for block in log.blocks[:length]:
             for dep in block.deps:
                 named = model.causal.logs[dep[0]].writer
                 if writers[named]["number"] > 0:
@@ -290,19 +290,24 @@ def run_history(engine, history, count=3, watch=False, compared=True):
     # followed.
     named = all(writer["number"] == 0 for writer in history["writers"])
     if orders[0]["steps"] and named and chance.random() < 0.4:
-        at = chance.randrange(len(orders[0]["steps"]))
+        # After the proofs, if there are any: they come first in this order.
+        at = chance.randrange(bool(proofs), len(orders[0]["steps"]))
         middle = held_after(history, orders[0]["steps"][:at])
         orders[0]["steps"].insert(at, ["state"])
     answer = engine.replay(history, orders, ops, watch)
     model = Model(history, [len(log["bytes"]) for log in history["logs"]], proofs)
+    if not is_followed(model) and proofs:
+        return model, []  # some order may have found it on a branch that is dead now
     if not is_followed(model) or not compared:
         return model, ([] if not answer["differs"] or ends_alike(answer, ops) else
                        [("two orders of delivery", "one state",
                          json.dumps(answer["differs"])[:2000])])
     differences = compare(model, answer["states"][-1], ops)
     if middle is not None:
-        differences += [("on the way: " + what, *rest) for what, *rest in compare(
-            Model(history, middle, proofs), answer["states"][0], ops)]
+        half = Model(history, middle, proofs)
+        if is_followed(half):
+            differences += [("on the way: " + what, *rest) for what, *rest in compare(
+                half, answer["states"][0], ops)]
     if answer["differs"] and not ends_alike(answer, ops):
         differences.append(("two orders of delivery", "one state",
                             json.dumps(answer["differs"])[:2000]))

@@ -86,9 +86,11 @@ class Generator:
     def name_incarnations(self):
         """A log is followed only once somebody names it: so the founder does."""
         deps = []
+        named = {self.history["logs"][log]["writer"] for log in self.people[0].named}
         for person in self.people:
             if (self.history["writers"][person.writer]["number"] > 0
-                    and person.log not in self.people[0].named):
+                    and person.writer not in named):
+                named.add(person.writer)  # of two branches one
                 deps.append([person.log, 1])
         if deps:
             self.history["logs"][0]["blocks"].append({
@@ -559,13 +561,20 @@ def history(seed, features=(), steps=None):
 
 
 def orders(history, random_source, count):
-    """Ways to deliver a history: pieces in random order, with repeats, flushes, restarts."""
+    """Ways to deliver a history: pieces in random order, with repeats, flushes, restarts.
+
+    Fork proofs come first in the first order, anywhere in the others, and again after a
+    restart: one of a log that nobody has named yet does not outlive the process.
+    """
     lengths = [len(log["bytes"]) for log in history["logs"]]
     made = []
     for n in range(count):
         held = [0] * len(lengths)
         steps = []
         largest = random_source.choice((1, 3, 100))
+        proven = bool(history["proofs"]) and n == 0
+        if proven:
+            steps.append(["proofs"])
         while held != lengths:
             log = random_source.choice([i for i, h in enumerate(held) if h < lengths[i]])
             held[log] = min(lengths[log], held[log] + random_source.randint(1, largest))
@@ -576,7 +585,12 @@ def orders(history, random_source, count):
             elif roll < 0.1:
                 steps.append(["flush"])
             elif roll < 0.14:
-                steps.append(["restart"])
+                steps += [["restart"], ["proofs"]] if proven else [["restart"]]
+            if history["proofs"] and not proven and random_source.random() < 0.1:
+                steps.append(["proofs"])
+                proven = True
+        if history["proofs"]:
+            steps.append(["proofs"])
         made.append({"steps": steps, "flush_ops": random_source.choice((1, 7, 1000)),
                      "cache_keys": random_source.choice((0, 2, 1000))})
     return made

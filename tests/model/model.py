@@ -118,7 +118,7 @@ class Model:
             return "invalid", None
         # C1, D8: of a log that is not followed to its end only what is settled speaks.
         if not self.is_member(writer) and position < self.settled[writer]:
-            limit = length if forked else self.own_settled(writer)
+            limit = self.causal.fork_cut(writer) if forked else self.own_settled(writer)
             if batch.start < limit < batch.start + batch.blocks[0].said.get(
                     "batch", (0, 1))[1]:
                 return ("after fork" if forked else "quarantined"), None

@@ -117,6 +117,10 @@ class Case {
         WEFT_CHECK(replica.indexer().Flush().ok());
       } else if (step[0] == "restart") {
         replica.Reopen();
+      } else if (step[0] == "proofs") {
+        for (const Json& proof : request_["proofs"]) {
+          replica.TakeProof(ProofOf(proof[0], proof[1]));
+        }
       } else if (step[0] == "state") {
         answer["states"].push_back(StateOf(replica));
       } else {
@@ -126,6 +130,36 @@ class Case {
       if (request_["watch"].get<bool>()) Watch(replica, answer);
     }
     return StateOf(replica);
+  }
+
+  // A proof that a log has two branches from block `point` on: two that the history
+  // has, or what else its owner might have signed.
+  ForkProof ProofOf(std::size_t writer, std::size_t point) {
+    std::vector<std::vector<Bytes>> sides;
+    for (std::size_t log = 0; log < logs_.size(); ++log) {
+      if (log_keys_[log] != keys_[writer]) continue;
+      const std::vector<Bytes>& blocks = logs_[log];
+      const auto prefix = static_cast<std::ptrdiff_t>(point);
+      if (blocks.size() > point) {
+        sides.emplace_back(blocks.begin(), blocks.begin() + prefix + 1);
+      }
+    }
+    for (std::size_t log = 0; sides.size() < 2; ++log) {
+      WEFT_CHECK(log < 2 * logs_.size());
+      if (log_keys_[log % logs_.size()] != keys_[writer]) continue;
+      std::vector<Bytes> side = logs_[log % logs_.size()];
+      if (side.size() < point) continue;
+      side.resize(point);
+      side.push_back({static_cast<std::uint8_t>(sides.size())});
+      sides.push_back(std::move(side));
+    }
+    for (std::uint64_t seed = 1;; ++seed) {
+      const KeyPair pair = PairOf(seed);
+      const Manifest manifest =
+          IdentityManifest(genesis_.salt, std::span(&pair.public_key, 1), 1);
+      if (KeyOf(manifest) != keys_[writer]) continue;
+      return ProveFork(manifest, pair, sides[0], sides[1]);
+    }
   }
 
   // I1 at every moment: one digest, one root, one fate of each op below the settled
