@@ -87,9 +87,9 @@ MUTANTS = [
     ("who waited is woken one block late", "crdt/indexer_deliver.cc",
      "state.waiters.begin()->first <= graph->length(writer)",
      "state.waiters.begin()->first < graph->length(writer)", MEANING),
-    ("a batch that is open when its log parks stays open", "crdt/indexer_deliver.cc",
-     "graph->SetRecord(writer, open.header.position, {.status = BlockStatus::kParked},",
-     "graph->SetRecord(writer, open.header.position, {.status = BlockStatus::kOpen},",
+    ("a batch that is open when its log parks stays open", "crdt/indexer_batches.cc",
+     "graph->SetRecord(writer, open.header.position, parked, header.reason);",
+     "graph->SetRecord(writer, open.header.position, RecordOfPlace(open.header));",
      MEANING),
     # --- lanes ---
     ("the first value wins", "crdt/lanes/register.cc",
