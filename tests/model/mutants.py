@@ -21,9 +21,9 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 
 # Who is asked, in this order; by what a mutant names. {b} is the build, {s} the sources.
 JUDGES = {
-    "cases": ("model_replay", "ctest --test-dir {b} -R ^Model.WorkedCase"),
+    "cases": ("model_replay", "ctest --test-dir {b} -R '^Model.(WorkedCase|Case_)'"),
     "model": ("model_replay", "python3 -B {s}/tests/model/differential.py "
-              "--engine {b}/tests/model/model_replay --seeds 1 3001"),
+              "--engine {b}/tests/model/model_replay --features built --seeds 1 8001"),
     "small": ("model_exhaustive", "{b}/tests/model/model_exhaustive data 3"),
     "lanes": ("lanes_test", "{b}/tests/crdt/lanes_test"),
     "crdt": ("crdt_test", "{b}/tests/crdt/crdt_test"),
