@@ -193,7 +193,7 @@ def prepare(folder):
         target = sources / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if not target.exists() or target.read_bytes() != (ROOT / name).read_bytes():
-            shutil.copy2(ROOT / name, target)
+            shutil.copy(ROOT / name, target)
     build = sources / "build" / "release"
     if not (build / "build.ninja").exists():
         subprocess.run(["cmake", "--preset", "release", "-DWEFT_STRICT=OFF"], cwd=sources, check=True,
