@@ -1,8 +1,12 @@
 // What does it cost two peers of one base to find out that they are level, or what
-// differs? Sessions over loopback TCP on one event loop, with nothing but feeds.
+// differs, and a newcomer to hear of every feed? Sessions over loopback TCP on one
+// event loop, with nothing but feeds.
 //
-// bytes: both ways, the handshake included. stall_ms: the longest that one turn of the
-// loop took, with both peers on it. nodes: branches of the trie that were shown.
+// bytes: both ways, the handshake included. round_trips: how often the one that dials
+// wrote after it had read, the handshake's two included. stall_ms: the processor time
+// of the longest step of the loop, with both peers on it. nodes: branches of the trie
+// that were shown. ratio_to_handshake: against a handshake, which is the least that two
+// peers who meet can do.
 
 #include <benchmark/benchmark.h>
 
@@ -10,15 +14,22 @@
 #include <asio/detached.hpp>
 #include <asio/io_context.hpp>
 #include <cstring>
+#include <ctime>
 
+#include "bench/limits.h"
 #include "engine/check.h"
 #include "engine/real_async_clock.h"
 #include "engine/real_host.h"
+#include "engine/stall_meter.h"
 #include "replication/feed_exchange.h"
 #include "replication/tcp_wire.h"
 
 namespace weft::bench {
 namespace {
+
+// Both sides multiply a point six times, which takes about as long as a signature
+// check.
+constexpr double kHandshakeVerifications = 6;
 
 CoreKey FeedKey(std::uint64_t number) {
   std::array<std::uint8_t, 8> bytes;
@@ -56,6 +67,35 @@ class Club final : public FeedSource {
   BaseId id_;
 };
 
+Nanos ThreadTime() {
+  timespec now{};
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + Nanos(now.tv_nsec);
+}
+
+// A wire that counts how often an answer was waited for.
+class CountingWire final : public Wire {
+ public:
+  CountingWire(std::unique_ptr<Wire> wire, std::size_t* round_trips)
+      : wire_(std::move(wire)), round_trips_(round_trips) {}
+  Task<absl::StatusOr<Bytes>> Read() override {
+    absl::StatusOr<Bytes> bytes = co_await wire_->Read();
+    if (std::exchange(waits_, false)) ++*round_trips_;
+    co_return bytes;
+  }
+  Task<absl::Status> Write(Bytes bytes) override {
+    waits_ = true;
+    co_return co_await wire_->Write(std::move(bytes));
+  }
+  void Close() override { wire_->Close(); }
+  std::string peer() const override { return wire_->peer(); }
+
+ private:
+  std::unique_ptr<Wire> wire_;
+  std::size_t* round_trips_;  // not owned
+  bool waits_ = false;
+};
+
 // One end of the connection.
 class Side : public SessionObserver, public CoreProvider {
  public:
@@ -90,22 +130,24 @@ class Side : public SessionObserver, public CoreProvider {
   SystemRandom random_;
 };
 
-Task<void> Meet(TcpNetwork& network, Listener& listener, Side& dialler, Side& other) {
+Task<void> Connect(TcpNetwork& network, Listener& listener, Side& dialler, Side& other,
+                   std::size_t* round_trips) {
   auto dialled = co_await network.Dial(listener.address());
   WEFT_CHECK(dialled.ok());
-  dialler.Run(*std::move(dialled));
+  dialler.Run(std::make_unique<CountingWire>(*std::move(dialled), round_trips));
   auto accepted = co_await listener.Accept();
   WEFT_CHECK(accepted.ok());
   other.Run(*std::move(accepted));
 }
 
-// The other peer lacks one block in each of `changed` feeds.
-void BM_Meet(benchmark::State& state) {
+// Two peers meet, and one of them lacks something in each of `changed` feeds: its last
+// block, or all of it.
+void Meet(benchmark::State& state, std::uint64_t changed, bool lacks_all) {
   const auto feeds = static_cast<std::uint64_t>(state.range(0));
-  const auto changed = static_cast<std::uint64_t>(state.range(1));
   double bytes = 0;
   double nodes = 0;
-  std::chrono::duration<double, std::milli> stall{};
+  std::size_t round_trips = 0;
+  StallMeter stalls;
   asio::io_context io(1);
   RealAsyncClock clock(io.get_executor());
   TcpNetwork network(io.get_executor());
@@ -116,23 +158,23 @@ void BM_Meet(benchmark::State& state) {
     Side bob(io, &clock, /*dials=*/false);
     for (std::uint64_t i = 0; i < feeds; ++i) {
       ada.club.map.Set(FeedKey(i), 10);
-      bob.club.map.Set(FeedKey(i), i < changed ? 9 : 10);
+      bob.club.map.Set(FeedKey(i), i >= changed ? 10 : lacks_all ? 0 : 9);
     }
     ada.club.map.Root();
     bob.club.map.Root();
     io.restart();
     state.ResumeTiming();
-    asio::co_spawn(io, Meet(network, *listener, ada, bob), asio::detached);
+    asio::co_spawn(io, Connect(network, *listener, ada, bob, &round_trips),
+                   asio::detached);
     const auto done = [&] {
       if (!ada.exchange || !bob.exchange) return false;
       return changed == 0 ? ada.exchange->IsLevel() && bob.exchange->IsLevel()
                           : bob.club.wanted >= changed;
     };
     while (!done()) {
-      const auto start = std::chrono::steady_clock::now();
+      const Nanos start = ThreadTime();
       io.run_one();
-      stall = std::max<std::chrono::duration<double, std::milli>>(
-          stall, std::chrono::steady_clock::now() - start);
+      stalls.Add(ThreadTime() - start);
     }
     state.PauseTiming();
     bytes += static_cast<double>(ada.session->bytes_sent() + bob.session->bytes_sent());
@@ -146,7 +188,15 @@ void BM_Meet(benchmark::State& state) {
   const auto runs = static_cast<double>(state.iterations());
   state.counters["bytes"] = bytes / runs;
   state.counters["nodes"] = nodes / runs;
-  state.counters["stall_ms"] = stall.count();
+  state.counters["round_trips"] = static_cast<double>(round_trips) / runs;
+  state.counters["stall_ms"] =
+      std::chrono::duration<double, std::milli>(stalls.longest()).count();
+  state.counters["ratio_to_handshake"] = benchmark::Counter(
+      runs * kHandshakeVerifications / VerifyRate(), benchmark::Counter::kIsRate);
+}
+
+void BM_Meet(benchmark::State& state) {
+  Meet(state, static_cast<std::uint64_t>(state.range(1)), /*lacks_all=*/false);
 }
 BENCHMARK(BM_Meet)
     ->ArgNames({"feeds", "changed"})
@@ -155,6 +205,18 @@ BENCHMARK(BM_Meet)
     ->Args({10'000, 1})
     ->Args({10'000, 100})
     ->Args({10'000, 10'000})
+    ->Iterations(20)
+    ->Unit(benchmark::kMillisecond);
+
+// A peer that has joined and holds nothing yet.
+void BM_Newcomer(benchmark::State& state) {
+  Meet(state, static_cast<std::uint64_t>(state.range(0)), /*lacks_all=*/true);
+}
+BENCHMARK(BM_Newcomer)
+    ->ArgName("feeds")
+    ->Arg(1'000)
+    ->Arg(10'000)
+    ->Iterations(20)
     ->Unit(benchmark::kMillisecond);
 
 }  // namespace

@@ -64,7 +64,11 @@ class CoreChannel final : public ChannelHandler,
   bool blocked() const {
     return uploader_.has_work() || announcer_.has_work(visible_length());
   }
-  // Every few seconds.
+  // Something is expected that the peer has not given; then OnBeat is called every few
+  // seconds.
+  bool waits() const {
+    return window_pending_ || (downloader_.interested() && !level_);
+  }
   void OnBeat();
   // Twice a second while requests are under way: gives up on answers that do not come.
   // False if none is under way any more.

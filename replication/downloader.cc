@@ -10,7 +10,10 @@
 namespace weft {
 namespace {
 
-constexpr std::size_t kInFlightMax = 2048;
+// A little less than a peer takes (L15): an upgrade may ride along. So many only of a
+// peer that answers: what it was asked for nobody else is, for a while.
+constexpr std::size_t kInFlightMax = 3840;
+constexpr std::size_t kInFlightAtFirst = 2048;
 constexpr std::uint64_t kInFlightBytes = 8 * 1024 * 1024;
 // A stock peer breaks its own stream if it has to answer two such blocks at once: its
 // batch of answers outgrows a frame.
@@ -113,8 +116,8 @@ std::size_t Downloader::Window() const {
   const std::uint64_t mean =
       std::max<std::uint64_t>(1, core_->byte_length() / core_->length());
   if (mean > kLargeBlockBytes) return 1;
-  const auto window = static_cast<std::size_t>(
-      std::clamp<std::uint64_t>(kInFlightBytes / mean, 1, kInFlightMax));
+  const auto window = static_cast<std::size_t>(std::clamp<std::uint64_t>(
+      kInFlightBytes / mean, 1, std::min(kInFlightMax, kInFlightAtFirst + answered_)));
   return std::min(window, scheduler_->Share(Missing()));
 }
 

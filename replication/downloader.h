@@ -174,6 +174,7 @@ class Downloader final : public DownloadPeer {
   bool upgrade_refused_ = false;
   // Of this peer, in its present state: asking twice would bring nothing new.
   std::set<std::pair<std::uint64_t, std::uint64_t>> probes_sent_;
+  std::size_t answered_ = 0;        // by data, so far
   std::size_t exact_requests_ = 0;  // that many to come rely on nothing
   std::size_t no_data_run_ = 0;     // refusals without an answer between
   std::size_t retry_run_ = 0;

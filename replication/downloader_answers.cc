@@ -34,6 +34,7 @@ absl::Status Downloader::OnData(std::uint64_t id, ByteView body, RemoteState& re
   }
   pace_.OnAnswer(now, request->sent_at);
   no_data_run_ = 0;
+  ++answered_;
   if (request->block_index && !proof.block) remote.Lacks(*request->block_index);
   if (request->upgrade && !proof.upgrade) upgrade_refused_ = true;
   const bool empty = !proof.block && !proof.upgrade && !proof.hash;

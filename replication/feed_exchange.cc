@@ -536,11 +536,7 @@ absl::Status FeedExchange::OnAcks(ByteView body) {
 }
 
 void FeedExchange::TellDurable(std::span<const FeedAck> acks) {
-  if (!open_) return;
-  for (std::size_t from = 0; from < acks.size(); from += kHeadsPerMessage) {
-    const std::size_t count = std::min(kHeadsPerMessage, acks.size() - from);
-    Send(FeedMessageType::kAcks, EncodeFeedAcks(acks.subspan(from, count)));
-  }
+  SendInParts(FeedMessageType::kAcks, acks, EncodeFeedAcks);
 }
 
 void FeedExchange::TellEvidence(std::span<const Bytes> proofs) {
@@ -561,11 +557,7 @@ absl::Status FeedExchange::OnEvidence(ByteView body) {
 }
 
 void FeedExchange::TellOffers(std::span<const FeedOffer> offers) {
-  if (!open_) return;
-  for (std::size_t from = 0; from < offers.size(); from += kHeadsPerMessage) {
-    const std::size_t count = std::min(kHeadsPerMessage, offers.size() - from);
-    Send(FeedMessageType::kOffers, EncodeFeedOffers(offers.subspan(from, count)));
-  }
+  SendInParts(FeedMessageType::kOffers, offers, EncodeFeedOffers);
 }
 
 absl::Status FeedExchange::OnOffers(ByteView body) {
@@ -576,6 +568,16 @@ absl::Status FeedExchange::OnOffers(ByteView body) {
 
 void FeedExchange::TellPeers(const FeedPeers& peers) {
   if (open_) Send(FeedMessageType::kPeers, EncodeFeedPeers(peers));
+}
+
+template <class T>
+void FeedExchange::SendInParts(FeedMessageType type, std::span<const T> all,
+                               Bytes (*encode)(std::span<const T>)) {
+  if (!open_) return;
+  for (std::size_t from = 0; from < all.size(); from += kHeadsPerMessage) {
+    const std::size_t count = std::min(kHeadsPerMessage, all.size() - from);
+    Send(type, encode(all.subspan(from, count)));
+  }
 }
 
 void FeedExchange::Send(FeedMessageType type, ByteView body) {

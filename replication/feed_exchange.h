@@ -152,6 +152,10 @@ class FeedExchange final : public ChannelHandler,
   void Compare();
   void BeginWalk();
   void Send(FeedMessageType type, ByteView body);
+  // As many messages as it takes.
+  template <class T>
+  void SendInParts(FeedMessageType type, std::span<const T> all,
+                   Bytes (*encode)(std::span<const T>));
   void SendStep(std::uint64_t id, const WalkStep& step);
   void SendNodes(std::uint64_t id, std::span<const FeedNode> nodes);
   // Tells what was not told with this length before; `complete`: these are all.

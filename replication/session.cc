@@ -27,6 +27,7 @@ constexpr std::size_t kStarvedShare = 16;
 constexpr std::size_t kRequestsPerChannel = 64;
 constexpr std::size_t kChannelsPerStep = 32;
 constexpr std::size_t kOpensPerStep = 128;
+constexpr std::size_t kDiscardedPerStep = 256;
 // Then others have their turn.
 constexpr Nanos kStepTime = std::chrono::milliseconds(2);
 // A peer that lives sends a keep-alive sooner.
@@ -494,6 +495,28 @@ void Session::Reopen() {
   PostWork();
 }
 
+// None of them does anything from here on; but to take thousands of cores apart takes
+// its time, which others need too.
+void Session::DropChannels() {
+  std::vector<std::shared_ptr<CoreChannel>> over;
+  over.reserve(channels_.size());
+  for (auto& [id, channel] : std::exchange(channels_, {})) {
+    channel->Close();
+    over.push_back(std::move(channel));
+  }
+  if (over.size() > kChannelsPerStep && executor_) {
+    asio::co_spawn(executor_, Discard(std::move(over)), asio::detached);
+  }
+}
+
+Task<void> Session::Discard(std::vector<std::shared_ptr<CoreChannel>> over) {
+  const auto executor = co_await asio::this_coro::executor;
+  while (!over.empty()) {
+    over.resize(over.size() - std::min(over.size(), kDiscardedPerStep));
+    co_await asio::post(executor, asio::use_awaitable);
+  }
+}
+
 void Session::Close(absl::Status why) {
   if (closed_) return;
   closed_ = true;
@@ -520,8 +543,7 @@ void Session::End(const absl::Status& why) {
   stop_refusing_.emit(asio::cancellation_type::terminal);
   stop_throttle_.emit(asio::cancellation_type::terminal);
   taken_in_.Notify();
-  const auto channels = std::exchange(channels_, {});
-  for (const auto& [id, channel] : channels) channel->Close();
+  DropChannels();
   work_.clear();
   watched_.clear();
   blocked_.clear();

@@ -302,8 +302,8 @@ absl::Status Session::OnBeat(Nanos now) {
     StartWriting();
   }
   wrote_since_beat_ = false;
-  for (const auto& [id, channel] : std::map(channels_)) {
-    if (channel->is_open()) channel->OnBeat();
+  for (const auto& [id, channel] : channels_) {
+    if (channel->is_open() && channel->waits()) channel->OnBeat();
   }
   Reopen();
   return absl::OkStatus();

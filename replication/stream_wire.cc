@@ -30,17 +30,26 @@ absl::Status Unavailable(const std::string& whom, const asio::error_code& error)
 class StreamWire final : public Wire {
  public:
   StreamWire(stream_descriptor in, stream_descriptor out, std::string peer)
-      : in_(std::move(in)), out_(std::move(out)), peer_(std::move(peer)) {}
+      : in_(std::move(in)), out_(std::move(out)), peer_(std::move(peer)) {
+    asio::error_code ignored;
+    in_.non_blocking(true, ignored);
+  }
 
+  // Waits without a buffer, so that an idle connection costs none.
   Task<absl::StatusOr<Bytes>> Read() override {
     asio::error_code error;
-    buffer_.resize(kReadBytes);
-    const std::size_t size = co_await in_.async_read_some(
-        asio::buffer(buffer_), asio::redirect_error(asio::use_awaitable, error));
-    if (error == asio::error::eof) co_return Bytes();
-    if (error) co_return Unavailable(peer_, error);
-    co_return Bytes(buffer_.begin(),
-                    buffer_.begin() + static_cast<std::ptrdiff_t>(size));
+    for (;;) {
+      co_await in_.async_wait(stream_descriptor::wait_read,
+                              asio::redirect_error(asio::use_awaitable, error));
+      if (error) co_return Unavailable(peer_, error);
+      thread_local Bytes buffer(kReadBytes);
+      const std::size_t size = in_.read_some(asio::buffer(buffer), error);
+      if (error == asio::error::would_block) continue;
+      if (error == asio::error::eof) co_return Bytes();
+      if (error) co_return Unavailable(peer_, error);
+      co_return Bytes(buffer.begin(),
+                      buffer.begin() + static_cast<std::ptrdiff_t>(size));
+    }
   }
 
   Task<absl::Status> Write(Bytes bytes) override {
@@ -63,7 +72,6 @@ class StreamWire final : public Wire {
   stream_descriptor in_;
   stream_descriptor out_;
   std::string peer_;
-  Bytes buffer_;
 };
 
 std::string PathOf(std::string_view address) {

@@ -172,7 +172,7 @@ absl::StatusOr<Fate> Base::FateOf(const OpName& op) const {
 }
 
 BaseStatus Base::Status() const {
-  return impl_->store->Run([&] { return impl_->node->Status(); });
+  return impl_->store->Run([&] { return impl_->store->node().StatusOf(*impl_->node); });
 }
 
 absl::Status Base::Verify() const {

@@ -6,6 +6,7 @@
 #include <asio/experimental/awaitable_operators.hpp>
 
 #include "absl/strings/str_format.h"
+#include "weft/convert.h"
 
 namespace weft {
 namespace {
@@ -436,6 +437,27 @@ std::vector<std::shared_ptr<FeedExchange>> Node::ExchangesOf(BaseNode& base) con
     if (exchange != exchanges->second.end()) found.push_back(exchange->second);
   }
   return found;
+}
+
+BaseStatus Node::StatusOf(BaseNode& base) const {
+  BaseStatus status = base.Status();
+  std::map<CoreKey, std::uint64_t> elsewhere;
+  for (const auto& exchange : ExchangesOf(base)) {
+    for (const auto& [core, feed] : exchange->feeds()) {
+      if (feed.settled == kFeedUnsaid || feed.settled <= base.Feeds().settled(core) ||
+          !base.IsLog(core)) {
+        continue;
+      }
+      std::uint64_t& most = elsewhere[core];
+      most = std::max(most, feed.settled);
+    }
+  }
+  for (const auto& [core, length] : elsewhere) {
+    status.behind.push_back(
+        absl::StrFormat("writer %s: %d blocks are here, a connected peer has %d",
+                        IdText(core), base.Feeds().settled(core), length));
+  }
+  return status;
 }
 
 void Node::Announce(BaseNode& base, std::span<const FeedChange> changes) {

@@ -64,6 +64,8 @@ class Node final : private CoreProvider, private SessionObserver {
   absl::StatusOr<BaseNode*> FindBase(const std::string& name);
   const std::vector<std::unique_ptr<BaseNode>>& bases() const { return bases_; }
 
+  // The base's own status, and what its peers say of its logs.
+  BaseStatus StatusOf(BaseNode& base) const;
   // True for the logs of the store's bases, which only the bases write.
   bool IsLogOfABase(const CoreKey& key) const;
 

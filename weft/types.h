@@ -272,7 +272,10 @@ struct BaseStatus {
   std::uint64_t conflicts = 0;       // keys with conflicts
   std::vector<std::string> waiting;  // "writer X waits for Y:length"
   std::vector<std::string> parked;   // "writer X from position n: reason"
-  std::uint64_t clock_suspect = 0;   // ops stamped more than 5 minutes ahead
+  // "writer X: n blocks are here, a connected peer has m": logs known to be longer
+  // elsewhere, which nobody has given us so far.
+  std::vector<std::string> behind;
+  std::uint64_t clock_suspect = 0;  // ops stamped more than 5 minutes ahead
   // Our own log is stamped further ahead of this machine's clock than a day (rule T1):
   // so far, in ms. Every further write is stamped later still. Zero: it is not.
   std::uint64_t own_clock_ahead_ms = 0;

@@ -64,9 +64,10 @@ int RunBenchmark(const Invocation& call, const std::string& path) {
   return Fail(kWorld, path + ": cannot be started");
 }
 
-// Becomes the Node peer doing the same work; comes back only if that fails. Its
-// packages are fetched at the first run.
-int RunPeers() {
+// Becomes the Node peers, which do what the replicate benchmark does and run that for
+// comparison; comes back only if that fails. Their packages are fetched at the first
+// run.
+int RunPeers(const Invocation& call) {
   const std::string folder = (BenchFolder() / "peers").string();
   if (chdir(folder.c_str()) != 0) {
     return Fail(kWorld,
@@ -74,13 +75,13 @@ int RunPeers() {
   }
   execlp("sh", "sh", "-c",
          "[ -d node_modules ] || npm ci --no-audit --no-fund --loglevel=error >&2 && "
-         "exec node many_cores.mjs",
-         nullptr);
+         "exec node many_cores.mjs --weft ../replicate_bench \"$@\"",
+         "sh", call.arguments.empty() ? nullptr : call.arguments[0].c_str(), nullptr);
   return Fail(kWorld, "sh: cannot be started");
 }
 
 int Bench(const Invocation& call, bool peers) {
-  if (peers) return RunPeers();
+  if (peers) return RunPeers(call);
   const auto programs = Programs();
   if (programs.empty()) {
     return Fail(kWorld, "bench: no benchmark was built beside this program");
@@ -106,7 +107,8 @@ void AddBenchCommand(CommandLine& line) {
                 .has_base = false},
                [peers](const Invocation& call) { return Bench(call, *peers); });
   bench->add_flag("--peers", *peers,
-                  "the first sync of many cores between two Node peers");
+                  "the first sync of cores between Node peers, and ours beside it;"
+                  " NAME: CORESxBLOCKSxBYTES or CORESxBLOCKSxBYTES@PEERS");
 }
 
 }  // namespace weft::cli

@@ -36,6 +36,7 @@ Json StatusJson(const BaseStatus& status, const std::string& link) {
   object["conflicts"] = status.conflicts;
   object["waiting"] = status.waiting;
   object["parked"] = status.parked;
+  object["behind"] = status.behind;
   object["clock_suspect"] = status.clock_suspect;
   object["own_clock_ahead_ms"] = status.own_clock_ahead_ms;
   object["log"] = status.log;
@@ -72,6 +73,7 @@ void PrintStatus(const BaseStatus& status, const std::string& link) {
                              prefix.peers == 1 ? "" : "s");
   }
   for (const std::string& line : status.waiting) Out() << "  " << line << '\n';
+  for (const std::string& line : status.behind) Out() << "  " << line << '\n';
   for (const std::string& line : status.parked) {
     Out() << "  parked: " << line << '\n';
   }

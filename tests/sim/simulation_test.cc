@@ -157,6 +157,34 @@ TEST(Simulation, A1_OurOwnHeadIsToldToNobodyBeforeItIsOnTheDisk) {
   EXPECT_TRUE(ada.Digest()->durable);
 }
 
+TEST(Simulation, Attack29_ALogThatIsLongerElsewhereIsShownUntilItIsHere) {
+  WorldOptions options;
+  options.peers = 2;
+  World world(4, options);
+  ASSERT_TRUE(world.StartGranted().ok());
+  ASSERT_TRUE(world.RunUntilLevel(minutes(1)));
+  // Bob is told how long Ada's log is, and given none of what is new.
+  Node& bob = *world.node(1);
+  const auto behind = [&] { return bob.StatusOf(*world.base(1)).behind; };
+  EXPECT_TRUE(behind().empty());
+  FeedRule serves_only;
+  serves_only.download = false;
+  bob.policy().SetAll(serves_only);
+  bob.PolicyChanged();
+  const std::uint64_t here = world.base(1)->Feeds().settled(world.WriterOf(0));
+  for (int i = 0; i < 3; ++i) Write(world, 0, "title", absl::StrFormat("draft %d", i));
+  world.RunFor(seconds(30));
+  ASSERT_EQ(behind().size(), 1U) << world.Journal();
+  const std::string said =
+      absl::StrFormat("%d blocks are here, a connected peer has %d", here, here + 3);
+  EXPECT_NE(behind()[0].find(said), std::string::npos) << behind()[0];
+  EXPECT_FALSE(world.Dump(1)->size() > 0) << "nothing was taken on trust";
+  bob.policy().SetAll(FeedRule());
+  bob.PolicyChanged();
+  ExpectEqualInTheEnd(world);
+  EXPECT_TRUE(behind().empty());
+}
+
 TEST(Simulation, APeerThatCrashesInTheMiddleOfItsFirstSyncResumesAndEndsEqual) {
   WorldOptions options;
   options.peers = 3;
