@@ -96,6 +96,12 @@ void CoreChannel::Close() {
   if (channel != nullptr) channel->Close();
 }
 
+void CoreChannel::Leave() {
+  session_ = nullptr;
+  channel_ = nullptr;
+  open_ = false;
+}
+
 void CoreChannel::SetMode(const Download& mode) {
   if (downloader_.mode() == mode) return;
   downloader_.SetMode(mode);

@@ -33,6 +33,9 @@ class CoreChannel final : public ChannelHandler,
   absl::Status Open(const Download& mode);
   // Ends the channel on both sides, without a word to the observer.
   void Close();
+  // The session is over: does nothing from here on. What it holds and has asked for
+  // goes with it.
+  void Leave();
 
   Hypercore& core() { return *core_; }
   const std::shared_ptr<Hypercore>& shared_core() const { return core_; }

@@ -501,7 +501,7 @@ void Session::DropChannels() {
   std::vector<std::shared_ptr<CoreChannel>> over;
   over.reserve(channels_.size());
   for (auto& [id, channel] : std::exchange(channels_, {})) {
-    channel->Close();
+    channel->Leave();
     over.push_back(std::move(channel));
   }
   if (over.size() > kChannelsPerStep && executor_) {
