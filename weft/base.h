@@ -104,6 +104,7 @@ class Base {
   // once. `invite` is the link.
   // NOT_FOUND           there is no such invite;  INVALID_ARGUMENT  not an invite
   // PERMISSION_DENIED   it is used up or revoked
+  // ALREADY_EXISTS      it let the same identity in before
   absl::StatusOr<OpName> Redeem(std::string_view invite, std::string_view identity);
   // Who asks to be let in; Approve grants, and forgets the request.
   std::vector<JoinRequest> Requests() const;

@@ -1,5 +1,7 @@
 // The part of Base that is about people: grants, invites, removals, moderation.
 
+#include <algorithm>
+
 #include "absl/strings/str_format.h"
 #include "weft/base.h"
 #include "weft/base_people.h"
@@ -34,6 +36,34 @@ absl::Status CheckIndexer(const BaseNode& node) {
       "base %s: no peer has given its genesis yet; sync with one first", node.name()));
 }
 
+// Those of the grants that we can revoke: what is below ours, and our own but for that
+// of the first founder.
+absl::StatusOr<std::vector<const Grant*>> OnlyBelow(const Authority& authority,
+                                                    const BaseNode& node,
+                                                    std::vector<const Grant*> grants,
+                                                    std::string_view who) {
+  const CoreKey self = node.record().identity;
+  const Grant* ours = nullptr;
+  for (const Grant* grant : authority.GrantsOf(self)) {
+    const bool rules = grant->role >= GrantRole::kAdmin && !grant->revoked;
+    if (rules && ours == nullptr) ours = grant;
+  }
+  const GrantPath& first = authority.grants().begin()->first;
+  bool own = false;
+  std::erase_if(grants, [&](const Grant* grant) {
+    own = own || grant->identity == self;
+    if (grant->identity == self) return grant->path == first;
+    return ours == nullptr || grant->path <= ours->path;
+  });
+  if (!grants.empty()) return grants;
+  if (own) return absl::PermissionDeniedError("the first founder cannot resign");
+  if (ours == nullptr) {
+    return absl::PermissionDeniedError("only an admin can revoke a grant");
+  }
+  return absl::PermissionDeniedError(
+      absl::StrFormat("%s: only a more senior member can revoke that", who));
+}
+
 // The grants that `who` names and that we can revoke.
 absl::StatusOr<std::vector<const Grant*>> GrantsToRevoke(const BaseNode& node,
                                                          std::string_view who) {
@@ -42,7 +72,7 @@ absl::StatusOr<std::vector<const Grant*>> GrantsToRevoke(const BaseNode& node,
   if (const std::optional<OpName> name = OpName::Parse(who)) {
     const std::optional<OpId> id = ToOpId(*name);
     const Grant* grant = id ? authority.Find(*id) : nullptr;
-    if (grant != nullptr) return std::vector<const Grant*>{grant};
+    if (grant != nullptr) return OnlyBelow(authority, node, {grant}, who);
     return absl::NotFoundError(
         absl::StrFormat("%s: there is no grant or invite of this name", who));
   }
@@ -51,21 +81,7 @@ absl::StatusOr<std::vector<const Grant*>> GrantsToRevoke(const BaseNode& node,
   if (grants.empty()) {
     return absl::NotFoundError(absl::StrFormat("%s: holds no grant", who));
   }
-  const CoreKey self = node.record().identity;
-  if (identity == self) return grants;
-  const Grant* ours = nullptr;
-  for (const Grant* grant : authority.GrantsOf(self)) {
-    if (grant->role >= GrantRole::kAdmin && ours == nullptr) ours = grant;
-  }
-  if (ours == nullptr) {
-    return absl::PermissionDeniedError("only an admin can revoke a grant");
-  }
-  std::erase_if(grants, [&](const Grant* grant) { return grant->path <= ours->path; });
-  if (grants.empty()) {
-    return absl::PermissionDeniedError(
-        absl::StrFormat("%s: only a more senior member can revoke that", who));
-  }
-  return grants;
+  return OnlyBelow(authority, node, std::move(grants), who);
 }
 
 std::vector<KeptLength> KeepOf(const BaseNode& node, const Grant& grant,
@@ -199,7 +215,11 @@ absl::StatusOr<OpName> Base::Revoke(std::string_view who,
                                     const RevokeOptions& options) {
   return FirstOp(
       impl_->store->CommitDurably(impl_->node, [&]() -> absl::StatusOr<Committed> {
-        WEFT_ASSIGN_OR_RETURN(const auto grants, GrantsToRevoke(*impl_->node, who));
+        WEFT_ASSIGN_OR_RETURN(auto grants, GrantsToRevoke(*impl_->node, who));
+        const bool resigns = grants.front()->identity == impl_->node->record().identity;
+        // The most junior first: a commit needs a grant that still stands.
+        std::sort(grants.begin(), grants.end(),
+                  [](const auto* a, const auto* b) { return b->path < a->path; });
         std::vector<AuthOperation> operations;
         for (const struct Grant* grant : grants) {
           RevokeOp revoke;
@@ -209,7 +229,14 @@ absl::StatusOr<OpName> Base::Revoke(std::string_view who,
           revoke.reason = AsBytes(options.reason);
           operations.emplace_back(std::move(revoke));
         }
-        return impl_->node->AuthLogged(operations);
+        if (!resigns) return impl_->node->AuthLogged(operations);
+        // Who resigns does so under the very grant, and in one batch there is only one.
+        absl::StatusOr<Committed> committed;
+        for (const AuthOperation& operation : operations) {
+          committed = impl_->node->AuthLogged(std::span(&operation, 1));
+          if (!committed.ok()) break;
+        }
+        return committed;
       }));
 }
 

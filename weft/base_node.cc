@@ -100,6 +100,11 @@ absl::Status BaseNode::Save() {
   return SaveBase(host_->storage, record_);
 }
 
+absl::Status BaseNode::TakeInvite(const Seed& secret) {
+  record_.invite_secret = secret;
+  return Save();
+}
+
 Link BaseNode::MakeLink() const {
   Link link;
   link.base_id = record_.base_id;
@@ -324,6 +329,14 @@ absl::StatusOr<Committed> BaseNode::RedeemLogged(const PublicKey& invite_key,
   const Authority& authority = indexer_->authority();
   for (const Grant* invite : authority.Invites()) {
     if (invite->invite_key != invite_key) continue;
+    for (const auto& [path, grant] : authority.grants()) {
+      if (grant->identity == identity && grant->kind == Grant::Kind::kRedeemed &&
+          grant->issued_under == invite->id) {
+        return absl::AlreadyExistsError(
+            grant->revoked ? "the invite let them in before, and they were removed"
+                           : "the invite has let them in already");
+      }
+    }
     if (invite->revoked || authority.UsesOf(*invite) >= invite->uses) {
       return absl::PermissionDeniedError("the invite is used up or revoked");
     }

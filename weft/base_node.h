@@ -90,6 +90,8 @@ class BaseNode final : public FeedSource {
   bool genesis_known() const { return indexer_ != nullptr; }
   // Writes the record; durable when it returns.
   absl::Status Save();
+  // Asks to be let in with this secret instead of an earlier one; saves.
+  absl::Status TakeInvite(const Seed& secret);
   Link MakeLink() const;
 
   // --- our own logs (weft/base_incarnation.cc; rules S2, A2, A3) ---
@@ -126,7 +128,7 @@ class BaseNode final : public FeedSource {
   absl::StatusOr<Committed> AuthLogged(std::span<const AuthOperation> operations);
   // Carries a redemption of the invite with this key (rule P8).
   // NOT_FOUND            there is no such invite
-  // PERMISSION_DENIED  it is used up or revoked
+  // PERMISSION_DENIED  it is used up or revoked;  ALREADY_EXISTS  it let them in before
   absl::StatusOr<Committed> RedeemLogged(const PublicKey& invite_key,
                                          const CoreKey& identity,
                                          const Signature& signature);

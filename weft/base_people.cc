@@ -38,7 +38,9 @@ BasePeople::BasePeople(BaseNode* node) : node_(node) {
   auto rows = node->host().storage->Scan(Family::kMeta, range, nullptr);
   for (; rows->valid(); rows->Next()) {
     const auto identity = CoreKey::From(rows->key().subspan(prefix.size()));
-    if (identity) requests_.emplace(*identity, AsText(rows->value()));
+    if (!identity) continue;
+    requests_.emplace(*identity, AsText(rows->value()));
+    oldest_first_.push_back(*identity);
   }
 }
 
@@ -70,11 +72,15 @@ std::vector<Bytes> BasePeople::All() const {
                             RedeemSignable(record.base_id.view(), record.identity))
                            .view());
       all.push_back(std::move(evidence));
-    } else {
-      request(record.identity, "");
     }
+    // Beside the invite too, which may be used up by now.
+    request(record.identity, "");
   }
-  for (const auto& [identity, note] : requests_) request(identity, note);
+  for (const auto& [identity, note] : requests_) {
+    const bool named =
+        node_->indexer() != nullptr && node_->indexer()->authority().IsNamed(identity);
+    if (!named) request(identity, note);
+  }
   return all;
 }
 
@@ -124,19 +130,29 @@ absl::Status BasePeople::TakeRequest(ByteView body) {
   const bool needless = node_->indexer() == nullptr ||
                         identity == node_->record().identity ||
                         node_->indexer()->authority().IsNamed(identity);
-  if (needless || requests_.contains(identity) || requests_.size() >= kRequestsMax) {
-    return absl::OkStatus();
-  }
+  if (needless || requests_.contains(identity)) return absl::OkStatus();
+  if (requests_.size() >= kRequestsMax) ForgetNamed();
+  // Whoever knows the link can ask under any number of names: none may shut the door.
+  if (requests_.size() >= kRequestsMax) Forget(CoreKey(oldest_first_.front()));
   StorageBatch batch;
   batch.Put(Family::kMeta, RequestKey(node_->record().number, identity), ToBytes(note));
   WEFT_RETURN_IF_ERROR(node_->host().storage->Commit(batch, Durability::kLogged));
   requests_.emplace(identity, AsText(note));
+  oldest_first_.push_back(identity);
   node_->Tell(absl::StrFormat("request %s", IdText(identity)));
   return absl::OkStatus();
 }
 
+void BasePeople::ForgetNamed() {
+  const std::deque<CoreKey> all = oldest_first_;
+  for (const CoreKey& identity : all) {
+    if (node_->indexer()->authority().IsNamed(identity)) Forget(identity);
+  }
+}
+
 void BasePeople::Forget(const CoreKey& identity) {
   if (requests_.erase(identity) == 0) return;
+  std::erase(oldest_first_, identity);
   StorageBatch batch;
   batch.Delete(Family::kMeta, RequestKey(node_->record().number, identity));
   node_->host().storage->Commit(batch, Durability::kLogged).IgnoreError();

@@ -13,6 +13,7 @@
 
 #pragma once
 
+#include <deque>
 #include <map>
 #include <string>
 
@@ -35,9 +36,12 @@ class BasePeople {
   absl::Status Take(ByteView evidence);
   absl::Status TakeRedemption(ByteView body);
   absl::Status TakeRequest(ByteView body);
+  // Who has been let in, or was named some other way, asks no more.
+  void ForgetNamed();
 
   BaseNode* node_;  // not owned
   std::map<CoreKey, std::string> requests_;
+  std::deque<CoreKey> oldest_first_;  // of requests_
 };
 
 }  // namespace weft

@@ -235,12 +235,31 @@ Task<absl::Status> Node::FetchGenesis(BaseNode* base,
   co_return last;
 }
 
+Task<absl::StatusOr<BaseNode*>> Node::JoinAgain(BaseNode* base, Link link,
+                                                std::string connect) {
+  if (base->joining() || base->is_member() || !link.invite_secret) {
+    co_return absl::AlreadyExistsError(
+        absl::StrFormat("base %s: the store follows it already", base->name()));
+  }
+  const std::weak_ptr<bool> alive = alive_;
+  WEFT_CO_RETURN_IF_ERROR(base->TakeInvite(*link.invite_secret));
+  std::vector<std::string> addresses = link.addresses;
+  if (!connect.empty()) addresses.insert(addresses.begin(), connect);
+  if (addresses.empty()) co_return base;
+  WEFT_CO_RETURN_IF_ERROR(
+      SaveAddresses(host_.storage, base->record().number, addresses));
+  const absl::Status met = co_await FetchGenesis(base, std::move(addresses));
+  if (alive.expired()) co_return absl::CancelledError("the store was closed");
+  // As for who joins for the first time: an address of the link may not answer today.
+  if (!met.ok() && !connect.empty()) co_return met;
+  co_return base;
+}
+
 Task<absl::StatusOr<BaseNode*>> Node::Join(Link link, std::string name,
                                            std::string connect) {
   for (const auto& base : bases_) {
     if (base->base_id() == link.base_id) {
-      co_return absl::AlreadyExistsError(
-          absl::StrFormat("base %s: the store follows it already", base->name()));
+      co_return co_await JoinAgain(base.get(), std::move(link), std::move(connect));
     }
   }
   const std::weak_ptr<bool> alive = alive_;

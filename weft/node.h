@@ -133,6 +133,9 @@ class Node final : private CoreProvider, private SessionObserver {
   // Asks one address after the other until the base knows its genesis. Otherwise the
   // reason of the last.
   Task<absl::Status> FetchGenesis(BaseNode* base, std::vector<std::string> addresses);
+  // Of a base that the store follows: with another invite, while nothing has let us in.
+  Task<absl::StatusOr<BaseNode*>> JoinAgain(BaseNode* base, Link link,
+                                            std::string connect);
   using Exchanges = std::map<BaseNode*, std::shared_ptr<FeedExchange>>;
 
   struct SyncRun;

@@ -74,7 +74,9 @@ class Store {
   absl::StatusOr<Base> CreateBase(const BaseOptions& options);
   // Follows the base of a link; makes our identity for it. Its genesis is fetched from
   // `connect` or the addresses in the link when this returns; writing takes a grant.
+  // A base that the store follows can be joined again by an invite until it is let in.
   // INVALID_ARGUMENT  not a link;  UNAVAILABLE  no peer gave the genesis
+  // ALREADY_EXISTS    the store follows the base, and there is nothing to ask for
   absl::StatusOr<Base> Join(std::string_view link, const JoinOptions& options = {});
   // The base of this name, or the only one if `name` is empty.
   // NOT_FOUND  no such base;  INVALID_ARGUMENT  several, and no name given

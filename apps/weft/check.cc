@@ -149,7 +149,7 @@ void PrintFate(const std::string& op, const Fate& fate) {
   Out() << op << ' ' << FateName(fate.kind);
   if (!fate.by.empty()) Out() << " by " << Joined(fate.by);
   if (!fate.waiting_for.empty()) Out() << " for " << fate.waiting_for;
-  if (!fate.reason.empty()) Out() << ": " << fate.reason;
+  if (!fate.reason.empty()) Out() << ": " << Printable(fate.reason);
   Out() << '\n';
 }
 
@@ -157,7 +157,7 @@ Json FateJson(const std::string& op, const Fate& fate) {
   Json object{{"op", op}, {"fate", std::string(FateName(fate.kind))}};
   for (const OpName& by : fate.by) object["by"].push_back(by.ToText());
   if (!fate.waiting_for.empty()) object["waiting_for"] = fate.waiting_for;
-  if (!fate.reason.empty()) object["reason"] = fate.reason;
+  if (!fate.reason.empty()) PutText(object, "reason", fate.reason);
   return object;
 }
 

@@ -67,8 +67,16 @@ const char* StoreOfEnvironment() {
 std::string Printable(std::string_view bytes) {
   const bool text = weft::IsUtf8(AsBytes(bytes));
   std::string out;
+  bool after_c2 = false;  // 0xc2 and 0x80 to 0x9f are the second set of control codes
   for (const char character : bytes) {
     const auto byte = static_cast<unsigned char>(character);
+    if (after_c2 && byte < 0xa0) {
+      out.pop_back();
+      out += absl::StrFormat("\\xc2\\x%02x", byte);
+      after_c2 = false;
+      continue;
+    }
+    after_c2 = text && byte == 0xc2;
     if (character == '\\') {
       out += "\\\\";
     } else if (character == '\n') {

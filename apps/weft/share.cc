@@ -115,7 +115,7 @@ int Members(const Invocation& call) {
     if (!call.json) {
       Out() << absl::StrFormat(
           "%s  %-8s  %d blocks%s%s%s%s\n", member.identity, RoleName(member.role),
-          member.length, member.scope.empty() ? "" : "  in " + member.scope,
+          member.length, member.scope.empty() ? "" : "  in " + Printable(member.scope),
           member.granted_by.empty() ? "" : "  granted by " + member.granted_by,
           member.revoked ? "  revoked" : "", member.is_self ? "  (this store)" : "");
       for (const MemberLog& log : member.logs) {

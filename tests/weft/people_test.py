@@ -90,6 +90,31 @@ class Invites(People):
         self.assertIsNone(self.role_of(bobs, ada))
         self.fails(1, "", "put", bob, "k", "v")
 
+    def test_who_came_too_late_is_listed_and_may_take_another_invite(self):
+        ada = self.store("ada")
+        invite = self.weft("invite", ada)["invite"]
+        self.joined("bob", invite, ada)
+        cleo, cleos = self.joined("cleo", invite, ada)
+        self.assertEqual([r["identity"] for r in self.weft("requests", ada)["requests"]],
+                         [cleos])
+        again = self.weft("invite", ada)["invite"]
+        with self.serving(ada) as address:
+            self.weft("join", cleo, again, "--connect", address)
+        self.assertEqual(self.role_of(cleos, cleo), "writer")
+        self.assertEqual(self.weft("requests", ada)["requests"], [])
+        self.fails(1, "already", "join", cleo, again)
+
+    def test_who_was_removed_is_not_carried_in_again_by_his_old_invite(self):
+        ada = self.store("ada")
+        invite = self.weft("invite", ada, "--uses", "5")["invite"]
+        bob, bobs = self.joined("bob", invite, ada)
+        self.weft("revoke", ada, bobs, "--yes")
+        length = self.weft("status", ada)["bases"][0]["blocks"]
+        for _ in range(3):
+            self.meet(bob, ada)
+        self.assertEqual(self.weft("status", ada)["bases"][0]["blocks"], length)
+        self.fails(1, "removed", "redeem", ada, invite, bobs)
+
     def test_what_is_no_invite_is_one_line(self):
         ada = self.store("ada")
         link = self.weft("status", ada)["bases"][0]["link"]
@@ -163,6 +188,37 @@ class Removal(People):
         ran = self.run_weft("revoke", ada, bobs, "--keep-nothing", stdin="y\n")
         self.assertEqual(ran.returncode, 0, ran.stderr)
         self.assertIsNone(self.value(ada, "k"))
+
+    def test_who_holds_two_grants_resigns_both(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada, "reader")
+        self.weft("grant", ada, bobs)
+        self.meet(bob, ada)
+        self.weft("put", bob, "k", "1")
+        self.weft("revoke", bob, bobs, "--yes")
+        self.fails(1, "", "put", bob, "k", "2")
+        self.meet(bob, ada)
+        self.assertIsNone(self.role_of(bobs, ada))
+        self.assertEqual(self.value(ada, "k"), "1")
+        founder = self.weft("members", ada)["members"][0]["identity"]
+        self.fails(1, "founder", "revoke", ada, founder, "--yes")
+
+    def test_words_of_others_are_no_commands_to_the_terminal(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada)
+        evil = "x\n\x1b[31mFAKE \u009b31m"
+        self.weft("grant", ada, bobs, "--scope", evil)
+        self.weft("put", bob, "k", "1")
+        self.meet(bob, ada)
+        writer = self.weft("fate", ada, f"{bobs}:0.0")["fates"][0]["op"]
+        self.weft("revoke", ada, bobs, "--yes", "--keep-nothing", "--reason", evil)
+        for shown in [self.run_weft("members", ada).stdout,
+                      self.run_weft("fate", ada, writer).stdout,
+                      self.run_weft("held", ada).stdout]:
+            self.assertIn(b"FAKE", shown)
+            self.assertNotIn(b"\x1b", shown)
+            self.assertNotIn("\u009b".encode(), shown)
+            self.assertFalse(any(line.startswith(b"FAKE") for line in shown.split(b"\n")))
 
     def test_only_those_below_can_be_removed(self):
         ada = self.store("ada")
