@@ -46,17 +46,27 @@ class LogSource {
 class CoreLogs final : public LogSource {
  public:
   using Opener = std::function<std::shared_ptr<Hypercore>(const CoreKey&)>;
-  explicit CoreLogs(Opener open) : open_(std::move(open)) {}
+  // As LogSource::ReadBranch.
+  using BranchReader = std::function<absl::StatusOr<std::vector<Bytes>>(
+      const CoreKey&, std::uint64_t, std::uint64_t, const TreeHash&)>;
+  explicit CoreLogs(Opener open, BranchReader branches = nullptr)
+      : open_(std::move(open)), branches_(std::move(branches)) {}
 
   absl::StatusOr<LogInfo> Info(const CoreKey& log) override;
   absl::StatusOr<std::vector<Bytes>> Read(const CoreKey& log, std::uint64_t from,
                                           std::uint64_t to) override;
+  absl::StatusOr<std::vector<Bytes>> ReadBranch(const CoreKey& log, std::uint64_t from,
+                                                std::uint64_t length,
+                                                const TreeHash& hash) override {
+    return branches_ ? branches_(log, from, length, hash) : std::vector<Bytes>();
+  }
   void Rest() override { cores_.clear(); }
 
  private:
   std::shared_ptr<Hypercore> CoreOf(const CoreKey& log);
 
   Opener open_;
+  BranchReader branches_;
   absl::flat_hash_map<CoreKey, std::shared_ptr<Hypercore>> cores_;
 };
 

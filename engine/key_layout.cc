@@ -85,6 +85,12 @@ Bytes ForkProof(std::uint64_t base, const CoreKey& log) {
   Append(key, log.view());
   return key;
 }
+Bytes ForkBranch(std::uint64_t base, const CoreKey& log) {
+  Bytes key = ToBytes("branch");
+  PutU64(key, base);
+  Append(key, log.view());
+  return key;
+}
 ScanRange ForkProofs(std::uint64_t base) {
   Bytes prefix = ToBytes("fork");
   PutU64(prefix, base);

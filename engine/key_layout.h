@@ -13,6 +13,7 @@
 //   meta    "recovered" base:u64 core:32       length (weft/base_recover.cc)
 //   meta    "blocked" core_key:32              empty: a feed neither fetched nor served
 //   meta    "fork" base:u64 core_key:32        a fork proof (crdt/fork.h)
+//   meta    "branch" base:u64 core_key:32      of another branch (weft/branch_store.h)
 //   cores   01 core:u64                        head of a core (engine/core_record.h)
 //   cores   02 core:u64                        secret_key:64 (secret)
 //   cores   03 core:u64 level:u8 page:u64      tree page (engine/tree_pages.h)
@@ -53,6 +54,7 @@ Bytes Lease();
 Bytes PeerNonce();
 Bytes ForkProof(std::uint64_t base, const CoreKey& log);
 ScanRange ForkProofs(std::uint64_t base);
+Bytes ForkBranch(std::uint64_t base, const CoreKey& log);
 
 // Family kCores.
 Bytes Head(std::uint64_t core);

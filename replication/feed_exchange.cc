@@ -208,6 +208,11 @@ void FeedExchange::Compare() {
   }
   if (local_digest_->feeds_root == remote_digest_->feeds_root) {
     walked_ = true;  // whatever comes to differ now is told as it changes
+    if (views_differ && local_digest_->durable && remote_digest_->durable &&
+        compared_view_ != local_digest_->version_digest) {
+      compared_view_ = local_digest_->version_digest;
+      TellEvidence(source_->SameFeedsEvidence());
+    }
     return;
   }
   if (feeds_dropped_) MakeRoom();
@@ -552,6 +557,7 @@ absl::Status FeedExchange::OnEvidence(ByteView body) {
   for (const Bytes& proof : proofs) {
     const absl::Status taken = source_->TakeEvidence(proof);
     if (!taken.ok() && ++bad_evidence_ > kBadEvidenceMax) return taken;
+    if (taken.ok()) TellEvidence(source_->AnswersTo(proof));
   }
   return absl::OkStatus();
 }

@@ -57,6 +57,11 @@ class FeedSource {
   virtual absl::Status TakeEvidence(ByteView proof) = 0;
   // The same of what no digest covers: who asks to be let in. Told on every connection.
   virtual std::vector<Bytes> JoinRequests() = 0;
+  // What to answer, to that peer alone, to evidence that was just taken.
+  virtual std::vector<Bytes> AnswersTo(ByteView) { return {}; }
+  // For a peer whose feeds are as long as ours and whose view is another: what finds
+  // the feeds that are the same in name only.
+  virtual std::vector<Bytes> SameFeedsEvidence() { return {}; }
   // Later incarnations, which prove themselves in their block 0 (rule S2).
   virtual std::vector<FeedOffer> Offers() = 0;
   virtual void TakeOffer(const FeedOffer& offer) = 0;
@@ -180,6 +185,7 @@ class FeedExchange final : public ChannelHandler,
   bool peer_has_genesis_ = false;
   bool walked_ = false;  // the walk has begun, by us or the peer
   bool told_requests_ = false;
+  std::optional<Hash32> compared_view_;  // ours, when hashes of feeds were last told
   bool told_evidence_ = false;  // all there was when the digests first differed
   bool told_all_ = false;       // by the peer
   bool feeds_dropped_ = false;  // the peer told of more than fit

@@ -7,7 +7,9 @@
 #include "absl/strings/str_format.h"
 #include "crdt/block_stamp.h"
 #include "engine/check.h"
+#include "weft/base_forks.h"
 #include "weft/base_people.h"
+#include "weft/branch_store.h"
 #include "weft/convert.h"
 
 namespace weft {
@@ -61,6 +63,7 @@ absl::StatusOr<std::unique_ptr<BaseNode>> BaseNode::Open(const NodeHost* host,
     if (record.retired) base->DoubtOwnLog();
   }
   WEFT_RETURN_IF_ERROR(base->acks_.Load(host->storage));
+  base->forks_ = std::make_unique<BaseForks>(base.get());
   base->people_ = std::make_unique<BasePeople>(base.get());
   base->SetEvidence(base->people_->Hooks());
   if (record.genesis) WEFT_RETURN_IF_ERROR(base->Activate());
@@ -69,12 +72,17 @@ absl::StatusOr<std::unique_ptr<BaseNode>> BaseNode::Open(const NodeHost* host,
 
 absl::Status BaseNode::Activate() {
   WEFT_ASSIGN_OR_RETURN(const struct Genesis genesis, DecodeGenesis(*record_.genesis));
-  log_source_ = std::make_unique<CoreLogs>([this](const CoreKey& key) {
-    const auto log = logs_.find(key);
-    if (log != logs_.end()) return log->second.core;
-    absl::StatusOr<std::shared_ptr<Hypercore>> core = cores_->Open(key);
-    return core.ok() ? *std::move(core) : nullptr;
-  });
+  log_source_ = std::make_unique<CoreLogs>(
+      [this](const CoreKey& key) {
+        const auto log = logs_.find(key);
+        if (log != logs_.end()) return log->second.core;
+        absl::StatusOr<std::shared_ptr<Hypercore>> core = cores_->Open(key);
+        return core.ok() ? *std::move(core) : nullptr;
+      },
+      [this](const CoreKey& log, std::uint64_t from, std::uint64_t length,
+             const TreeHash& hash) {
+        return ReadBranch(*host_->storage, record_.number, log, from, length, hash);
+      });
   IndexerOptions options;
   options.base_number = record_.number;
   WEFT_ASSIGN_OR_RETURN(indexer_, Indexer::Open(host_->storage, log_source_.get(),
@@ -223,6 +231,7 @@ void BaseNode::Settle() {
   const Nanos started = host_->clock->Steady();
   const std::vector<FeedChange> changed = RefreshFeeds();
   const std::vector<FeedAck> beyond = HeldBeyondSettled();
+  forks_->Relay();
   if (!beyond.empty() && hooks_.durable) hooks_.durable(beyond);
   if (hooks_.settled) hooks_.settled(changed);
   settling_took_ = host_->clock->Steady() - started;
@@ -361,6 +370,17 @@ void BaseNode::Post(std::function<void()> task) {
              });
 }
 
+void BaseNode::PostAfter(Nanos delay, std::function<void()> task) {
+  asio::co_spawn(
+      host_->executor,
+      [](BaseNode* self, std::weak_ptr<bool> alive, AsyncClock* clock, Nanos pause,
+         std::function<void()> then) -> Task<void> {
+        co_await clock->Sleep(pause);
+        if (!alive.expired() && self->indexer_ && self->failed_.ok()) then();
+      }(this, alive_, host_->clock, delay, std::move(task)),
+      asio::detached);
+}
+
 void BaseNode::Tell(const std::string& line) {
   if (hooks_.event) hooks_.event(line);
 }
@@ -479,6 +499,11 @@ BaseStatus BaseNode::Status() {
         "writer %s waits for %s:%d%s", IdText(missing.waiting), IdText(missing.log),
         missing.length, missing.other_branch ? " (it had seen another branch)" : ""));
   }
+  for (const ForkedLog& fork : indexer_->Forks()) {
+    status.forks.push_back(absl::StrFormat(
+        "writer %s has two branches from position %d on: %d blocks survive",
+        IdText(fork.log), fork.fork_point, fork.cut));
+  }
   for (const ParkedLog& parked : indexed.parked) {
     status.parked.push_back(absl::StrFormat("writer %s from position %d: %s",
                                             IdText(parked.writer), parked.position,
@@ -556,7 +581,44 @@ int BaseNode::RankOf(const CoreKey& core) {
 }
 
 std::vector<Bytes> BaseNode::Evidence() {
-  return evidence_.all ? evidence_.all() : std::vector<Bytes>();
+  std::vector<Bytes> evidence = forks_->Evidence();
+  if (!evidence_.all) return evidence;
+  for (Bytes& more : evidence_.all()) evidence.push_back(std::move(more));
+  return evidence;
+}
+
+std::vector<Bytes> BaseNode::AnswersTo(ByteView evidence) {
+  return indexer_ && failed_.ok() ? forks_->AnswersTo(evidence) : std::vector<Bytes>();
+}
+
+std::vector<Bytes> BaseNode::SameFeedsEvidence() {
+  return forks_->Hashes();
+}
+
+void BaseNode::TellEvidence(std::span<const Bytes> proofs) {
+  if (hooks_.evidence) hooks_.evidence(proofs);
+}
+
+void BaseNode::TakeForkProof(ByteView proof) {
+  const absl::StatusOr<IndexResult> result = indexer_->TakeForkProof(proof);
+  if (absl::IsInvalidArgument(result.status()) || absl::IsDataLoss(result.status())) {
+    return;
+  }
+  const absl::Status status = result.ok() ? ActOn(*result) : result.status();
+  if (!status.ok()) return Fail(status);
+  PostSettle();
+}
+
+std::shared_ptr<Hypercore> BaseNode::LogOf(const CoreKey& key) const {
+  const auto log = logs_.find(key);
+  return log == logs_.end() ? nullptr : log->second.core;
+}
+
+bool BaseNode::MayServeStrangers(const CoreKey& key) const {
+  if (!indexer_) return true;
+  const std::optional<ForkedLog> fork = indexer_->ForkOf(key);
+  const std::shared_ptr<Hypercore> core = LogOf(key);
+  return !fork || !core || core->length() <= fork->cut;
 }
 
 std::vector<Bytes> BaseNode::JoinRequests() {
@@ -564,6 +626,8 @@ std::vector<Bytes> BaseNode::JoinRequests() {
 }
 
 absl::Status BaseNode::TakeEvidence(ByteView proof) {
+  if (proof.empty()) return absl::InvalidArgumentError("empty evidence");
+  if (BaseForks::IsKind(proof[0])) return forks_->Take(proof);
   return evidence_.take ? evidence_.take(proof) : absl::OkStatus();
 }
 

@@ -27,6 +27,7 @@
 
 namespace weft {
 
+class BaseForks;
 class BasePeople;
 
 // The first byte of a certificate among the evidence (weft/base_people.h).
@@ -48,6 +49,8 @@ class BaseNode final : public FeedSource {
     std::function<void()> genesis_known;
     // Runs a task once the base is write_ready.
     std::function<void(std::function<void()> task)> prepare;
+    // A fork has become known: who may have which log is another question now.
+    std::function<void()> forked;
     // Proofs that peers may not have.
     std::function<void(std::span<const Bytes>)> evidence;
     // For a person who watches the store work.
@@ -140,9 +143,24 @@ class BaseNode final : public FeedSource {
   std::vector<Bytes> Certificates();
   absl::Status TakeCertificate(ByteView body);
   BasePeople& people() { return *people_; }
+  BaseForks& forks() { return *forks_; }
+  // Takes a fork proof, and tells all peers if it is news.
+  void TakeForkProof(ByteView proof);
+  void TellEvidence(std::span<const Bytes> proofs);
+  void TellForked() {
+    if (hooks_.forked) hooks_.forked();
+  }
+  // Something about the log is known that its core does not tell.
+  void LookAgain(const CoreKey& log) { Touch(log); }
+  // The log as it is held; null if it is none of the base.
+  std::shared_ptr<Hypercore> LogOf(const CoreKey& key) const;
+  // Whether strangers to the base may have this log: no more of it is held than
+  // survives its fork, if it has one (rule F6).
+  bool MayServeStrangers(const CoreKey& key) const;
   const NodeHost& host() const { return *host_; }
   // Runs it on the strand soon, if the base is still there and usable then.
   void Post(std::function<void()> task);
+  void PostAfter(Nanos delay, std::function<void()> task);
   // For a person who watches the store work.
   void Tell(const std::string& line);
   void Synced();
@@ -194,6 +212,8 @@ class BaseNode final : public FeedSource {
   void OnLevel(const PublicKey& peer) override;
   std::vector<Bytes> Evidence() override;
   std::vector<Bytes> JoinRequests() override;
+  std::vector<Bytes> SameFeedsEvidence() override;
+  std::vector<Bytes> AnswersTo(ByteView evidence) override;
   absl::Status TakeEvidence(ByteView proof) override;
   std::vector<FeedOffer> Offers() override;
   void TakeOffer(const FeedOffer& offer) override;
@@ -260,6 +280,7 @@ class BaseNode final : public FeedSource {
   Corestore* cores_;      // not owned
   BaseRecord record_;
   std::unique_ptr<BasePeople> people_;
+  std::unique_ptr<BaseForks> forks_;
   std::function<bool(const std::string&)> adopt_name_;
   Hooks hooks_;
   Watch watch_;

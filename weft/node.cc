@@ -6,6 +6,7 @@
 #include <asio/experimental/awaitable_operators.hpp>
 
 #include "absl/strings/str_format.h"
+#include "weft/base_forks.h"
 #include "weft/convert.h"
 
 namespace weft {
@@ -100,6 +101,9 @@ BaseNode* Node::AddBase(std::unique_ptr<BaseNode> base) {
           if (ready.ok()) then();
         }(this, added, std::move(task)),
         asio::detached);
+  };
+  hooks.forked = [this] {
+    if (swarm_) swarm_->PolicyChanged();
   };
   hooks.evidence = [this, added](std::span<const Bytes> proofs) {
     for (const auto& exchange : ExchangesOf(*added)) exchange->TellEvidence(proofs);
@@ -388,10 +392,18 @@ absl::Status Node::UnblockCore(const CoreKey& key) {
 FeedPermission Node::PermissionOf(const Session& session, const CoreKey& key) const {
   if (blocked_->contains(key)) return {false, false};
   const BaseId* owner = nullptr;
+  bool serves = true;
   for (const auto& base : bases_) {
-    if (base->IsLog(key) || base->record().identity == key) owner = &base->base_id();
+    if (!base->IsLog(key) && base->record().identity != key) continue;
+    owner = &base->base_id();
+    if (base->MayServeStrangers(key)) continue;
+    const Exchanges& exchanges = ExchangesOn(session);
+    const auto exchange = exchanges.find(base.get());
+    serves = exchange != exchanges.end() && exchange->second->open();
   }
-  return policy_.Of(session, key, owner);
+  FeedPermission permission = policy_.Of(session, key, owner);
+  permission.upload = permission.upload && serves;
+  return permission;
 }
 
 bool Node::AllowFork(const Hypercore& core) {
@@ -429,12 +441,22 @@ void Node::OnForkRefused(Session& session, Hypercore& core, std::uint64_t fork) 
             absl::StrFormat("%s: core %s has fork %d, refused: a writer's log is never "
                             "rewritten",
                             session.peer(), ShortId(core.key().view()), fork));
+  DoubtLog(core.key());
 }
 
 void Node::OnFault(Session& session, Hypercore& core, const absl::Status& why) {
   PeerEvent(session,
             absl::StrFormat("%s: core %s: %s", session.peer(),
                             ShortId(core.key().view()), std::string(why.message())));
+  DoubtLog(core.key());
+}
+
+// What does not fit our copy of a log may be of another branch of it.
+void Node::DoubtLog(const CoreKey& key) {
+  for (const auto& base : bases_) {
+    if (!base->IsLog(key)) continue;
+    base->Post([node = base.get(), key] { node->forks().Doubt(key); });
+  }
 }
 
 void Node::OnClosed(Session& session, const absl::Status& why) {

@@ -198,6 +198,7 @@ class Node final : private CoreProvider, private SessionObserver {
   const Exchanges& ExchangesOn(const Session& session) const;
   bool IsRefused(const Session& session, const CoreKey& core) const;
   FeedPermission PermissionOf(const Session& session, const CoreKey& key) const;
+  void DoubtLog(const CoreKey& key);
 
   NodeHost host_;
   // Tasks hold it weakly and end once the node is gone.

@@ -275,6 +275,7 @@ struct BaseStatus {
   // "writer X: n blocks are here, a connected peer has m": logs known to be longer
   // elsewhere, which nobody has given us so far.
   std::vector<std::string> behind;
+  std::vector<std::string> forks;   // "writer X has two branches from .."
   std::uint64_t clock_suspect = 0;  // ops stamped more than 5 minutes ahead
   // Our own log is stamped further ahead of this machine's clock than a day (rule T1):
   // so far, in ms. Every further write is stamped later still. Zero: it is not.

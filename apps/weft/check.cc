@@ -37,6 +37,7 @@ Json StatusJson(const BaseStatus& status, const std::string& link) {
   object["waiting"] = status.waiting;
   object["parked"] = status.parked;
   object["behind"] = status.behind;
+  object["forks"] = status.forks;
   object["clock_suspect"] = status.clock_suspect;
   object["own_clock_ahead_ms"] = status.own_clock_ahead_ms;
   object["log"] = status.log;
@@ -74,6 +75,9 @@ void PrintStatus(const BaseStatus& status, const std::string& link) {
   }
   for (const std::string& line : status.waiting) Out() << "  " << line << '\n';
   for (const std::string& line : status.behind) Out() << "  " << line << '\n';
+  for (const std::string& line : status.forks) {
+    Out() << "  fork: " << line << '\n';
+  }
   for (const std::string& line : status.parked) {
     Out() << "  parked: " << line << '\n';
   }

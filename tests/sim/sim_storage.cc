@@ -40,6 +40,20 @@ std::shared_ptr<const StorageSnapshot> SimStorage::TakeSnapshot() {
   return live_->TakeSnapshot();
 }
 
+std::unique_ptr<SimStorage> SimStorage::Copy(std::uint64_t seed) {
+  auto copy = std::make_unique<SimStorage>(seed);
+  for (const Family family :
+       {Family::kMeta, Family::kCores, Family::kBlocks, Family::kView}) {
+    StorageBatch batch;
+    auto rows = live_->Scan(family, ScanRange{}, nullptr);
+    for (; rows->valid(); rows->Next()) {
+      batch.Put(family, ToBytes(rows->key()), ToBytes(rows->value()));
+    }
+    WEFT_CHECK(copy->Commit(batch, Durability::kSynced).ok());
+  }
+  return copy;
+}
+
 void SimStorage::FailWrite(std::uint64_t nth, DiskFault fault) {
   WEFT_CHECK(nth > 0);
   failing_write_ = writes_ + nth;

@@ -30,6 +30,9 @@ class SimStorage final : public Storage {
   // cursors from before must not be used any more. `loss` absent: drawn from the seed.
   void Crash(std::optional<Loss> loss = std::nullopt);
 
+  // Another disk with all that this one shows now, durable there.
+  std::unique_ptr<SimStorage> Copy(std::uint64_t seed);
+
   // The `nth` write from now (1 is the next; commits, syncs and flushes count) fails,
   // and every one after it until Crash.
   void FailWrite(std::uint64_t nth, DiskFault fault);

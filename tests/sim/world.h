@@ -40,6 +40,8 @@ struct WorldOptions {
   std::size_t dials = 2;
   Nanos skew_max{0};  // wall clocks are off by up to this, either way
   PlantedBug bug = PlantedBug::kNone;
+  // Nobody cheats, so that whoever finds fault with a peer's feed is wrong.
+  bool honest = true;
 };
 
 // One commit, as its author and the world remember it.
@@ -128,6 +130,14 @@ class World {
   std::optional<DiskFault> DiskFaultOf(std::size_t peer) const {
     return peers_[peer]->disk_fault;
   }
+  // Keeps the disk as it is now, to be put back later over all that came since.
+  void BackUp(std::size_t peer);
+  void RestoreBackup(std::size_t peer);
+  // One more host, on a copy of that disk: it has the same identity.
+  absl::StatusOr<std::size_t> CloneHost(std::size_t peer);
+  // A write outside the world's memory and the checker's: the author may fork.
+  absl::StatusOr<OpName> Say(std::size_t peer, const std::string& key,
+                             const std::string& value);
   // Ends all partitions, stalls, losses and disk faults, and starts all who are down.
   void Heal();
   // Runs until all who are up have one digest and nothing to do. False if that took
@@ -176,6 +186,7 @@ class World {
   struct Peer {
     std::string name;
     std::unique_ptr<SimStorage> disk;
+    std::unique_ptr<SimStorage> backup;
     std::unique_ptr<WallClock> clock;
     std::vector<std::string> dials;
     CoreKey writer;
@@ -207,6 +218,7 @@ class World {
   asio::io_context io_{1};
   SimClock clock_;
   SimNetwork network_;
+  std::vector<std::unique_ptr<SimStorage>> old_disks_;  // whose lives are buried
   std::vector<std::unique_ptr<Life>> buried_;
   std::vector<std::unique_ptr<Peer>> peers_;
   std::optional<Link> link_;

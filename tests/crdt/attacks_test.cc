@@ -1,0 +1,193 @@
+// Attacks on meaning and permission by their number (threats, D4 and D5), with blocks
+// that an honest engine would not have signed.
+
+#include <gmock/gmock.h>
+
+#include "tests/crdt/replica.h"
+
+namespace weft {
+namespace {
+
+using testing::ElementsAre;
+
+// Fay founds, Ada is an admin, Mia may write.
+class Attacks : public testing::Test {
+ protected:
+  explicit Attacks(std::uint64_t auth_ops = 65'536) : people_(3, 5) {
+    people_.genesis.limits.auth_ops_per_writer = auth_ops;
+    for (std::size_t i = 0; i < 3; ++i) {
+      replicas_.push_back(std::make_unique<Replica>(people_.genesis, people_.ids[i]));
+    }
+    ada_grant_ = fay().Grant(people_.ids[1], GrantRole::kAdmin);
+    mia_grant_ = fay().Grant(people_.ids[2], GrantRole::kWriter);
+    Meet();
+  }
+  Replica& fay() { return *replicas_[0]; }
+  Replica& ada() { return *replicas_[1]; }
+  Replica& mia() { return *replicas_[2]; }
+  const CoreKey& mia_id() const { return people_.ids[2]; }
+  void Meet() {
+    for (int turn = 0; turn < 2; ++turn) {
+      for (auto& a : replicas_) {
+        for (auto& b : replicas_) {
+          if (a != b) a->FetchAll(*b);
+        }
+      }
+    }
+  }
+  void ExpectAllEqual() {
+    Meet();
+    for (auto& replica : replicas_) {
+      EXPECT_EQ(replica->Digest(), fay().Digest());
+      EXPECT_EQ(replica->Root(), fay().Root());
+      EXPECT_TRUE(replica->indexer().Verify().ok()) << replica->indexer().Verify();
+    }
+  }
+  // What names the grants that Fay made, and nothing else.
+  Dep Grants() {
+    MerkleTree tree;
+    for (std::size_t i = 0; i < 2; ++i) {
+      tree.AppendBlock(fay().logs().logs[people_.ids[0]][i], [](const TreeNode&) {});
+    }
+    return {people_.ids[0], 2, tree.hash()};
+  }
+  // The log of `replica` as its author knows it, and what he signs regardless of it.
+  template <class Op>
+  OpId Forge(Replica& replica, const OpId& cite, std::vector<Dep> deps,
+             const std::vector<Op>& ops) {
+    LogState log(replica.self());
+    for (const Bytes& block : replica.logs().logs[replica.self()]) {
+      DecodeBlock(log, block, Limits());
+    }
+    const CommitHeader header{*NextHlc(log.last_hlc(), 0, 2'000'000), cite,
+                              std::move(deps)};
+    auto batch = EncodeBatch(log, header, std::span<const Op>(ops), Limits());
+    WEFT_CHECK(batch.ok());
+    PreparedCommit commit;
+    commit.first_position = log.position();
+    commit.blocks = batch->blocks;
+    WEFT_CHECK(replica.Append(commit).ok());
+    return batch->IdOf(replica.self(), 0);
+  }
+  static Operation PutOf(std::string_view key) {
+    return PutOp(AsBytes(key), {ValueType::kText, AsBytes(std::string_view("forged"))});
+  }
+
+  People people_;
+  std::vector<std::unique_ptr<Replica>> replicas_;
+  OpId ada_grant_, mia_grant_;
+};
+
+TEST_F(Attacks, Attack42_ADepOnWhatDoesNotExistWaitsAndNobodyElseDoes) {
+  mia().Do(Put("sound", "v"));
+  TreeHash nothing;
+  nothing.bytes.fill(7);
+  const OpId waits = Forge<Operation>(
+      mia(), mia_grant_, {{people_.ids[1], 1'000'000'000, nothing}}, {PutOf("late")});
+  fay().FetchAll(mia());
+  ada().Do(Put("other", "v"));
+  fay().FetchAll(ada());
+  EXPECT_THAT(fay().Keys(), ElementsAre("other", "sound"));
+  EXPECT_EQ(fay().Fate(waits).kind, OpFateKind::kWaiting);
+  ASSERT_EQ(fay().indexer().Missing().size(), 1U);
+  EXPECT_EQ(fay().indexer().Missing()[0].length, 1'000'000'000U);
+  EXPECT_FALSE(fay().indexer().Missing()[0].other_branch);
+}
+
+TEST_F(Attacks, Attack43_ADepWithAnotherTreeHashWaitsForAProof) {
+  ada().Do(Put("other", "v"));
+  Meet();
+  TreeHash wrong;
+  wrong.bytes.fill(7);
+  const OpId waits =
+      Forge<Operation>(mia(), mia_grant_, {{people_.ids[1], 1, wrong}}, {PutOf("k")});
+  fay().FetchAll(mia());
+  EXPECT_EQ(fay().Fate(waits).kind, OpFateKind::kWaiting);
+  ASSERT_EQ(fay().indexer().Missing().size(), 1U);
+  EXPECT_TRUE(fay().indexer().Missing()[0].other_branch);
+}
+
+TEST_F(Attacks, Attack45_WhoHidesWhatHeHasSeenLosesTiesAndEscapesNoCut) {
+  ada().Do(Put("k", "ada"));
+  Meet();
+  const OpId hides = Forge<Operation>(mia(), mia_grant_, {Grants()}, {PutOf("k")});
+  Meet();
+  EXPECT_EQ(fay().Conflicts("k").size(), 1U);
+  RevokeOp revoke;
+  revoke.grant = mia_grant_;
+  ada().Auth(revoke);  // keeps nothing
+  const OpId again = Forge<Operation>(mia(), mia_grant_, {}, {PutOf("k2")});
+  ExpectAllEqual();
+  EXPECT_EQ(fay().Fate(hides).kind, OpFateKind::kQuarantined);
+  EXPECT_EQ(mia().Fate(again).kind, OpFateKind::kQuarantined);
+  EXPECT_EQ(mia().Text("k"), "ada");
+}
+
+TEST_F(Attacks, Attack86_GrantsAppendedToAForgottenLogRankBehindAllOthers) {
+  // Ada goes on under a new log that names her old one up to its first block.
+  const OpId early = ada().Grant(mia_id(), GrantRole::kReader);
+  sim::SimRandom random(91);
+  const IdentityKeys keys = MakeIdentity(people_.genesis.salt, random);
+  const CoreKey later = keys.id();
+  Incarnation certificate;
+  certificate.identity = people_.ids[1];
+  certificate.manifest = people_.identities[1].manifest;
+  certificate.number = 1;
+  certificate.prev_core = people_.ids[1];
+  certificate.prev_length = 1;
+  MerkleTree old;
+  old.AppendBlock(ada().logs().logs[people_.ids[1]][0], [](const TreeNode&) {});
+  certificate.prev_tree_hash = old.hash();
+  certificate.signatures.push_back(
+      SignIncarnation(BaseIdOf(EncodeGenesis(people_.genesis)), later, certificate, 0,
+                      people_.identities[1].pair.secret_key));
+  Replica laptop(people_.genesis, later);
+  laptop.FetchAll(ada());
+  laptop.indexer().Follow(later);
+  auto block = laptop.indexer().PrepareIncarnation(later, certificate, 1'000'000);
+  ASSERT_TRUE(block.ok()) << block.status();
+  ASSERT_TRUE(laptop.Append(*block).ok());
+  const OpId sound = laptop.Grant(mia_id(), GrantRole::kWriter);
+  fay().indexer().Follow(later);
+  fay().FetchAll(laptop);
+  // And then she writes on in the old one, as if before.
+  const OpId backdated = ada().Grant(mia_id(), GrantRole::kModerated);
+  fay().FetchAll(ada());
+  const Authority& authority = fay().indexer().authority();
+  ASSERT_NE(authority.Find(backdated), nullptr) << "late, and still of effect";
+  EXPECT_LT(authority.Find(early)->path, authority.Find(sound)->path);
+  EXPECT_LT(authority.Find(sound)->path, authority.Find(backdated)->path);
+  EXPECT_TRUE(fay().indexer().Verify().ok()) << fay().indexer().Verify();
+}
+
+class Flood : public Attacks {
+ protected:
+  Flood() : Attacks(/*auth_ops=*/5) {}
+};
+
+TEST_F(Flood, Attack63_AuthOpsBeyondAWritersLimitAreInvalidAndASeniorMayCut) {
+  std::vector<AuthOperation> many;
+  for (std::uint8_t i = 0; i < 6; ++i) {
+    GrantOp grant;
+    grant.identity.bytes.fill(static_cast<std::uint8_t>(i + 1));
+    grant.role = GrantRole::kReader;
+    many.emplace_back(grant);
+  }
+  const std::vector<Dep> none;
+  Forge<AuthOperation>(ada(), ada_grant_, {Grants()}, {many.begin(), many.begin() + 5});
+  fay().FetchAll(ada());
+  const std::size_t members = fay().indexer().Members().size();
+  const OpId over = Forge<AuthOperation>(ada(), ada_grant_, none, {many.back()});
+  ExpectAllEqual();
+  EXPECT_EQ(fay().indexer().Members().size(), members);
+  EXPECT_EQ(fay().Fate(over).kind, OpFateKind::kInvalid);
+  RevokeOp revoke;
+  revoke.grant = ada_grant_;
+  revoke.subtree = true;
+  fay().Auth(revoke);
+  ExpectAllEqual();
+  EXPECT_EQ(fay().indexer().authority().GrantsOf(people_.ids[1]).size(), 0U);
+}
+
+}  // namespace
+}  // namespace weft

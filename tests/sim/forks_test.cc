@@ -1,0 +1,162 @@
+// Stores that are restored or copied and written on, on the simulated network:
+// everybody else ends with one view, the proof, and all of the prefix (part 7; attacks
+// 30, 31, 73 and 88; worked case 7). Clocks that jump by ten years besides (attack 41).
+
+#include <gtest/gtest.h>
+
+#include "absl/strings/str_format.h"
+#include "tests/sim/world.h"
+
+namespace weft::sim {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+std::string Value(World& world, std::size_t peer, const std::string& key) {
+  const auto entry = world.base(peer)->indexer()->Get(key);
+  if (!entry.ok() || !entry->value) return "-";
+  return std::string(AsText(entry->value->live[0].view().bytes));
+}
+
+class ForkedWorld : public testing::TestWithParam<std::uint64_t> {
+ protected:
+  static WorldOptions Options() {
+    WorldOptions options;
+    options.peers = 4;
+    options.dials = 4;
+    options.honest = false;
+    return options;
+  }
+  void SetUp() override {
+    ASSERT_TRUE(world_.StartGranted().ok());
+    ASSERT_TRUE(world_.RunUntilLevel(minutes(1))) << world_.Journal();
+  }
+  void Say(std::size_t peer, const std::string& key, const std::string& value) {
+    const auto said = world_.Say(peer, key, value);
+    ASSERT_TRUE(said.ok()) << said.status() << "\n" << world_.Journal();
+  }
+  void Settle() { ASSERT_TRUE(world_.RunUntilLevel(minutes(5))) << world_.Journal(); }
+  // Everybody agrees and can say why.
+  void ExpectAllEqual(std::uint64_t survives) {
+    world_.Heal();
+    Settle();
+    for (std::size_t peer = 0; peer < world_.size(); ++peer) {
+      BaseNode& base = *world_.base(peer);
+      EXPECT_EQ(base.Root()->root, world_.base(0)->Root()->root) << peer;
+      EXPECT_TRUE(base.Verify().ok()) << base.Verify();
+      const auto fork = base.indexer()->ForkOf(world_.WriterOf(3));
+      ASSERT_TRUE(fork.has_value()) << world_.NameOf(peer) << "\n" << world_.Journal();
+      EXPECT_EQ(fork->cut, survives) << world_.NameOf(peer);
+      EXPECT_EQ(base.indexer()->ForkProofs()->size(), 1U);
+    }
+  }
+
+  World world_{GetParam(), Options()};
+};
+
+TEST_P(ForkedWorld, F1_Attack31_ARestoredBackupIsFoundByItsPeers) {
+  Say(3, "before", "kept");
+  Settle();
+  world_.BackUp(3);
+  Say(3, "after", "lost");
+  Settle();
+  // Cut off, so that it cannot hear of its own tail.
+  for (std::size_t peer = 0; peer < 3; ++peer) world_.Partition(3, peer);
+  world_.RestoreBackup(3);
+  world_.RunFor(seconds(5));
+  Say(3, "other", "lost too");
+  ExpectAllEqual(1);
+  EXPECT_EQ(Value(world_, 0, "before"), "kept");
+  EXPECT_EQ(Value(world_, 0, "after"), "-");
+  EXPECT_EQ(Value(world_, 1, "other"), "-");
+}
+
+TEST_P(ForkedWorld, F2_WhatTheFounderHadBuiltUponSurvivesWhereTheOtherBranchIsHeld) {
+  Say(3, "before", "kept");
+  Settle();
+  world_.BackUp(3);
+  // Bob and Cyd are cut off from the founder and get the other branch.
+  for (std::size_t peer = 1; peer < 3; ++peer) {
+    world_.Partition(0, peer);
+    world_.Partition(3, peer);
+  }
+  Say(3, "after", "kept too");
+  ASSERT_TRUE(world_.node(3) != nullptr);
+  world_.RunFor(seconds(20));
+  EXPECT_EQ(Value(world_, 0, "after"), "kept too") << world_.Journal();
+  EXPECT_EQ(Value(world_, 1, "after"), "-");
+  // A writer below the founder: his block names what he has seen.
+  Say(0, "by the founder", "v");
+  const auto clone = [&] {
+    world_.network().HealAll();
+    for (std::size_t peer = 1; peer < 3; ++peer) world_.Partition(0, peer);
+    world_.Partition(0, 3);
+    world_.RestoreBackup(3);
+    world_.RunFor(seconds(5));
+    Say(3, "other", "lost");
+    world_.RunFor(seconds(30));
+  };
+  clone();
+  ExpectAllEqual(2);
+  EXPECT_EQ(Value(world_, 1, "after"), "kept too");
+  EXPECT_EQ(Value(world_, 1, "other"), "-");
+}
+
+TEST_P(ForkedWorld, Attack73_ACopyThatRunsBesideItsOriginalIsFoundToo) {
+  Say(3, "before", "kept");
+  Settle();
+  world_.BackUp(3);
+  const auto copy = world_.CloneHost(3);
+  ASSERT_TRUE(copy.ok()) << copy.status();
+  for (std::size_t peer = 0; peer < *copy; ++peer) world_.Partition(*copy, peer);
+  Say(3, "one", "lost");
+  Say(*copy, "two", "lost");
+  Say(*copy, "three", "lost");
+  world_.RunFor(seconds(5));
+  ExpectAllEqual(1);
+  EXPECT_EQ(Value(world_, 0, "one"), "-");
+  EXPECT_EQ(Value(world_, 2, "three"), "-");
+}
+
+TEST_P(ForkedWorld, F1_BranchesOfOneLengthAreTheSameInNameOnlyAndAreFound) {
+  Say(3, "before", "kept");
+  Settle();
+  const auto copy = world_.CloneHost(3);
+  ASSERT_TRUE(copy.ok()) << copy.status();
+  for (std::size_t peer = 0; peer < 2; ++peer) {
+    world_.Partition(2, peer);
+    world_.Partition(*copy, peer);
+  }
+  world_.Partition(3, 2);
+  world_.Partition(3, *copy);
+  Say(3, "one", "lost");
+  Say(*copy, "two", "lost");
+  world_.RunFor(seconds(20));
+  ExpectAllEqual(1);
+}
+
+TEST_P(ForkedWorld, Attack41_AClockThatJumpsTenYearsCostsNobodyAWrite) {
+  constexpr Nanos kTenYears = hours(24 * 3652);
+  for (int round = 0; round < 6; ++round) {
+    world_.StepClock(1, round % 2 == 0 ? kTenYears : -kTenYears);
+    Say(1, absl::StrFormat("key/%d", round), "by bob");
+    Say(2, absl::StrFormat("other/%d", round), "by cyd");
+    world_.RunFor(seconds(3));
+  }
+  Settle();
+  for (int round = 0; round < 6; ++round) {
+    EXPECT_EQ(Value(world_, 0, absl::StrFormat("key/%d", round)), "by bob");
+    EXPECT_EQ(Value(world_, 3, absl::StrFormat("other/%d", round)), "by cyd");
+  }
+  // Who has seen a stamp of the far future wins over it all the same (T3).
+  Say(2, "key/0", "later");
+  Settle();
+  EXPECT_EQ(Value(world_, 1, "key/0"), "later");
+}
+
+INSTANTIATE_TEST_SUITE_P(Seeds, ForkedWorld, testing::Range<std::uint64_t>(1, 5));
+
+}  // namespace
+}  // namespace weft::sim
