@@ -69,6 +69,10 @@ struct KeptLength {
   bool operator==(const KeptLength&) const = default;
 };
 
+// An author signs no longer reason; of a longer one that somebody signed all the same
+// this much is shown.
+inline constexpr std::size_t kReasonBytesMax = 200;
+
 struct RevokeOp {
   OpId grant;  // or an invite; of a grant made by redemption: any redemption of it
   std::vector<KeptLength> keep;  // a log that is not listed keeps nothing

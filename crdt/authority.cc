@@ -8,8 +8,15 @@
 #include "absl/strings/str_format.h"
 #include "crdt/authority_rules.h"
 #include "engine/check.h"
+#include "engine/codec.h"
 
 namespace weft {
+namespace {
+
+// As RedeemOp::named: the invite key has not signed it.
+constexpr std::uint64_t kUnproven = kUintMax;
+
+}  // namespace
 
 const char* RoleText(GrantRole role) {
   switch (role) {
@@ -114,8 +121,10 @@ std::string Authority::RefuseBatch(const CoreKey& writer, const Grant& cited,
       const auto* revoke = std::get_if<RevokeOp>(&op);
       bool resigns = false;
       if (revoke != nullptr) {
+        // A redemption that is not named may be here or not yet.
         const auto target = by_id_.find(revoke->grant);
-        resigns = target != by_id_.end() && target->second == cited.number;
+        resigns = target != by_id_.end() && target->second == cited.number &&
+                  NamesRedemption(revoke->grant, revoke->named);
       }
       std::string reason = RefuseAuth(cited, op, resigns, limits_);
       if (!reason.empty()) return absl::StrFormat("op %d: %s", i, reason);
@@ -141,19 +150,34 @@ Verdict Authority::Check(const CoreKey& writer, std::span<const DecodedBlock> ba
   return {Verdict::Kind::kSound, {}, *cited};
 }
 
-void Authority::DropUnproven(std::span<DecodedBlock> batch) const {
+void Authority::DropUnproven(const CoreKey& writer,
+                             std::span<DecodedBlock> batch) const {
+  // The invite may stand in the batch itself.
+  absl::flat_hash_map<OpId, PublicKey> own;
+  for (const DecodedBlock& block : batch) {
+    const auto& operations = block.payload.auth_operations;
+    for (std::size_t i = 0; i < operations.size(); ++i) {
+      const auto* invite = std::get_if<InviteOp>(&operations[i]);
+      if (invite == nullptr) continue;
+      const auto index = static_cast<std::uint32_t>(i);
+      own.emplace(OpId{writer, block.header.position, index}, invite->key);
+    }
+  }
+  const auto key_of = [&](const OpId& id) -> const PublicKey* {
+    if (const auto found = own.find(id); found != own.end()) return &found->second;
+    const auto found = by_id_.find(id);
+    if (found == by_id_.end()) return nullptr;
+    const Grant& grant = grants_[found->second]->grant;
+    return grant.kind == Grant::Kind::kInvite ? &grant.invite_key : nullptr;
+  };
   for (DecodedBlock& block : batch) {
     for (AuthOperation& operation : block.payload.auth_operations) {
       auto* redeem = std::get_if<RedeemOp>(&operation);
       if (redeem == nullptr) continue;
-      const auto invite = by_id_.find(redeem->invite);
-      if (invite == by_id_.end()) continue;
-      const Grant& grant = grants_[invite->second]->grant;
+      const PublicKey* key = key_of(redeem->invite);
+      if (key == nullptr) continue;
       const Bytes message = RedeemSignable(base_id_.view(), redeem->identity);
-      if (grant.kind == Grant::Kind::kInvite &&
-          !Verify(grant.invite_key, message, redeem->signature)) {
-        redeem->named = 0;
-      }
+      if (!Verify(*key, message, redeem->signature)) redeem->named = kUnproven;
     }
   }
 }
@@ -185,12 +209,24 @@ void Authority::AddBatch(Batch batch,
   const CoreKey writer = batch.writer;
   const GrantNumber cited = batch.cited;
   batches_.push_back(std::move(batch));
-  for (const auto& [id, operation] : ops) AddOp(number, id, *operation);
+  // An op may speak of any other of its batch: what makes something comes first.
+  const auto turn = [](const AuthOperation& operation) {
+    if (std::holds_alternative<RedeemOp>(operation)) return 1;
+    const bool makes = std::holds_alternative<GrantOp>(operation) ||
+                       std::holds_alternative<InviteOp>(operation);
+    return makes ? 0 : 2;
+  };
+  for (int now = 0; now < 3; ++now) {
+    for (const auto& [id, operation] : ops) {
+      if (turn(*operation) == now) AddOp(number, id, *operation);
+    }
+  }
   by_log_[writer].push_back(number);
   GrantState& state = *grants_[cited];
   state.batches.push_back(number);
   const bool redeemed = state.grant.kind == Grant::Kind::kRedeemed;
   if (redeemed || !batches_[number].redemptions.empty()) {
+    batches_[number].late = late_batches_.size();
     late_batches_.push_back(number);
   }
   if (!redeemed && state.now.effective) dirty_.insert(cited);
@@ -202,6 +238,16 @@ bool Authority::NamesGrant(const Grant& grant, std::uint64_t named,
                            const Batch& batch) {
   if (grant.is_genesis() || grant.batch_end <= named) return true;
   return grant.issuer == batch.writer && grant.batch_end == batch.end;
+}
+
+// Whether whoever names `named` blocks of the log that carries a redemption names it;
+// true of what is no redemption. `own`: the batch that does, if it was added.
+bool Authority::NamesRedemption(const OpId& id, std::uint64_t named,
+                                BatchNumber own) const {
+  const auto found = redemption_by_id_.find(id);
+  if (found == redemption_by_id_.end()) return true;
+  const BatchNumber carrier = redemptions_[found->second].batch;
+  return carrier == own || named >= batches_[carrier].end;
 }
 
 void Authority::AddOp(BatchNumber number, const OpId& id,
@@ -269,8 +315,7 @@ void Authority::AddRevoke(BatchNumber number, const OpId& id, const RevokeOp& op
   Batch& batch = batches_[number];
   const Grant& grant = grants_[target]->grant;
   if (grant.kind == Grant::Kind::kRedeemed) {
-    const Redemption& named = redemptions_[redemption_by_id_.at(op.grant)];
-    if (op.named < batches_[named.batch].end && target != batch.cited) return;
+    if (!NamesRedemption(op.grant, op.named, number)) return;
   } else if (!NamesGrant(grant, op.named, batch) && target != batch.cited) {
     return;
   }
@@ -278,8 +323,8 @@ void Authority::AddRevoke(BatchNumber number, const OpId& id, const RevokeOp& op
   if (grant.id == GenesisGrantId(0)) return;
   // The keep lists of one batch for one grant are one list, the smaller length first.
   Revocation* joined = nullptr;
-  for (const std::uint32_t index : batch.revocations) {
-    if (revocations_[index].target == target) joined = &revocations_[index];
+  if (const auto& all = grants_[target]->revocations; !all.empty()) {
+    if (revocations_[all.back()].batch == number) joined = &revocations_[all.back()];
   }
   if (joined == nullptr) {
     const auto index = static_cast<std::uint32_t>(revocations_.size());
@@ -290,9 +335,11 @@ void Authority::AddRevoke(BatchNumber number, const OpId& id, const RevokeOp& op
     joined->id = id;
     joined->target = target;
     joined->resignation = target == batch.cited;
-    joined->reason = std::string(AsText(op.reason));
+    joined->reason = std::string(
+        AsText(op.reason.first(std::min(op.reason.size(), kReasonBytesMax))));
   }
   joined->subtree = joined->subtree || op.subtree;
+  if (joined->resignation) return;  // its keep list means nothing
   for (const KeptLength& kept : op.keep) {
     const auto [entry, added] = joined->keep.try_emplace(kept.log, kept.length);
     if (!added) entry->second = std::min(entry->second, kept.length);
@@ -305,7 +352,10 @@ void Authority::AddRedeem(BatchNumber number, const OpId& id, const RedeemOp& op
   if (found == by_id_.end()) return;
   const GrantNumber invite = found->second;
   const Grant& from = grants_[invite]->grant;
-  if (from.kind != Grant::Kind::kInvite || from.batch_end > op.named) return;
+  if (from.kind != Grant::Kind::kInvite || op.named == kUnproven ||
+      !NamesGrant(from, op.named, batches_[number])) {
+    return;
+  }
   const auto [entry, added] =
       redeemed_.try_emplace({invite, op.identity}, GrantNumber{0});
   if (added) {
@@ -436,10 +486,7 @@ std::vector<CoreKey> Authority::CarriersOf(const Grant& invite) const {
 }
 
 std::uint64_t Authority::UsesOf(const Grant& invite) const {
-  const auto& children = grants_[invite.number]->children;
-  return static_cast<std::uint64_t>(
-      std::count_if(children.begin(), children.end(),
-                    [&](GrantNumber child) { return grants_[child]->now.effective; }));
+  return grants_[invite.number]->used.size();
 }
 
 bool Authority::IsMember(const CoreKey& identity) const {

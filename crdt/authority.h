@@ -138,7 +138,7 @@ class Authority {
                 std::optional<GrantNumber> cited) const;
   // Takes away the `named` of ops that cannot be proven: redemptions with a bad
   // signature. (Ranges with a wrong tree hash are the indexer's to find.)
-  void DropUnproven(std::span<DecodedBlock> batch) const;
+  void DropUnproven(const CoreKey& writer, std::span<DecodedBlock> batch) const;
   // A sound batch with auth ops; in an order in which each follows its past. Nothing
   // has effect before Evaluate.
   void Add(const CoreKey& writer, std::span<const DecodedBlock> batch,
@@ -254,6 +254,7 @@ class Authority {
     std::vector<std::uint32_t> revocations;  // indexes
     std::vector<std::uint32_t> redemptions;
     std::vector<ModerationNumber> moderation;
+    std::size_t late = SIZE_MAX;  // its place in late_batches_
     bool passes = false;
   };
   // One log of the holder, as far as it is not plain.
@@ -286,6 +287,10 @@ class Authority {
     std::vector<GrantNumber> children;       // grants, invites, redeemed
     std::vector<std::uint32_t> revocations;  // that name it, effective or not
     std::vector<std::uint32_t> redemptions;  // of a redeemed grant, by arrival
+    std::vector<std::uint32_t> counted;  // of those, the first of each log that counts
+    std::vector<GrantNumber> used;       // of an invite: effective children
+    // Of an invite: logs from whose end on it is used up for those who never used it.
+    absl::flat_hash_set<CoreKey> used_up;
     // What the pass says.
     Outcome now;
     Outcome told;            // as it was when a change was last reported
@@ -307,6 +312,8 @@ class Authority {
   std::string RefuseBatch(const CoreKey& writer, const Grant& cited,
                           std::span<const DecodedBlock> batch) const;
   static bool NamesGrant(const Grant& grant, std::uint64_t named, const Batch& batch);
+  bool NamesRedemption(const OpId& id, std::uint64_t named,
+                       BatchNumber own = kNone) const;
   void AddOp(BatchNumber number, const OpId& id, const AuthOperation& operation);
   void AddRevoke(BatchNumber number, const OpId& id, const RevokeOp& op);
   void AddRedeem(BatchNumber number, const OpId& id, const RedeemOp& op);
@@ -340,7 +347,9 @@ class Authority {
   void MarkDirty(GrantNumber number);
   void MarkSubtree(GrantNumber number);
   void DecideRedemptions(AuthorityChange* change);
-  bool Counts(const Redemption& redemption) const;
+  bool Counts(const Redemption& redemption);
+  bool CountsBefore(GrantNumber grant, const Redemption& redemption) const;
+  bool HasRoom(const Redemption& redemption);
   void DecideRedemption(std::uint32_t index, AuthorityChange* change);
   void DecideLateBatch(BatchNumber number, AuthorityChange* change);
   void Report(GrantState* state, AuthorityChange* change);
@@ -385,8 +394,12 @@ class Authority {
   std::vector<BatchNumber>
       late_batches_;  // with redemptions, or citing redeemed grants
   std::vector<GrantNumber> redeemed_grants_;
-  std::size_t late_judged_ = 0;         // so many of late_batches_
-  std::size_t beyond_limit_ = 0;        // grants
+  std::size_t late_judged_ = 0;   // so many of late_batches_
+  std::size_t granted_ = 0;       // of by_path_, not made by redemption
+  std::size_t beyond_limit_ = 0;  // likewise, of no effect
+  bool limit_met_ = false;        // by a redemption
+  // Logs from whose end on there is no room for whoever is not in.
+  absl::flat_hash_set<CoreKey> full_;
   absl::flat_hash_set<OpId> overused_;  // invites of which that was reported
   bool redemptions_dirty_ = false;
   bool all_dirty_ = false;

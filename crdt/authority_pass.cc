@@ -30,6 +30,7 @@ void Authority::EvaluateAll(AuthorityChange* change) {
   dirty_.clear();
   by_path_.clear();
   beyond_limit_ = 0;
+  granted_ = 0;
   for (const auto& state : grants_) {
     state->now = {};
     state->grant.revoked = false;
@@ -113,14 +114,16 @@ void Authority::SetEffective(GrantState* state, bool effective) {
   if (state->grant.kind != Grant::Kind::kRedeemed) dirty_.insert(state->grant.number);
 }
 
-// Rule S7: a base has so many effective grants at most, the most senior ones, and those
-// made by redemption after all others.
+// Rule S7: a base has so many effective grants at most, the most senior ones. Those
+// made by redemption are counted where they are decided.
 bool Authority::IsWithinLimit(const GrantState& state) {
-  if (state.listed || by_path_.size() < limits_.members) return true;
+  if (state.listed || state.grant.kind == Grant::Kind::kRedeemed) return true;
+  if (granted_ < limits_.members) return true;
   if (in_full_pass_) return false;
-  const bool is_last = by_path_.empty() || by_path_.rbegin()->first < state.grant.path;
-  if (is_last && redeemed_grants_.empty()) return false;
-  all_dirty_ = true;
+  const auto last = by_path_.rbegin();
+  const bool is_last =
+      last->second->kind != Grant::Kind::kRedeemed && last->first < state.grant.path;
+  if (!is_last) all_dirty_ = true;
   return false;
 }
 
@@ -131,10 +134,20 @@ void Authority::List(GrantState* state) {
   state->listed = wanted;
   if (wanted) {
     by_path_.emplace(state->grant.path, &state->grant);
-    return;
+  } else {
+    by_path_.erase(state->grant.path);
   }
-  by_path_.erase(state->grant.path);
-  if (beyond_limit_ > 0 && !in_full_pass_) all_dirty_ = true;  // there is room again
+  if (state->grant.kind == Grant::Kind::kRedeemed) return;
+  if (wanted) {
+    ++granted_;
+  } else {
+    --granted_;
+  }
+  if (in_full_pass_) return;
+  // Those made by redemption make room, or there is room again.
+  if (wanted && by_path_.size() > limits_.members) redemptions_dirty_ = true;
+  if (!wanted && limit_met_) redemptions_dirty_ = true;
+  if (!wanted && beyond_limit_ > 0) all_dirty_ = true;
 }
 
 void Authority::EvaluateGrant(GrantNumber number, AuthorityChange* change) {
@@ -371,7 +384,10 @@ void Authority::Toggle(const GrantState& state, BatchNumber number,
     // What is below it follows when the target's hits change.
     MarkDirty(revocation.target);
   }
-  if (!batch.redemptions.empty()) redemptions_dirty_ = true;
+  // What was not decided yet is going to be.
+  if (!batch.redemptions.empty() && batch.late < late_judged_) {
+    redemptions_dirty_ = true;
+  }
   if (!batch.moderation.empty()) ToggleModeration(batch, change);
 }
 
@@ -459,15 +475,19 @@ void Authority::DecideRedemptions(AuthorityChange* change) {
   // Quietly: who was effective and is again has not changed.
   for (const GrantNumber number : redeemed_grants_) {
     GrantState& state = *grants_[number];
-    if (state.now.beyond_limit) --beyond_limit_;
     state.now = {};
     state.grant.revoked = false;
     state.judged = 0;
     if (state.listed) by_path_.erase(state.grant.path);
     state.listed = false;
+    state.counted.clear();
+    grants_[state.parent]->used.clear();
+    grants_[state.parent]->used_up.clear();
     for (const BatchNumber batch : state.batches) batches_[batch].passes = false;
   }
   for (Redemption& redemption : redemptions_) redemption.counts = false;
+  limit_met_ = false;
+  full_.clear();
   late_judged_ = 0;
   const bool was_full = std::exchange(in_full_pass_, true);
   decide_rest();
@@ -488,44 +508,83 @@ void Authority::DecideLateBatch(BatchNumber number, AuthorityChange* change) {
   for (const std::uint32_t index : redemptions) DecideRedemption(index, change);
 }
 
-bool Authority::Counts(const Redemption& redemption) const {
+// Whether a redemption that made the grant, and counts, lies in the past of this one:
+// with its whole batch, or before it in the same batch.
+bool Authority::CountsBefore(GrantNumber grant, const Redemption& redemption) const {
+  const auto& list = grants_[grant]->counted;
+  return std::any_of(list.begin(), list.end(), [&](std::uint32_t index) {
+    const Redemption& other = redemptions_[index];
+    if (other.batch == redemption.batch) return other.id < redemption.id;
+    const Batch& theirs = batches_[other.batch];
+    return theirs.end <=
+           past_(redemption.id.writer, redemption.id.position, theirs.writer);
+  });
+}
+
+bool Authority::Counts(const Redemption& redemption) {
   const Batch& batch = batches_[redemption.batch];
   if (!batch.passes) return false;
-  const auto in_past = [&](const Redemption& other) {
-    const Batch& theirs = batches_[other.batch];
-    return theirs.end <= past_(batch.writer, batch.first, theirs.writer);
-  };
-  const auto counts_in_past = [&](GrantNumber grant) {
-    const auto& list = grants_[grant]->redemptions;
-    return std::any_of(list.begin(), list.end(), [&](std::uint32_t index) {
-      return redemptions_[index].counts && in_past(redemptions_[index]);
-    });
-  };
   if (grants_[batch.cited]->grant.kind == Grant::Kind::kRedeemed &&
-      !counts_in_past(batch.cited)) {
+      !CountsBefore(batch.cited, redemption)) {
     return false;
   }
-  const GrantState& invite = *grants_[grants_[redemption.grant]->parent];
+  GrantState& invite = *grants_[grants_[redemption.grant]->parent];
   if (!invite.now.effective) return false;
   for (const Hit& hit : invite.now.hits) {
     if (Kept(invite, hit, batch.writer) < batch.end) return false;
   }
+  const bool has_used_it = grants_[redemption.grant]->now.effective;
+  if (invite.used.size() - (has_used_it ? 1U : 0U) < invite.grant.uses) return true;
+  if (!has_used_it && invite.used_up.contains(batch.writer)) return false;
   std::uint64_t used = 0;
-  if (UsesOf(invite.grant) < invite.grant.uses) return true;
-  for (const GrantNumber other : invite.children) {
-    if (other == redemption.grant || !grants_[other]->now.effective) continue;
-    if (counts_in_past(other) && ++used >= invite.grant.uses) return false;
+  for (const GrantNumber other : invite.used) {
+    if (other == redemption.grant || !CountsBefore(other, redemption)) continue;
+    if (++used < invite.grant.uses) continue;
+    // The past of a log only grows.
+    if (!has_used_it) invite.used_up.insert(batch.writer);
+    return false;
   }
   return true;
+}
+
+// Rule S7: whether the grants that no redemption made and the redeemed ones in the past
+// leave room for this one.
+bool Authority::HasRoom(const Redemption& redemption) {
+  const Batch& batch = batches_[redemption.batch];
+  const bool is_there = grants_[redemption.grant]->now.effective;
+  if (by_path_.size() - (is_there ? 1U : 0U) < limits_.members) return true;
+  limit_met_ = true;
+  if (!is_there && full_.contains(batch.writer)) return false;
+  std::uint64_t taken = granted_;
+  for (const GrantNumber other : redeemed_grants_) {
+    if (taken >= limits_.members) break;
+    const GrantState& state = *grants_[other];
+    if (other == redemption.grant || !state.now.effective) continue;
+    if (CountsBefore(other, redemption)) ++taken;
+  }
+  if (taken < limits_.members) return true;
+  if (!is_there) full_.insert(batch.writer);
+  return false;
 }
 
 void Authority::DecideRedemption(std::uint32_t index, AuthorityChange* change) {
   Redemption& redemption = redemptions_[index];
   if (redemption.counts || !Counts(redemption)) return;
-  redemption.counts = true;
   GrantState& state = *grants_[redemption.grant];
   Grant& grant = state.grant;
-  const bool first = !state.now.effective && !state.now.beyond_limit;
+  if (!HasRoom(redemption)) {
+    state.now.beyond_limit = !state.now.effective;
+    if (!in_full_pass_) Report(&state, change);
+    return;
+  }
+  redemption.counts = true;
+  const bool from_this_log =
+      std::any_of(state.counted.begin(), state.counted.end(), [&](std::uint32_t other) {
+        return redemptions_[other].id.writer == redemption.id.writer;
+      });
+  if (!from_this_log) state.counted.push_back(index);
+  const bool first = !state.now.effective;
+  state.now.beyond_limit = false;
   if (first || redemption.id < grant.id) {
     grant.id = redemption.id;
     grant.issuer = redemption.id.writer;
@@ -534,6 +593,7 @@ void Authority::DecideRedemption(std::uint32_t index, AuthorityChange* change) {
   if (!first) return;
   SetEffective(&state, true);
   EvaluateGrant(grant.number, change);
+  grants_[state.parent]->used.push_back(grant.number);
   const Grant& invite = grants_[state.parent]->grant;
   if (UsesOf(invite) > invite.uses && overused_.insert(invite.id).second) {
     change->overused.push_back(invite.id);

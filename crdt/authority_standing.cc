@@ -126,8 +126,12 @@ void Authority::BlameGrant(const GrantState& state, Blame* blame) const {
       return;
     }
     const GrantState& invite = *grants_[at->parent];
-    const Redemption& redemption = redemptions_[at->redemptions.front()];
-    const Batch& batch = batches_[redemption.batch];
+    const std::uint32_t smallest =
+        *std::min_element(at->redemptions.begin(), at->redemptions.end(),
+                          [&](std::uint32_t a, std::uint32_t b) {
+                            return redemptions_[a].id < redemptions_[b].id;
+                          });
+    const Batch& batch = batches_[redemptions_[smallest].batch];
     if (!invite.now.hits.empty()) {
       BlameCut(invite, batch.writer, batch.end, blame);
     } else {

@@ -414,7 +414,14 @@ class CommitAuthor {
       needed->push_back({verdict->log, verdict->to});
     } else if (const auto* hide = std::get_if<HideOp>(&operation)) {
       if (hide->ops.empty()) needed->push_back({hide->log, hide->to});
-      for (const OpId& op : hide->ops) needed->push_back({op.writer, op.position + 1});
+      for (const OpId& op : hide->ops) {
+        const std::optional<WriterNumber> log = state_->view->writers().Find(op.writer);
+        if (!log || op.position >= state_->graph->length(*log)) {
+          return absl::NotFoundError(
+              absl::StrFormat("there is no op %s here", ToText(op)));
+        }
+        needed->push_back({op.writer, op.position + 1});
+      }
     }
     return absl::OkStatus();
   }

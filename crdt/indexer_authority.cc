@@ -4,11 +4,34 @@
 // and shown in one step.
 
 #include <algorithm>
+#include <tuple>
 
 #include "absl/strings/str_format.h"
 #include "crdt/indexer_state.h"
 
 namespace weft {
+namespace {
+
+// The same blocks, each at most once: one batch may hold thousands of verdicts on one
+// log.
+std::vector<TouchedRange> Joined(std::vector<TouchedRange> ranges) {
+  std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) {
+    return std::tie(a.log, a.ops, a.from) < std::tie(b.log, b.ops, b.from);
+  });
+  std::vector<TouchedRange> joined;
+  for (const TouchedRange& range : ranges) {
+    const bool meets = !joined.empty() && joined.back().log == range.log &&
+                       joined.back().ops == range.ops && range.from <= joined.back().to;
+    if (meets) {
+      joined.back().to = std::max(joined.back().to, range.to);
+    } else {
+      joined.push_back(range);
+    }
+  }
+  return joined;
+}
+
+}  // namespace
 
 OpId Indexer::State::IdOf(const LocalOp& op) const {
   return {view->writers().key(op.writer), op.position, op.op_index};
@@ -128,11 +151,12 @@ absl::Status Indexer::State::TakeChange(const AuthorityChange& change,
     PullAgain();
     LearnHeads();
   }
-  std::vector<std::string> keys;
-  for (const TouchedRange& range : change.ranges) {
+  absl::flat_hash_set<std::string> keys;
+  for (const TouchedRange& range : Joined(change.ranges)) {
     WEFT_RETURN_IF_ERROR(Reconsider(range, &keys, result));
   }
-  for (const OpId& op : change.ops) {
+  const absl::flat_hash_set<OpId> ops_named(change.ops.begin(), change.ops.end());
+  for (const OpId& op : ops_named) {
     const std::optional<WriterNumber> writer = view->writers().Find(op.writer);
     if (!writer || op.position >= graph->length(*writer)) continue;
     BlockRecord record = graph->RecordOf(*writer, op.position);
@@ -141,22 +165,22 @@ absl::Status Indexer::State::TakeChange(const AuthorityChange& change,
     record.op_count = 1;
     WEFT_RETURN_IF_ERROR(CollectKeys(record, &keys));
   }
-  return RecomputeKeys(std::move(keys));
+  return RecomputeKeys(std::vector<std::string>(keys.begin(), keys.end()));
 }
 
 // --- standings that changed ---
 
 absl::Status Indexer::State::CollectKeys(const BlockRecord& record,
-                                         std::vector<std::string>* keys) {
+                                         absl::flat_hash_set<std::string>* keys) {
   for (std::uint64_t i = 0; i < record.op_count; ++i) {
     WEFT_ASSIGN_OR_RETURN(const auto found, ops->Read(record.first_arrival + i));
-    keys->push_back(found.second);
+    keys->insert(found.second);
   }
   return absl::OkStatus();
 }
 
 absl::Status Indexer::State::Reconsider(const TouchedRange& range,
-                                        std::vector<std::string>* keys,
+                                        absl::flat_hash_set<std::string>* keys,
                                         IndexResult* result) {
   const std::optional<WriterNumber> found = view->writers().Find(range.log);
   if (!found) return absl::OkStatus();

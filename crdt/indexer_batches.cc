@@ -210,7 +210,7 @@ absl::Status Indexer::State::CloseBatch(WriterNumber writer, IndexResult* result
   }
   if (sound && auth) {
     CheckRanges(batch);
-    authority->DropUnproven(batch);
+    authority->DropUnproven(key, batch);
     authority->Add(key, batch, verdict.cited);
     AuthorityChange change;
     authority->Evaluate(&change);

@@ -153,9 +153,10 @@ struct Indexer::State {
   void UpdateKept(WriterNumber writer);
   void Pull(std::span<const std::uint64_t> vector);
   void PullAgain();
-  absl::Status Reconsider(const TouchedRange& range, std::vector<std::string>* keys,
-                          IndexResult* result);
-  absl::Status CollectKeys(const BlockRecord& record, std::vector<std::string>* keys);
+  absl::Status Reconsider(const TouchedRange& range,
+                          absl::flat_hash_set<std::string>* keys, IndexResult* result);
+  absl::Status CollectKeys(const BlockRecord& record,
+                           absl::flat_hash_set<std::string>* keys);
   bool HasEffect(const OpRow& row, std::string_view key) const;
   OpId IdOf(const LocalOp& op) const;
   void Note(AuthEvent::Kind kind, const CoreKey& log, std::uint64_t from,

@@ -471,6 +471,60 @@ TEST(AuthorityCases, P8_ARedemptionSignedByAnotherKeyHasNoEffect) {
   EXPECT_FALSE(world[kFay].indexer().authority().IsMember(world.id(kEve)));
 }
 
+TEST(AuthorityCases, D8_AnOpThatIsNotHereCannotBeHidden) {
+  World world;
+  world[kFay].Auth(GrantTo(world.id(kMia), GrantRole::kWriter));
+  world.Meet();
+  world[kMia].Do(Put("k", "v"));
+  world.Meet();
+  for (const CoreKey& log : {world.id(kFay), world.id(kMia), world.id(kEve)}) {
+    for (const std::uint64_t position : {std::uint64_t{1}, std::uint64_t{UINT64_MAX}}) {
+      EXPECT_TRUE(
+          absl::IsNotFound(world[kFay].TryAuth(Hide({log, position, 0})).status()));
+    }
+  }
+}
+
+TEST(AuthorityCases, D8_ManyRangesOverOneLogAreLookedAtAsOne) {
+  World world;
+  world[kFay].Auth(GrantTo(world.id(kMia), GrantRole::kWriter));
+  world.Meet();
+  std::vector<std::string> keys;
+  for (int i = 0; i < 10'000; ++i) keys.push_back(absl::StrFormat("%05d", i));
+  std::vector<Mutation> puts;
+  for (const std::string& key : keys) puts.push_back(Put(key, "v"));
+  ASSERT_TRUE(world[kMia].Commit(puts).ok());
+  world[kFay].FetchAll(world[kMia]);
+  HideOp hide;
+  hide.log = world.id(kMia);
+  hide.to = world[kMia].logs().logs[world.id(kMia)].size();
+  const std::vector<AuthOperation> hides(1'000, hide);
+  auto commit = world[kFay].indexer().PrepareAuth(world.id(kFay), hides, 1'000'000);
+  ASSERT_TRUE(commit.ok()) << commit.status();
+  ASSERT_TRUE(world[kFay].Append(*commit).ok());
+  EXPECT_TRUE(world[kFay].Keys().empty());
+  world[kAda].FetchAll(world[kFay]);
+  EXPECT_EQ(world[kAda].Root(), world[kFay].Root());
+}
+
+TEST(AuthorityCases, P8_ThousandsOfRedemptionsAreDecidedOneByOne) {
+  World world;
+  const InviteKeys keys(4);
+  const OpId invite = world[kFay].Auth(keys.Op(1'500));
+  for (std::uint64_t i = 0; i < 2'000; ++i) {
+    CoreKey newcomer;
+    newcomer.bytes[0] = 1;
+    newcomer.bytes[1] = static_cast<std::uint8_t>(i);
+    newcomer.bytes[2] = static_cast<std::uint8_t>(i >> 8U);
+    world[kFay].Auth(keys.For(world, invite, newcomer));
+  }
+  const Authority& authority = world[kFay].indexer().authority();
+  EXPECT_EQ(authority.UsesOf(*authority.Find(invite)), 1'500U);
+  world[kAda].FetchAll(world[kFay]);
+  EXPECT_EQ(world[kAda].Digest(), world[kFay].Digest());
+  EXPECT_EQ(world[kAda].indexer().authority().grants().size(), 1'501U);
+}
+
 TEST(AuthorityCases, D8_AnEngineDoesNotSignMoreAuthOpsThanAWriterMayHave) {
   World world;
   Genesis small = world.people.genesis;

@@ -143,11 +143,12 @@ class Authority:
             self.causal.survive(writer, names)
 
     def pop(self, grant):
-        # S7: so many grants at most, the most senior ones.
-        if self.popped == self.limits["members"]:
-            del self.grants[grant.key]
-            return
-        self.popped += 1
+        # S7: so many grants at most, the most senior ones; see also redeems_now.
+        if not grant.redeemed:
+            if self.popped == self.limits["members"]:
+                del self.grants[grant.key]
+                return
+            self.popped += 1
         grant.revocations = self.hitting(grant)
         self.find_resignations(grant)
         late = self.late(grant)
@@ -210,13 +211,16 @@ class Authority:
         return self.causal.block(writer, 0) is not None
 
     def resigns(self, batch, grant):
-        return any(op["t"] == "revoke" and self.target(tuple(op["of"])) == grant.key
-                   for _, _, op in batch.ops())
+        return any(self.is_resignation(block, op, grant) for block, _, op in batch.ops())
+
+    def is_resignation(self, block, op, grant):
+        """P2: a revoke of the cited grant. The redemption that it calls is named too."""
+        return (op["t"] == "revoke" and self.target(tuple(op["of"])) == grant.key
+                and self.names(block, tuple(op["of"]), self.reach))
 
     def wants_subtree(self, batch, grant):
-        return any(op["t"] == "revoke" and op["subtree"]
-                   and self.target(tuple(op["of"])) == grant.key
-                   for _, _, op in batch.ops())
+        return any(op.get("subtree") and self.is_resignation(block, op, grant)
+                   for block, _, op in batch.ops())
 
     def late(self, grant):
         """S2: (writer, position) -> whether a rank-creating op there is late."""
@@ -322,8 +326,7 @@ class Authority:
         kind = op["t"]
         if block.kind == "data":
             return grant.role >= MODERATED and op["key"].startswith(grant.scope)
-        if kind == "redeem" or kind == "revoke" and (
-                self.target(tuple(op["of"])) == grant.key):
+        if kind == "redeem" or self.is_resignation(block, op, grant):
             return True
         if kind in MODERATION:
             return grant.role >= MODERATOR
@@ -410,7 +413,10 @@ class Authority:
                         self.empty_heap()
 
     def in_past(self, earlier, later):
-        return self.causal.before(earlier, later)
+        """P8: its whole batch, or before it in the same batch."""
+        if earlier.batch is later.batch:
+            return earlier.position < later.position
+        return self.causal.before(earlier.batch.blocks[-1], later)
 
     def redeems_now(self, block, op, batch, grant):
         invite = self.invites.get(tuple(op["of"]))
@@ -423,10 +429,11 @@ class Authority:
         # Of a revoked invite those redemptions stay whose batches are kept.
         if any(r.keeps(block.writer) < batch.end for r in self.hitting(invite)):
             return False
-        others = {key[2] for b, _, key in self.redeemed
-                  if key[1] == invite.key and key[2] != op["who"]
-                  and (self.in_past(b, block) or b is block)}
-        return len(others) < invite.uses
+        made = ("redeemed", invite.key, op["who"])
+        others = {key for b, _, key in self.redeemed
+                  if key != made and (self.in_past(b, block) or b is block)}
+        return (sum(key[1] == invite.key for key in others) < invite.uses
+                and self.popped + len(others) < self.limits["members"])
 
     # --- what no popped grant judged ---
 

@@ -50,8 +50,7 @@ class Generator:
             limits["delegation_depth"] = self.random.randint(1, 3)
         if self.chance(3):
             limits["auth_ops_per_writer"] = self.random.randint(3, 6)
-        if "revocation" in self.features and self.chance(4) and (
-                "invites" not in self.features):
+        if "revocation" in self.features and self.chance(4):
             limits["members"] = self.random.randint(3, 6)
         self.history = {"seed": seed, "people": [], "founders": [], "writers": [],
                         "logs": [], "proofs": {}, "limits": limits}
