@@ -1,8 +1,6 @@
 #include "crdt/apply_op.h"
 
 namespace weft {
-namespace {
-
 std::string Canonical(ValueView value) {
   std::string text;
   text.reserve(value.bytes.size() + 1);
@@ -10,6 +8,8 @@ std::string Canonical(ValueView value) {
   text.append(AsText(value.bytes));
   return text;
 }
+
+namespace {
 
 RecordLane* RecordOf(KeyState* state) {
   if (!state->record) state->record = std::make_unique<RecordLane>();
@@ -68,13 +68,10 @@ bool ApplyRecord(const Operation& op, const Stamp& stamp, const CausalOrder& ord
 }
 
 void ApplyEdit(const Operation& op, const Stamp& stamp, const CausalOrder& order,
-               const WriterTable& writers, ApplyMode mode, KeyState* state) {
+               const WriterTable& writers, KeyState* state) {
   const bool is_text = op.lane == Lane::kText;
   std::unique_ptr<SequenceLane>& lane = is_text ? state->text : state->list;
-  if (!lane) {
-    lane = std::make_unique<SequenceLane>(is_text);
-    lane->replaced = mode == ApplyMode::kReplay;
-  }
+  if (!lane) lane = std::make_unique<SequenceLane>(is_text);
   if (op.type == OpType::kCut) {
     lane->Cut(stamp, op.edit->ranges, order, writers);
   } else if (is_text) {
@@ -108,7 +105,7 @@ bool ApplyOp(const Operation& op, const Stamp& stamp, const CausalOrder& order,
     }
     case Lane::kText:
     case Lane::kList:
-      ApplyEdit(op, stamp, order, writers, mode, state);
+      ApplyEdit(op, stamp, order, writers, state);
       return true;
   }
   return true;

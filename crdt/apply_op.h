@@ -12,6 +12,9 @@ inline LaneMask LanesOf(const Operation& op) {
   return op.type == OpType::kDel ? op.lanes : MaskOf(op.lane);
 }
 
+// A value as the lanes keep it: type byte and bytes.
+std::string Canonical(ValueView value);
+
 // kReplay: every op of the key is applied anew, in an order that follows their pasts;
 // then the result is always exact.
 enum class ApplyMode : std::uint8_t { kArrival, kReplay };

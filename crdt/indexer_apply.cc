@@ -176,6 +176,9 @@ absl::StatusOr<KeyState> Indexer::State::Recompute(const View::Entry& entry) {
   });
   KeyState state;
   state.last_op = entry.state.last_op;
+  // A text or list whose rows are stored takes their place, also if it is empty now.
+  if (entry.state.text) state.text = SequenceLane::Replacing(true);
+  if (entry.state.list) state.list = SequenceLane::Replacing(false);
   for (const Placed& placed : chain) {
     WEFT_ASSIGN_OR_RETURN(const StoredOp stored, ReadOperation(placed.row));
     ApplyOp(*stored.operation, placed.row.stamp, *graph, view->writers(),

@@ -5,6 +5,7 @@
 #include <mutex>
 
 #include "absl/strings/str_format.h"
+#include "crdt/apply_op.h"
 #include "crdt/fate.h"
 #include "crdt/indexer_state.h"
 
@@ -21,20 +22,17 @@ void Improve(std::optional<OpFateKind>* best, OpFateKind kind) {
   if (!*best || kind == OpFateKind::kWinner) *best = kind;
 }
 
-void LookInRegister(const RegisterLane& lane, const LocalOp& op, bool is_put,
-                    const WriterTable& writers, std::optional<OpFateKind>* best) {
-  if (!IsStanding(lane.writes(), op)) return;
-  const LaneWrite* winner = lane.Winner(writers);
-  const bool wins = is_put ? winner->stamp.op == op : winner == nullptr;
-  Improve(best, wins ? OpFateKind::kWinner : OpFateKind::kConflict);
+// Ops that write nothing; whose earlier ones they overrule are removed.
+bool TakesAway(OpType type) {
+  return type == OpType::kDel || type == OpType::kReset || type == OpType::kRemove ||
+         type == OpType::kCut;
 }
 
-void LookAtDelete(const RecordLane& lane, const LocalOp& op,
-                  std::optional<OpFateKind>* best) {
-  for (const RecordLane::Delete& del : lane.deletes()) {
-    if (del.stamp.op != op || !del.standing) continue;
-    Improve(best, lane.readable() ? OpFateKind::kConflict : OpFateKind::kWinner);
-  }
+void LookInRegister(const RegisterLane& lane, const LocalOp& op,
+                    const WriterTable& writers, std::optional<OpFateKind>* best) {
+  if (!IsStanding(lane.writes(), op)) return;
+  const bool wins = lane.Winner(writers)->stamp.op == op;
+  Improve(best, wins ? OpFateKind::kWinner : OpFateKind::kConflict);
 }
 
 // Of an op on one of the lanes 3 to 7, on a key or in a cell.
@@ -51,14 +49,14 @@ void LookInTyped(const TypedLanes& lanes, const LocalOp& op, Lane lane,
   if (lane == Lane::kFlag && lanes.flag) {
     for (const FlagLane::Turn& turn : lanes.flag->turns()) {
       if (turn.stamp.op != op) continue;
-      look(turn.buried_for.size() < presence,
+      look(Shows(turn, presence),
            ((turn.flags & kFlagOn) != 0) == lanes.flag->enabled(presence));
     }
   }
   const auto& extreme = lane == Lane::kMax ? lanes.max : lanes.min;
   if ((lane != Lane::kMax && lane != Lane::kMin) || !extreme) return;
   for (const ExtremeLane::Raise& raise : extreme->raises()) {
-    if (raise.stamp.op != op || raise.buried_for.size() >= presence) continue;
+    if (raise.stamp.op != op || !Shows(raise, presence)) continue;
     look(true, extreme->Winner(presence, writers)->stamp.op == op);
   }
 }
@@ -271,12 +269,12 @@ class FateFinder {
     WEFT_RETURN_IF_ERROR(state_->view->Load(std::span(&name, 1)));
     std::optional<std::uint64_t> newest;
     std::optional<OpFateKind> shown;
-    bool readable = false;
+    LaneMask readable = 0;
     {
       const std::lock_guard<std::mutex> lock(state_->view->mutex());
       const KeyState& lanes = state_->view->Touch(name)->state;
       shown = LookAt(lanes, row);
-      readable = (lanes.lanes() & row.lanes) != 0;
+      readable = lanes.lanes();
       if (lanes.last_op != 0) newest = lanes.last_op - 1;
     }
     OpFate fate;
@@ -284,10 +282,17 @@ class FateFinder {
       fate.kind = *shown;
       return fate;
     }
-    WEFT_ASSIGN_OR_RETURN(fate, Overruled(row, name, newest));
-    if (!fate.by.empty()) return fate;
     // What only takes away is kept in no lane.
-    const bool beside = static_cast<OpType>(row.type) == OpType::kDel && readable;
+    LaneMask standing = 0;
+    WEFT_ASSIGN_OR_RETURN(fate, Overruled(row, name, newest, &standing));
+    if (static_cast<OpType>(row.type) == OpType::kDel && standing != 0) {
+      fate.kind =
+          (standing & ~readable) == 0 ? OpFateKind::kConflict : OpFateKind::kWinner;
+      fate.by.clear();
+      return fate;
+    }
+    if (!fate.by.empty()) return fate;
+    WEFT_ASSIGN_OR_RETURN(const bool beside, IsElementBeside(row, name));
     fate.kind = beside ? OpFateKind::kConflict : OpFateKind::kWinner;
     return fate;
   }
@@ -296,17 +301,14 @@ class FateFinder {
     std::optional<OpFateKind> best;
     const WriterTable& writers = state_->view->writers();
     const auto type = static_cast<OpType>(row.type);
+    if (type == OpType::kDel) return best;
     if ((row.lanes & MaskOf(Lane::kRegister)) != 0) {
-      LookInRegister(lanes.value, op_, type == OpType::kPut, writers, &best);
+      LookInRegister(lanes.value, op_, writers, &best);
     }
     if ((row.lanes & MaskOf(Lane::kRecord)) != 0 && lanes.record) {
-      if (type == OpType::kDel) {
-        LookAtDelete(*lanes.record, op_, &best);
-      } else {
-        LookInRecord(*lanes.record, op_, writers, &best);
-      }
+      LookInRecord(*lanes.record, op_, writers, &best);
     }
-    if ((row.lanes & kTypedLanes) != 0 && lanes.typed && type != OpType::kDel) {
+    if ((row.lanes & kTypedLanes) != 0 && lanes.typed) {
       for (const Lane lane : kAllTypedLanes) {
         if (row.lanes == MaskOf(lane)) {
           LookInTyped(*lanes.typed, op_, lane, 1, writers, &best);
@@ -321,19 +323,35 @@ class FateFinder {
     return best;
   }
 
-  // The first of the later ops on the key that have seen this one and speak to what it
-  // wrote.
-  absl::StatusOr<OpFate> Overruled(const OpRow& row, std::string_view key,
-                                   std::optional<std::uint64_t> at) {
+  // Whether the element that this op removed, which no later op speaks of, is there: it
+  // was added beside it.
+  absl::StatusOr<bool> IsElementBeside(const OpRow& row, std::string_view key) {
+    if (static_cast<OpType>(row.type) != OpType::kRemove) return false;
     WEFT_ASSIGN_OR_RETURN(const Indexer::State::StoredOp self,
                           state_->ReadOperation(row));
+    const std::string element = Canonical(self.operation->value);
+    const std::lock_guard<std::mutex> lock(state_->view->mutex());
+    const KeyState& lanes = state_->view->Touch(key)->state;
+    return lanes.typed && lanes.typed->set && lanes.typed->set->Contains(element, 1);
+  }
+
+  // The first of the later ops on the key that have seen this one and speak to what it
+  // wrote; in `standing` its lanes to which none of them speaks.
+  absl::StatusOr<OpFate> Overruled(const OpRow& row, std::string_view key,
+                                   std::optional<std::uint64_t> at,
+                                   LaneMask* standing) {
+    WEFT_ASSIGN_OR_RETURN(const Indexer::State::StoredOp self,
+                          state_->ReadOperation(row));
+    *standing = row.lanes;
     std::vector<OpRow> later;
     while (at) {
       WEFT_ASSIGN_OR_RETURN(const auto found, state_->ops->Read(*at));
       at = found.first.previous;
       if (!state_->HasEffect(found.first, key)) continue;
       WEFT_ASSIGN_OR_RETURN(const bool overrules, Overrules(found.first, self));
-      if (overrules) later.push_back(found.first);
+      if (!overrules) continue;
+      *standing = static_cast<LaneMask>(*standing & ~found.first.lanes);
+      later.push_back(found.first);
     }
     OpFate fate;
     bool removed = true;
@@ -346,8 +364,7 @@ class FateFinder {
       const LocalOp& op = candidate.stamp.op;
       fate.by.push_back(
           {state_->view->writers().key(op.writer), op.position, op.op_index});
-      const auto type = static_cast<OpType>(candidate.type);
-      removed = removed && (type == OpType::kDel || type == OpType::kCut);
+      removed = removed && TakesAway(static_cast<OpType>(candidate.type));
     }
     WEFT_RETURN_IF_ERROR(state_->graph->status());
     std::sort(fate.by.begin(), fate.by.end());
@@ -375,20 +392,26 @@ class FateFinder {
     const Operation& later = *other.operation;
     if (earlier.type == OpType::kInsert || earlier.type == OpType::kCut) {
       return earlier.type == OpType::kInsert && later.type == OpType::kCut &&
-             CutsFrom(later, op);
+             CutsFrom(later, op, ElementsOf(earlier));
     }
     if (earlier.type == OpType::kRecord) return SharesColumn(later, earlier);
     return OverrulesTyped(earlier.lane, later.type, later, earlier.type, earlier);
   }
 
-  // Whether a cut, which is the op `cut`, names elements of this insert.
-  bool CutsFrom(const Operation& cut_op, const LocalOp& cut) const {
+  static std::uint64_t ElementsOf(const Operation& insert) {
+    return insert.lane == Lane::kText ? CodePoints(AsText(insert.value.bytes)) : 1;
+  }
+
+  // Whether a cut, which is the op `cut`, names elements of this insert, which has so
+  // many.
+  bool CutsFrom(const Operation& cut_op, const LocalOp& cut,
+                std::uint64_t elements) const {
     const CoreKey& self = state_->view->writers().key(op_.writer);
     return std::any_of(
         cut_op.edit->ranges.begin(), cut_op.edit->ranges.end(),
         [&](const ElementRange& range) {
           const ElementRef& ref = range.first;
-          if (ref.op_index != op_.op_index) return false;
+          if (ref.op_index != op_.op_index || ref.offset >= elements) return false;
           switch (ref.place) {
             case ElementRef::Place::kThisBlock:
               return cut.writer == op_.writer && cut.position == op_.position;

@@ -39,6 +39,27 @@ struct LaneWrite {
   std::string value;  // type byte and bytes (rule S9); empty unless is_set
 };
 
+// Of the lanes that a cell may hold too: a write shows unless it is buried for every
+// one of the `presence` ops of its record (rule D11); outside of cells there is one,
+// which buries nothing.
+template <class Write>
+bool Shows(const Write& write, std::size_t presence) {
+  return write.buried_for.size() < presence;
+}
+
+// Lets `newest` point to the stamp with the largest tie among it and those of the
+// writes that show. `stamp` is the member of a write.
+template <class Writes, class Write>
+void TakeNewest(const Writes& writes, Stamp Write::*stamp, std::size_t presence,
+                const WriterTable& writers, const Stamp** newest) {
+  for (const Write& write : writes) {
+    if (!Shows(write, presence)) continue;
+    if (*newest == nullptr || writers.TieLess(**newest, write.*stamp)) {
+      *newest = &(write.*stamp);
+    }
+  }
+}
+
 // Canonical bytes; see the grammar above.
 void WriteOpId(const LocalOp& op, const WriterTable& writers, Writer& out);
 void WriteLive(const LaneWrite& write, const WriterTable& writers, Writer& out);

@@ -135,7 +135,7 @@ void View::FlushPages(std::string_view key, Lane tag, SequenceLane* lane,
                       StorageBatch* batch) const {
   if (lane == nullptr) return;
   const auto lane_number = static_cast<std::uint8_t>(tag);
-  if (lane->replaced) {
+  if (lane->replaces()) {
     const ScanRange all = keys::SequencePages(base_, AsBytes(key), lane_number);
     batch->DeleteRange(Family::kView, all.from, *all.to);
   }

@@ -6,8 +6,8 @@
 //       | {"op": "inc", "key", "by"?} | {"op": "reset" | "enable" | "disable", "key"}
 //       | {"op": "add" | "rem", "key", "value"} | {"op": "max" | "min", "key", "value"}
 //         each of these with "column" for a cell of a row
-//       | {"op": "text", "key", "insert", "pos"?} | {"op": "text", "key", "delete",
-//       "pos"} | {"op": "push", "key", "value"}
+//       | {"op": "text", "key", "insert", "pos"?} | {"op": "push", "key", "value"}
+//       | {"op": "text", "key", "delete": length, "pos"}    in code points
 // `key64` and `value64` stand for bytes that are not UTF-8 (apps/weft/json.h).
 
 #include "absl/strings/str_format.h"

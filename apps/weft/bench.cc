@@ -65,18 +65,23 @@ int RunBenchmark(const Invocation& call, const std::string& path) {
 }
 
 // Becomes the Node peers, which do what the replicate benchmark does and run that for
-// comparison; comes back only if that fails. Their packages are fetched at the first
-// run.
+// comparison, or what the text benchmark does, after that; comes back only if it fails.
+// Their packages are fetched at the first run.
 int RunPeers(const Invocation& call) {
   const std::string folder = (BenchFolder() / "peers").string();
   if (chdir(folder.c_str()) != 0) {
     return Fail(kWorld,
                 folder + ": the peers' benchmark was not built beside this program");
   }
-  execlp("sh", "sh", "-c",
-         "[ -d node_modules ] || npm ci --no-audit --no-fund --loglevel=error >&2 && "
-         "exec node many_cores.mjs --weft ../replicate_bench \"$@\"",
-         "sh", call.arguments.empty() ? nullptr : call.arguments[0].c_str(), nullptr);
+  const bool text = !call.arguments.empty() && call.arguments[0] == "text";
+  const std::string script =
+      std::string(
+          "{ [ -d node_modules ] || "
+          "npm ci --no-audit --no-fund --loglevel=error >&2; } && ") +
+      (text ? "../text_bench && exec node text.mjs friendsforever.json.gz"
+            : "exec node many_cores.mjs --weft ../replicate_bench \"$@\"");
+  execlp("sh", "sh", "-c", script.c_str(), "sh",
+         call.arguments.empty() ? nullptr : call.arguments[0].c_str(), nullptr);
   return Fail(kWorld, "sh: cannot be started");
 }
 
@@ -108,7 +113,8 @@ void AddBenchCommand(CommandLine& line) {
                [peers](const Invocation& call) { return Bench(call, *peers); });
   bench->add_flag("--peers", *peers,
                   "the first sync of cores between Node peers, and ours beside it;"
-                  " NAME: CORESxBLOCKSxBYTES or CORESxBLOCKSxBYTES@PEERS");
+                  " NAME: CORESxBLOCKSxBYTES or CORESxBLOCKSxBYTES@PEERS, or `text`:"
+                  " the same text typed in ours, yjs, loro-crdt and automerge");
 }
 
 }  // namespace weft::cli

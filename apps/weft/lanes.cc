@@ -47,7 +47,7 @@ int Commit(const Invocation& call, const Batch& batch) {
 // A change of one lane, once its arguments are read.
 using Change = std::function<bool(const Invocation&, Batch::Column, Batch&)>;
 
-void AddLaneCommand(CommandLine& line, const CommandSpec& spec, Change change) {
+CLI::App* AddLaneCommand(CommandLine& line, const CommandSpec& spec, Change change) {
   auto column = std::make_shared<std::string>();
   const std::string name = spec.name;
   CLI::App* app = line.Add(spec, [=](const Invocation& call) {
@@ -60,6 +60,7 @@ void AddLaneCommand(CommandLine& line, const CommandSpec& spec, Change change) {
     return Commit(call, batch);
   });
   app->add_option("--column", *column, "of this cell of the row KEY, not of the key");
+  return app;
 }
 
 Change WithInteger(void (Batch::*method)(std::string_view, std::int64_t,
@@ -136,7 +137,7 @@ int RunText(const Invocation& call, const TextOptions& options) {
     position = NumberOf<std::uint64_t>(words[2]);
     if (verb == "delete") length = NumberOf<std::uint64_t>(words[3]);
     if (!position || (verb == "delete" && !length)) {
-      return Fail(kUsage, "text: a position or length is not a number");
+      return Fail(kUsage, "text: a position or length is not a number from 0 on");
     }
   }
   int code = kDone;
@@ -169,11 +170,15 @@ void AddLaneCommands(CommandLine& line) {
                  WithInteger(&Batch::Min));
   AddLaneCommand(line, {"enable", "KEY", "turns a flag on", 1, 1},
                  Alone(&Batch::Enable));
-  AddLaneCommand(line, {"disable", "KEY", "turns a flag off", 1, 1},
-                 [](const Invocation& call, Batch::Column column, Batch& batch) {
-                   batch.Disable(call.arguments[0], false, std::move(column));
-                   return true;
-                 });
+  auto wins = std::make_shared<bool>(false);
+  CLI::App* disable = AddLaneCommand(
+      line, {"disable", "KEY", "turns a flag off", 1, 1},
+      [wins](const Invocation& call, Batch::Column column, Batch& batch) {
+        batch.Disable(call.arguments[0], *wins, std::move(column));
+        return true;
+      });
+  disable->add_flag("--wins", *wins,
+                    "also over an enable elsewhere that has not seen it");
   line.Add({"push", "KEY ITEM", "adds an item to the end of a list", 2, 2},
            [](const Invocation& call) {
              Batch batch;
@@ -181,10 +186,12 @@ void AddLaneCommands(CommandLine& line) {
              return Commit(call, batch);
            });
   auto options = std::make_shared<TextOptions>();
-  CLI::App* text =
-      line.Add({"text", "KEY [show|insert|append|delete|edit] ...",
-                "reads or edits a text that several people may type in at once", 1, 4},
-               [options](const Invocation& call) { return RunText(call, *options); });
+  CLI::App* text = line.Add(
+      {"text", "KEY [show | insert POS TEXT | append TEXT | delete POS LEN | edit]",
+       "reads or edits a text that several people may type in at once;\n"
+       "POS and LEN count characters (Unicode code points), the first is 0",
+       1, 4},
+      [options](const Invocation& call) { return RunText(call, *options); });
   text->add_option("--file", options->file,
                    "edit: the text becomes the content of this file; default stdin");
 }

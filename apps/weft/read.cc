@@ -67,14 +67,22 @@ std::vector<std::pair<std::string, std::string>> OtherLanes(const Entry& entry) 
   return lanes;
 }
 
+// A lane that is alone at its key is printed plain, several with their names.
+bool IsAlone(const Entry& entry,
+             const std::vector<std::pair<std::string, std::string>>& others) {
+  return others.size() == 1 && !entry.value && !entry.is_record;
+}
+
 // One line a plain value or other lane, one line a row.
 void PrintEntry(const Entry& entry) {
   if (entry.value) {
     Out() << Printable(entry.key) << '\t'
           << Printable(entry.value->winner.value.ToText()) << '\n';
   }
-  for (const auto& [name, value] : OtherLanes(entry)) {
-    Out() << Printable(entry.key) << '\t' << Printable(value) << '\n';
+  const auto others = OtherLanes(entry);
+  for (const auto& [name, value] : others) {
+    Out() << Printable(entry.key) << '\t' << (IsAlone(entry, others) ? "" : name + ": ")
+          << Printable(value) << '\n';
   }
   if (!entry.is_record) return;
   Out() << Printable(entry.key);
@@ -97,7 +105,6 @@ int Get(const Invocation& call) {
     PrintJson(EntryDetailsJson(*entry));
     return kDone;
   }
-  // A lane that is alone is printed plain, several with their names.
   if (entry->value) {
     // As it is: bytes go to a file or to another program, so nothing is added.
     const Datum& value = entry->value->winner.value;
@@ -106,7 +113,7 @@ int Get(const Invocation& call) {
   }
   const auto others = OtherLanes(*entry);
   for (const auto& [name, value] : others) {
-    const bool alone = others.size() == 1 && !entry->value && !entry->is_record;
+    const bool alone = IsAlone(*entry, others);
     if (!alone) Out() << name << ": ";
     Out() << (alone ? value : Printable(value)) << '\n';
   }

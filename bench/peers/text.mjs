@@ -1,12 +1,12 @@
 // The same real editing history in yjs, loro-crdt and automerge: two documents typed
 // with the trace's true concurrency, then merged, must end with its text.
 //
-//   node text.mjs TRACE.json.gz [NAME...]
+//   node text.mjs TRACE.json.gz [NAME...]        `weft bench text --peers` runs it
 //
 // Prints one JSON line a library: `type_ms`, both people typing and exchanging what the
 // trace says; `merge_ms`, a third document that takes in what came of it; `bytes`, of
 // that document saved. In memory, unsigned, nothing on a disk. Exact versions are in
-// text-package.json.
+// package.json.
 import { readFileSync } from 'node:fs'
 import { gunzipSync } from 'node:zlib'
 

@@ -7,10 +7,6 @@ namespace {
 
 constexpr std::size_t kKeptSingly = 64;
 
-bool Shows(const CounterLane::Part& part, std::size_t presence) {
-  return part.buried_for.size() < presence;
-}
-
 void WriteInt128(Int128 value, Writer& out) {
   __extension__ using Unsigned = unsigned __int128;
   const auto bits = static_cast<Unsigned>(value);
@@ -107,10 +103,7 @@ Int128 CounterLane::Sum(std::size_t presence) const {
 const Stamp* CounterLane::Newest(std::size_t presence,
                                  const WriterTable& writers) const {
   const Stamp* newest = nullptr;
-  for (const Part& part : parts_) {
-    if (!Shows(part, presence)) continue;
-    if (!newest || writers.TieLess(*newest, part.last)) newest = &part.last;
-  }
+  TakeNewest(parts_, &Part::last, presence, writers, &newest);
   return newest;
 }
 

@@ -3,13 +3,6 @@
 #include <algorithm>
 
 namespace weft {
-namespace {
-
-bool Shows(const ExtremeLane::Raise& raise, std::size_t presence) {
-  return raise.buried_for.size() < presence;
-}
-
-}  // namespace
 
 void ExtremeLane::Apply(const Stamp& stamp, std::int64_t value,
                         const CausalOrder& order) {
@@ -54,10 +47,7 @@ std::optional<std::int64_t> ExtremeLane::Value(std::size_t presence) const {
 const Stamp* ExtremeLane::Newest(std::size_t presence,
                                  const WriterTable& writers) const {
   const Stamp* newest = nullptr;
-  for (const Raise& raise : raises_) {
-    if (!Shows(raise, presence)) continue;
-    if (!newest || writers.TieLess(*newest, raise.stamp)) newest = &raise.stamp;
-  }
+  TakeNewest(raises_, &Raise::stamp, presence, writers, &newest);
   return newest;
 }
 

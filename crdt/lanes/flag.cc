@@ -5,10 +5,6 @@
 namespace weft {
 namespace {
 
-bool Shows(const FlagLane::Turn& turn, std::size_t presence) {
-  return turn.buried_for.size() < presence;
-}
-
 bool Enables(const FlagLane::Turn& turn) {
   return (turn.flags & kFlagOn) != 0;
 }
@@ -51,10 +47,7 @@ bool FlagLane::has_conflict(std::size_t presence) const {
 
 const Stamp* FlagLane::Newest(std::size_t presence, const WriterTable& writers) const {
   const Stamp* newest = nullptr;
-  for (const Turn& turn : turns_) {
-    if (!Shows(turn, presence)) continue;
-    if (!newest || writers.TieLess(*newest, turn.stamp)) newest = &turn.stamp;
-  }
+  TakeNewest(turns_, &Turn::stamp, presence, writers, &newest);
   return newest;
 }
 

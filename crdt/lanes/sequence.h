@@ -37,6 +37,7 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 
 #include "absl/container/inlined_vector.h"
 #include "crdt/element_ref.h"
@@ -98,8 +99,9 @@ class SequenceLane {
   void Store(Writer& out) const;
   // Pages that changed since they were stored; they count as stored then.
   void StorePages(const PageSink& sink);
-  // The rows of pages that were stored before this lane was made anew are to go first.
-  bool replaced = false;
+  // An empty one in the place of one that may be stored, whose rows are to go first.
+  static std::unique_ptr<SequenceLane> Replacing(bool is_text);
+  bool replaces() const { return replaces_; }  // until its pages are stored
   static SequenceLane Read(bool is_text, Reader& in);
   // By writer and page, after Read. False if it is malformed.
   bool ReadPage(WriterNumber writer, std::uint64_t page, ByteView row);
@@ -138,6 +140,7 @@ class SequenceLane {
   void WriteName(Element element, const WriterTable& writers, Writer& out) const;
 
   bool is_text_;
+  bool replaces_ = false;
   mutable std::map<WriterNumber, SequenceLog> logs_;  // hashes are filled in late
   SequenceRope rope_;
   // Ops that hang on an element, in order; without those that hang on the right of

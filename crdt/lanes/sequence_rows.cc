@@ -23,7 +23,13 @@ void SequenceLane::StorePages(const PageSink& sink) {
       sink(writer, page.number, log.EncodePage(i, writer));
     }
   }
-  replaced = false;
+  replaces_ = false;
+}
+
+std::unique_ptr<SequenceLane> SequenceLane::Replacing(bool is_text) {
+  auto lane = std::make_unique<SequenceLane>(is_text);
+  lane->replaces_ = true;
+  return lane;
 }
 
 SequenceLane SequenceLane::Read(bool is_text, Reader& in) {

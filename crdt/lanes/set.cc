@@ -5,10 +5,6 @@
 namespace weft {
 namespace {
 
-bool Shows(const SetLane::Add& add, std::size_t presence) {
-  return add.buried_for.size() < presence;
-}
-
 bool AnyShows(const SetLane::Adds& adds, std::size_t presence) {
   return std::any_of(adds.begin(), adds.end(),
                      [&](const SetLane::Add& add) { return Shows(add, presence); });
@@ -60,10 +56,7 @@ std::vector<std::string_view> SetLane::Elements(std::size_t presence) const {
 const Stamp* SetLane::Newest(std::size_t presence, const WriterTable& writers) const {
   const Stamp* newest = nullptr;
   for (const auto& [element, adds] : elements_) {
-    for (const Add& add : adds) {
-      if (!Shows(add, presence)) continue;
-      if (!newest || writers.TieLess(*newest, add.stamp)) newest = &add.stamp;
-    }
+    TakeNewest(adds, &Add::stamp, presence, writers, &newest);
   }
   return newest;
 }

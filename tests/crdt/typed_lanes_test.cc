@@ -98,7 +98,7 @@ TEST(CounterLane, D3_AnIncrementThatWasResetSaysByWhom) {
   const OpId reset = two.bob.Do(Change(Kind::kReset, "likes"));
   two.Meet();
   const OpFate fate = two.ada.Fate(inc);
-  EXPECT_EQ(fate.kind, OpFateKind::kSuperseded);
+  EXPECT_EQ(fate.kind, OpFateKind::kRemoved);
   EXPECT_THAT(fate.by, ElementsAre(reset));
 }
 
@@ -236,7 +236,40 @@ TEST(Lanes, D1_ADeleteRemovesWhatItHasSeenOnEveryLane) {
   two.Meet();
   EXPECT_EQ(Count(two.ada, "k"), "5");
   EXPECT_THAT(Elements(two.ada, "k"), ElementsAre("-"));
-  EXPECT_EQ(two.ada.Fate(del).kind, OpFateKind::kConflict);
+  EXPECT_EQ(two.ada.Fate(del).kind, OpFateKind::kWinner)
+      << "of the set nothing is left";
+  two.ada.Do(Element(Kind::kAdd, "k", "y"));
+  EXPECT_EQ(two.ada.Fate(del).kind, OpFateKind::kConflict)
+      << "it stands in the counter alone, beside five";
+}
+
+TEST(SetLane, D10_ARemoveBesideAnAddIsInConflictUntilSomebodyHasSeenBoth) {
+  Pair two;
+  const OpId add = two.ada.Do(Element(Kind::kAdd, "tags", "red"));
+  two.Meet();
+  const OpId again = two.bob.Do(Element(Kind::kAdd, "tags", "red"));
+  const OpId remove = two.ada.Do(Element(Kind::kRemove, "tags", "red"));
+  EXPECT_EQ(two.ada.Fate(remove).kind, OpFateKind::kWinner);
+  EXPECT_EQ(two.ada.Fate(add).kind, OpFateKind::kRemoved);
+  EXPECT_THAT(two.ada.Fate(add).by, ElementsAre(remove));
+  two.Meet();
+  EXPECT_EQ(two.ada.Fate(remove).kind, OpFateKind::kConflict);
+  const OpId last = two.ada.Do(Element(Kind::kRemove, "tags", "red"));
+  EXPECT_EQ(two.ada.Fate(remove).kind, OpFateKind::kRemoved);
+  EXPECT_EQ(two.ada.Fate(again).kind, OpFateKind::kRemoved);
+  EXPECT_EQ(two.ada.Fate(last).kind, OpFateKind::kWinner);
+}
+
+TEST(Lanes, D10_ADelOfSeveralLanesIsRemovedOnlyWhenAllOfThemWereWrittenAgain) {
+  Pair two;
+  two.ada.Do(Put("k", "text"));
+  two.ada.Do(Inc("k", 2));
+  const OpId del = two.ada.Do(Del("k"));
+  const OpId again = two.ada.Do(Put("k", "again"));
+  EXPECT_EQ(two.ada.Fate(del).kind, OpFateKind::kWinner) << "of the counter";
+  two.ada.Do(Inc("k", 1));
+  EXPECT_EQ(two.ada.Fate(del).kind, OpFateKind::kSuperseded);
+  EXPECT_THAT(two.ada.Fate(del).by, ElementsAre(again));
 }
 
 TEST(RecordLane, D11_ACellHoldsAnyLane) {

@@ -92,6 +92,10 @@ def expected_view(model):
             entry["register"] = live_of(seen[lanes.REGISTER])
         if typed_of(seen):
             entry["typed"] = typed_of(seen)
+        if lanes.TEXT in seen:
+            entry["text"] = "".join(seen[lanes.TEXT]["items"])
+        if lanes.LIST in seen:
+            entry["list"] = [value_hex(item) for item in seen[lanes.LIST]["items"]]
         if lanes.RECORD in seen:
             record = seen[lanes.RECORD]
             entry["record"] = {
@@ -192,6 +196,8 @@ class Tally(collections.Counter):
         self["with conflicts"] += any(
             in_conflict(seen) for seen in view)
         self["with revocation races"] += races(model)
+        self["with texts or lists"] += any(
+            lane in seen for seen in view for lane in (lanes.TEXT, lanes.LIST))
         self["with forks"] += any(model.causal.proofs)
         self["with parked logs"] += any(log.parked is not None
                                         for log in model.causal.logs)
@@ -224,7 +230,7 @@ def held_after(history, steps):
 def built(engine):
     """Which features the engine has, of those that were compared: what it has not built
     parks."""
-    features = ["lanes"]
+    features = ["lanes", "text"]
     story = Story("F", "W")
     grant = story.grant("F", "W", WRITER)
     revoke = story.revoke("F", grant)

@@ -147,7 +147,11 @@ def extreme(pick):
         live = [w for w in live if not any(
             saw(o.op, w.op) and pick(o.said["n"], w.said["n"]) == o.said["n"]
             for o in live)]
-        return live, lambda shown: {"number": pick(w.said["n"] for w in shown)}
+        def shown_as(shown):
+            number = pick(w.said["n"] for w in shown)
+            return {"number": number, "winner": max(
+                (w.op.tie, w.op.id) for w in shown if w.said["n"] == number)[1]}
+        return live, shown_as
     return lane
 
 
@@ -266,7 +270,8 @@ def sequence(ops, saw):
     if not live:
         return None
     return {"items": [contents(tree.op_of[e])[e[1]] for e in live],
-            "tie": max(tree.op_of[e].tie for e in live)}
+            "tie": max(tree.op_of[e].tie for e in live),
+            "ops": sorted({e[0] for e in live})}
 
 
 READERS = {REGISTER: register, RECORD: record, TEXT: sequence, LIST: sequence,
@@ -308,10 +313,13 @@ def first_of(later, saw):
                   if not any(saw(op, other) for other in later))
 
 
+TAKE_AWAY = {"del", "reset", "remove", "cut"}
+
+
 def overruled(later, saw):
     first = first_of(later, saw)
-    by_del = all(op.said["t"] == "del" for op in later if op.id in first)
-    return ("removed" if by_del else "superseded"), first
+    taken = all(op.said["t"] in TAKE_AWAY for op in later if op.id in first)
+    return ("removed" if taken else "superseded"), first
 
 
 def register_fate(op, ops, seen, saw):
@@ -324,8 +332,6 @@ def register_fate(op, ops, seen, saw):
 
 def delete_fate(op, ops, seen, saw):
     """A del stands in each lane that it names, and is the best of what it is there."""
-    if set(op.said["lanes"]) - {REGISTER, RECORD}:
-        return None, None
     standing = [lane for lane in lanes_of(op)
                 if not any(lane in lanes_of(o) and saw(o, op) for o in ops)]
     if standing:
@@ -337,31 +343,75 @@ def delete_fate(op, ops, seen, saw):
 
 def record_fate(op, ops, seen, saw):
     """The best of what became of its cells; without one that stands, its presence."""
-    if any(lane_of_cell(cell) != REGISTER for o in ops if o.said["t"] == "record"
-           for cell in o.said["cells"]):
-        return None, None
-    shown = seen.get(RECORD, {"cells": {}, "presence": []})
+    mine = {(cell[0], lane_of_cell(cell)): cell for cell in op.said["cells"]}
+    if any(lane != REGISTER and cell[1] in ("unset", "reset", "remove")
+           for (_, lane), cell in mine.items()):
+        return None, None  # what only takes away is kept in no lane
+    shown = seen.get(RECORD, {"cells": {}, "typed": {}, "presence": []})
     deletes = [o for o in ops if o.said["t"] == "del" and RECORD in o.said["lanes"]
                and counts_as_past(o, op, saw)]
     writes = [o for o in ops if o.said["t"] == "record" and saw(o, op)]
-    mine = {cell[0] for cell in op.said["cells"]}
     found = set()
-    for column, verb, *_ in op.said["cells"]:
+    for (column, lane), (_, verb, said, *_) in mine.items():
+        if lane != REGISTER:
+            found.add(as_shown(op.id, lane, said, shown["typed"].get(column, {}).get(lane)))
+            continue
         live = [other for other, _ in shown["cells"].get(column, {"live": []})["live"]]
         if op.id in live:
             found.add("winner" if live[0] == op.id else "conflict")
         elif verb == "unset" and not any(
-                column in [cell[0] for cell in o.said["cells"]] for o in writes):
+                (cell[0], lane_of_cell(cell)) == (column, REGISTER)
+                for o in writes for cell in o.said["cells"]):
             if shown["presence"]:
                 found.add("conflict" if live else "winner")
-    if found:
-        return max(found), []
+    if found - {None}:
+        return max(found - {None}), []
     if op.id in shown["presence"]:
         return "winner", []
-    later = deletes + [o for o in writes if not mine
-                       or mine & {cell[0] for cell in o.said["cells"]}]
+    later = deletes + [o for o in writes if not mine or any(
+        (cell[0], lane_of_cell(cell)) in mine and speaks_against(
+            lane_of_cell(cell), cell[1], cell[2], mine[cell[0], lane_of_cell(cell)][2])
+        for cell in o.said["cells"])]
     return (overruled(later, saw)[0], None) if later else (None, None)
 
 
+def as_shown(op_id, lane, said, shown):
+    """What a write to a lane that holds several is there; None if it does not stand."""
+    if shown is None or op_id not in shown["ops"]:
+        return None
+    wins = (shown["winner"] == op_id if lane in (MAX, MIN)
+            else bool(said["on"]) == shown["on"] if lane == FLAG else True)
+    return "winner" if wins else "conflict"
+
+
+def speaks_against(lane, verb, said, earlier):
+    """A write to a lane that has seen an earlier one makes it count no longer."""
+    if verb in ("del", "unset") or lane in (REGISTER, FLAG):
+        return True
+    if lane == COUNTER:
+        return verb == "reset"
+    if lane == SET:
+        return said["value"] == earlier["value"]
+    return said["n"] >= earlier["n"] if lane == MAX else said["n"] <= earlier["n"]
+
+
 def typed_fate(op, ops, seen, saw):
-    return None, None
+    """Shown, or overruled by the first of those that speak to what it wrote."""
+    lane, kind = lanes_of(op)[0], op.said["t"]
+    stands = as_shown(op.id, lane, op.said, seen.get(lane))
+    if stands:
+        return stands, []
+    later = [o for o in ops if lane in lanes_of(o) and saw(o, op) and (
+        cuts(o, op) if lane in (TEXT, LIST)
+        else speaks_against(lane, o.said["t"], o.said, op.said))]
+    if later:
+        return overruled(later, saw)
+    beside = kind == "remove" and op.said["value"] in seen.get(SET, {"elements": []})["elements"]
+    return ("conflict" if beside else "winner"), []
+
+
+def cuts(later, op):
+    """A del, or of an insert a cut that names elements of it."""
+    return later.said["t"] == "del" or later.said["t"] == "cut" and op.said["t"] == (
+        "insert") and any(tuple(of[:3]) == op.id and of[3] < len(contents(op))
+                          for of, _ in later.said["ranges"])

@@ -214,6 +214,13 @@ class Case {
                 {"shown", static_cast<int>(entry.shown)}};
     if (!entry.typed.empty()) out["typed"] = TypedOf(entry.typed);
     if (entry.value) out["register"] = RegisterOf(*entry.value);
+    if (entry.text) out["text"] = *entry.text;
+    if (entry.list) {
+      out["list"] = Json::array();
+      for (const std::string& item : *entry.list) {
+        out["list"].push_back(ToHex(AsBytes(item)));
+      }
+    }
     if (entry.record) {
       Json cells = Json::object();
       for (const auto& [column, cell] : entry.record->cells) {

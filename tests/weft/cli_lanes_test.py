@@ -51,7 +51,7 @@ class Lanes(CliTest):
         self.assertEqual(entry["shown"], "list")
         ran = self.run_weft("scan", store)
         self.assertEqual(ran.stdout.decode().splitlines(),
-                         ["k\tplain", "k\t2", 'k\t["one","two"]'])
+                         ["k\tplain", "k\tcounter: 2", 'k\tlist: ["one","two"]'])
         self.weft("del", store, "k")
         self.fails(1, "there is nothing", "get", store, "k")
 
@@ -71,6 +71,92 @@ class Lanes(CliTest):
                                    stdin=ran.stdout)["ops"], [])
         self.fails(1, "beyond the end", "text", store, "notes", "insert", "99", "x")
         self.fails(2, "text: takes", "text", store, "notes", "turn")
+
+    def test_positions_in_a_text_count_characters(self):
+        store = self.path("s")
+        self.weft("init", store)
+        self.weft("text", store, "t", "append", "h\u00e9llo \U0001f600")
+        self.assertEqual(self.weft("text", store, "t")["length"], 7)
+        self.weft("text", store, "t", "insert", "7", "!")
+        self.weft("text", store, "t", "delete", "6", "1")
+        self.assertEqual(self.weft("text", store, "t")["text"], "h\u00e9llo !")
+        self.fails(1, "position 9 is beyond the end, 7", "text", store, "t", "delete",
+                   "7", "2")
+
+    def test_a_text_nobody_typed_in_is_empty_and_is_no_key(self):
+        store = self.path("s")
+        self.weft("init", store)
+        shown = self.weft("text", store, "t")
+        self.assertEqual((shown["text"], shown["length"]), ("", 0))
+        self.fails(1, "there is nothing", "get", store, "t")
+        self.weft("text", store, "t", "append", "x")
+        self.weft("text", store, "t", "delete", "0", "1")
+        self.assertEqual(self.weft("text", store, "t")["text"], "")
+        self.fails(1, "there is nothing", "get", store, "t")
+
+    def test_wrong_words_are_usage(self):
+        store = self.path("s")
+        self.weft("init", store)
+        for number in ("many", "1.5", "", "9223372036854775808", "0x10", " 1"):
+            self.fails(2, "is not an integer", "inc", store, "k", number)
+            self.fails(2, "is not an integer", "max", store, "k", number)
+        for position in ("-1", "a", ""):
+            self.fails(2, "not a number", "text", store, "t", "insert", position, "x")
+        self.fails(2, "changes nothing", "text", store, "t", "append", "")
+        self.fails(2, "changes nothing", "text", store, "t", "delete", "0", "0")
+        self.fails(2, "UTF-8", "text", store, "t", "append", b"\xff")
+        self.fails(2, "text: takes", "text", store, "t", "insert", "0")
+        self.fails(2, "KEY ELEMENT", "add", store, "k")
+        self.fails(2, "KEY ITEM", "push", store)
+        self.fails(2, "0 bytes", "enable", store, "")
+        self.assertEqual(self.lines("scan", store), [])
+
+    def test_a_counter_beyond_64_bits_is_exact(self):
+        store = self.path("s")
+        self.weft("init", store)
+        for _ in range(2):
+            self.weft("inc", store, "k", str(2**63 - 1))
+        entry = self.weft("get", store, "k")
+        self.assertEqual(entry["counter"], 2**63 - 1)
+        self.assertEqual(entry["counter_exact"], str(2**64 - 2))
+        self.weft("inc", store, "k", str(-2**63))
+        self.assertEqual(self.weft("get", store, "k")["counter"], 2**63 - 2)
+
+    def test_every_lane_is_written_through_the_process_that_holds_the_store(self):
+        store = self.store()
+        with self.serving(store):
+            self.weft("inc", store, "a", "3")
+            self.weft("inc", store, "row/1", "2", "--column", "n")
+            self.weft("add", store, "b", "x")
+            self.weft("max", store, "c", "9")
+            self.weft("disable", store, "d", "--wins")
+            self.weft("push", store, "e", "item")
+            self.weft("text", store, "f", "append", "abc")
+            self.weft("text", store, "f", "edit", stdin="a-c\n")
+            self.weft("batch", store, stdin='{"op":"text","key":"f","pos":0,"delete":1}\n')
+            self.assertEqual(self.weft("text", store, "f")["text"], "-c\n")
+            self.fails(1, "beyond the end", "text", store, "f", "insert", "9", "x")
+            self.fails(2, "not an integer", "inc", store, "a", "x")
+        held = {entry["key"]: entry for entry in self.lines("scan", store)}
+        self.assertEqual(held["a"]["counter"], 3)
+        self.assertEqual(held["row/1"]["lane_cells"], {"n": {"counter": 2}})
+        self.assertEqual(held["b"]["set"], ["x"])
+        self.assertEqual(held["c"]["max"], 9)
+        self.assertEqual(held["d"]["flag"], False)
+        self.assertEqual(held["e"]["list"], ["item"])
+        self.assertEqual(held["f"]["text"], "-c\n")
+
+    def test_the_fate_of_lane_ops_is_told(self):
+        store = self.path("s")
+        self.weft("init", store)
+        inc = self.weft("inc", store, "k", "3")["op"]
+        reset = self.weft("reset", store, "k")["op"]
+        word = self.weft("text", store, "t", "append", "word")["op"]
+        cut = self.weft("text", store, "t", "delete", "0", "4")["op"]
+        fates = self.weft("fate", store, inc, reset, word, cut)["fates"]
+        self.assertEqual([(fate["fate"], fate.get("by")) for fate in fates],
+                         [("removed", [reset]), ("winner", None),
+                          ("removed", [cut]), ("winner", None)])
 
     def test_a_batch_may_change_every_lane(self):
         store = self.path("s")
