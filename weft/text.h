@@ -29,12 +29,15 @@ class Text {
 
   Text(Base base, std::string_view key) : base_(std::move(base)), key_(key) {}
 
-  // OUT_OF_RANGE  a position beyond the end
+  // OUT_OF_RANGE      a position beyond the end
+  // INVALID_ARGUMENT  no UTF-8, nothing, or more than 256 KiB at once
   absl::StatusOr<OpName> Insert(std::uint64_t position, std::string_view utf8);
   absl::StatusOr<OpName> Append(std::string_view utf8);
   absl::StatusOr<OpName> Delete(std::uint64_t position, std::uint64_t count);
   // The edits that make the text `utf8`, as one commit: what is in both stays in place,
-  // line by line. No ops if it is that already.
+  // line by line. No ops if it is that already. They are made for the text as it was
+  // when the call began: what others typed since is kept, and may move what is
+  // inserted.
   absl::StatusOr<std::vector<OpName>> Replace(std::string_view utf8);
 
   // Empty where nothing was typed, or all was deleted.

@@ -1,6 +1,7 @@
 #include "crdt/lanes/sequence_log.h"
 
 #include <algorithm>
+#include <tuple>
 
 #include "engine/check.h"
 
@@ -8,6 +9,8 @@ namespace weft {
 namespace {
 
 constexpr std::uint32_t kMarkEvery = 64;
+// What so many blocks can insert at most; a row that speaks of more is damaged.
+constexpr std::uint64_t kPageElementsMax = kSequencePageBlocks << 20;
 
 constexpr std::uint8_t kSameBlock = 1;
 constexpr std::uint8_t kNextIndex = 2;
@@ -272,7 +275,16 @@ std::uint64_t SequenceLog::DecodeOps(std::uint64_t number, WriterNumber self,
     } else if ((flags & kSameRight) == 0) {
       op.right = ReadElement(self, op.start, in);
     }
-    if (clock <= op.start || clock > UINT32_MAX - 1) in.Fail();
+    if (clock <= op.start || clock - next_ > kPageElementsMax) in.Fail();
+    const bool hangs = op.parent == kSequenceStart ? !op.is_left
+                       : op.parent == kSequenceEnd ? op.is_left
+                                                   : true;
+    const bool ascends = i == 0 || std::tie(last.position, last.op_index) <
+                                       std::tie(op.position, op.op_index);
+    if (!hangs || !ascends || op.right == kSequenceStart ||
+        op.position / kSequencePageBlocks != number) {
+      in.Fail();
+    }
     ops_.push_back(op);
     last = op;
   }
@@ -291,7 +303,7 @@ bool SequenceLog::DecodePage(std::uint64_t number, WriterNumber self, ByteView r
   info.hash = in.Fixed<Hash32>();
   const std::uint32_t clocks_begin = next_;
   const std::uint64_t clock = DecodeOps(number, self, in);
-  if (!in.ok()) return false;
+  if (!in.ok() || clock > UINT32_MAX - 1) return false;
   // Gaps: what a page cannot hold is refused before anything is made.
   std::vector<std::pair<std::uint32_t, std::uint32_t>> dead_runs;
   std::uint64_t at = clocks_begin;
