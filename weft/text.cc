@@ -108,8 +108,12 @@ void AddLineEdits(const std::vector<std::string_view>& a,
 
 std::vector<Text::Edit> EditsBetween(std::string_view from, std::string_view to) {
   std::vector<Text::Edit> edits;
-  const std::size_t start = CommonStart(from, to);
-  const std::size_t end = CommonEnd(from.substr(start), to.substr(start));
+  // Whole lines that both begin and end with.
+  std::size_t start = CommonStart(from, to);
+  start = from.substr(0, start).rfind('\n') + 1;  // 0 where there is none
+  std::size_t end = CommonEnd(from.substr(start), to.substr(start));
+  const std::size_t line_end = from.substr(from.size() - end).find('\n');
+  end = line_end == from.npos ? 0 : end - line_end - 1;
   const std::string_view a = from.substr(start, from.size() - start - end);
   const std::string_view b = to.substr(start, to.size() - start - end);
   std::uint64_t position = CodePoints(from.substr(0, start));

@@ -153,7 +153,8 @@ void Apply(bool is_text, weft::Reader& in) {
   // One byte of one row is another.
   if (rows.empty()) return;
   Bytes& row = rows.begin()->second;
-  row[root.bytes[0] % row.size()] ^= root.bytes[1] | 1;
+  std::uint8_t& byte = row[root.bytes[0] % row.size()];
+  byte = static_cast<std::uint8_t>(byte ^ (root.bytes[1] | 1));
   if (const auto damaged = FromRows(is_text, head, rows)) Look(*damaged);
 }
 
