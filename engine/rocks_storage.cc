@@ -1,6 +1,5 @@
 #include "engine/rocks_storage.h"
 
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "engine/check.h"
 #include "engine/key_layout.h"
+#include "engine/open_files.h"
 #include "engine/store_directory.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
@@ -151,13 +151,6 @@ class PrivateFiles final : public rocksdb::FileSystemWrapper {
   }
 };
 
-// A quarter of what the process may open, the rest being for peers.
-int OpenFilesMax() {
-  rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 64;
-  return static_cast<int>(std::clamp<rlim_t>(limit.rlim_cur / 4, 20, 256));
-}
-
 rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env, std::shared_ptr<Health> health,
                                    std::size_t memory_bytes) {
   rocksdb::DBOptions options;
@@ -170,7 +163,7 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env, std::shared_ptr<Health> he
       std::make_shared<rocksdb::WriteBufferManager>(memory_bytes / 2);
   options.max_bgerror_resume_count = 0;
   options.listeners = {std::make_shared<FailureListener>(std::move(health))};
-  options.max_open_files = OpenFilesMax();
+  options.max_open_files = static_cast<int>(OpenFilesOfStorage(OpenFilesLimit()));
   options.max_file_opening_threads = 1;
   options.max_background_jobs = 2;
   options.bytes_per_sync = kMiB;

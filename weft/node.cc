@@ -6,6 +6,7 @@
 #include <asio/experimental/awaitable_operators.hpp>
 
 #include "absl/strings/str_format.h"
+#include "engine/open_files.h"
 #include "weft/base_forks.h"
 #include "weft/convert.h"
 
@@ -48,6 +49,9 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   options.observer = node.get();
   options.workers = host.workers;
   options.on_event = [raw = node.get()](const std::string& line) { raw->Event(line); };
+  // Whoever connects, what is stored here must stay within reach.
+  options.limits.connections_max = std::min<std::size_t>(
+      options.limits.connections_max, OpenFilesForPeers(OpenFilesLimit()));
   WEFT_ASSIGN_OR_RETURN(options.identity, node->PeerKey());
   options.permit = [raw = node.get()](const Session& session, const CoreKey& key) {
     return raw->PermissionOf(session, key);

@@ -3,6 +3,7 @@
 #include <csignal>
 
 #include "apps/weft/commands.h"
+#include "engine/open_files.h"
 
 namespace {
 
@@ -29,5 +30,6 @@ std::unique_ptr<weft::cli::CommandLine> AllCommands() {
 int main(int argc, char** argv) {
   // A file that may not grow is an error to report, like a disk that is full.
   std::signal(SIGXFSZ, SIG_IGN);
+  weft::RaiseOpenFilesLimit();
   return AllCommands()->Main(argc, argv, AllCommands);
 }

@@ -8,6 +8,7 @@
 #include <string>
 
 #include "absl/strings/str_format.h"
+#include "engine/open_files.h"
 #include "replication/admission.h"
 #include "replication/ban_table.h"
 #include "replication/budget.h"
@@ -186,6 +187,17 @@ TEST_F(AdmissionTest, L5_NoMoreConnectionsThanConfiguredAndNeverBeyondTheHardLim
   Admission door(limits, &bans);
   EXPECT_EQ(door.Admit(std::nullopt, 8191, now), Welcome::kYes);
   EXPECT_EQ(door.Admit(std::nullopt, 8192, now), Welcome::kFull);
+}
+
+TEST_F(AdmissionTest, Attack03_ConnectionsLeaveTheStoreItsFileDescriptors) {
+  EXPECT_EQ(OpenFilesForPeers(65536), 65536U - 256 - 64);
+  EXPECT_EQ(OpenFilesForPeers(1024), 1024U - 256 - 64);
+  EXPECT_EQ(OpenFilesForPeers(256), 256U - 64 - 64);
+  EXPECT_EQ(OpenFilesForPeers(20), 8U);
+  limits.connections_max = OpenFilesForPeers(1024);
+  Admission door(limits, &bans);
+  EXPECT_EQ(door.Admit(From(1), 703, now), Welcome::kYes);
+  EXPECT_EQ(door.Admit(From(1), 704, now), Welcome::kFull);
 }
 
 TEST_F(AdmissionTest, E2_ABannedAddressIsTurnedAwayUntilItsTimeIsUp) {
