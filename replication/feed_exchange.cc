@@ -20,6 +20,8 @@ constexpr std::size_t kMuchSmaller = 4;
 constexpr std::uint64_t kNodesPerFeed = 4;
 constexpr std::uint64_t kNodesAtLeast = 1024;
 constexpr std::size_t kBadEvidenceMax = 16;
+// What evidence that says nothing to us counts for (L16): more than it costs.
+constexpr Nanos kUselessEvidence = std::chrono::milliseconds(1);
 
 }  // namespace
 
@@ -555,7 +557,13 @@ void FeedExchange::TellEvidence(std::span<const Bytes> proofs) {
 absl::Status FeedExchange::OnEvidence(ByteView body) {
   WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> proofs, DecodeFeedEvidence(body));
   for (const Bytes& proof : proofs) {
+    // Who has brought too much that was of no use is not listened to for a while.
+    if (!session_->may_check()) return absl::OkStatus();
     const absl::Status taken = source_->TakeEvidence(proof);
+    if (absl::IsNotFound(taken)) {
+      session_->ChargeUselessWork(kUselessEvidence);
+      continue;
+    }
     if (!taken.ok() && ++bad_evidence_ > kBadEvidenceMax) return taken;
     if (taken.ok()) TellEvidence(source_->AnswersTo(proof));
   }

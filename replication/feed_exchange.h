@@ -54,6 +54,7 @@ class FeedSource {
   // Proofs of forks, to be sent before data (rule F1).
   virtual std::vector<Bytes> Evidence() = 0;
   // INVALID_ARGUMENT, DATA_LOSS  it proves nothing; a peer that goes on is cut off
+  // NOT_FOUND                    of no use here; a peer that goes on is slowed down
   virtual absl::Status TakeEvidence(ByteView proof) = 0;
   // The same of what no digest covers: who asks to be let in. Told on every connection.
   virtual std::vector<Bytes> JoinRequests() = 0;

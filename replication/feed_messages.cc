@@ -249,6 +249,7 @@ absl::StatusOr<std::vector<Bytes>> DecodeFeedEvidence(ByteView bytes) {
   Reader reader(bytes);
   std::vector<Bytes> proofs;
   const std::size_t count = ReadCount(reader, 1);
+  if (count > kEvidencePerMessageMax) reader.Fail();
   for (std::size_t i = 0; i < count && reader.ok(); ++i) {
     const ByteView proof = reader.Buffer();
     if (proof.size() > kEvidenceBytesMax) reader.Fail();

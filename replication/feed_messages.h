@@ -11,7 +11,7 @@
 //              head := core:32 settled:uint bit1: durable on my disk
 // offers    := 5, offer[]                   offer := core:32 identity:32 number:uint
 // acks      := 6, ack[]                     ack := core:32 durable:uint
-// evidence  := 7, (proof:buffer)[]          opaque here; at most 64 KiB each
+// evidence  := 7, (proof:buffer)[]          opaque here; at most 64, of 64 KiB each
 // deny      := 8, core[]                    I neither give nor take these
 // peers     := 9, flags:uint peer[]         bit0: I have enough connections
 //              peer := key:32 address:buffer
@@ -39,6 +39,8 @@ inline constexpr std::uint8_t kFeedVersion = 1;
 inline constexpr std::size_t kFeedsPerPeerMax = 65536;
 // Bytes of one proof in an evidence message (rule F1).
 inline constexpr std::size_t kEvidenceBytesMax = 64 * 1024;
+// Proofs in one message, each of which may cost a check of a signature.
+inline constexpr std::size_t kEvidencePerMessageMax = 64;
 
 using BaseId = FixedBytes<32, struct BaseIdTag>;
 

@@ -43,6 +43,7 @@ namespace weft {
 class AnswerBatch;
 class CoreChannel;
 class DownloadBook;
+class FeedExchange;
 class Session;
 
 // Which cores a peer may have, and what is done with those it offers.
@@ -219,6 +220,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
  private:
   friend class CoreChannel;
+  friend class FeedExchange;
   // Channels that are opened before the first is answered.
   static constexpr std::size_t kOpensAtFirst = 256;
   Session(std::unique_ptr<Wire> wire, const SessionOptions& options);

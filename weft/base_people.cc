@@ -1,5 +1,6 @@
 #include "weft/base_people.h"
 
+#include <algorithm>
 #include <asio/post.hpp>
 
 #include "absl/strings/str_format.h"
@@ -26,6 +27,14 @@ Bytes RequestKey(std::uint64_t number, const CoreKey& identity) {
   Bytes key = RequestPrefix(number);
   Append(key, identity.view());
   return key;
+}
+
+bool IsOpen(const Authority& authority, const PublicKey& invite_key) {
+  const std::vector<const Grant*> invites = authority.Invites();
+  return std::ranges::any_of(invites, [&](const Grant* invite) {
+    return invite->invite_key == invite_key && !invite->revoked &&
+           authority.UsesOf(*invite) < invite->uses;
+  });
 }
 
 }  // namespace
@@ -106,6 +115,14 @@ absl::Status BasePeople::TakeRedemption(ByteView body) {
   if (!in.ok() || !in.done()) {
     return absl::InvalidArgumentError("a redemption that is malformed");
   }
+  // Looked up before it is checked: anybody can sign with a key of his own.
+  if (!node_->is_member() || node_->indexer()->authority().IsMember(identity)) {
+    return absl::OkStatus();
+  }
+  const bool open = IsOpen(node_->indexer()->authority(), invite_key);
+  const absl::Status useless = absl::NotFoundError("a redemption of no open invite");
+  // The invite may have come with blocks that are not indexed yet.
+  if (!open && !node_->busy()) return useless;
   const Bytes message = RedeemSignable(node_->base_id().view(), identity);
   if (!Verify(invite_key, message, signature)) {
     return absl::DataLossError("a redemption that its invite did not sign");
@@ -117,7 +134,7 @@ absl::Status BasePeople::TakeRedemption(ByteView body) {
       if (node->RedeemLogged(invite_key, identity, signature).ok()) node->Synced();
     });
   });
-  return absl::OkStatus();
+  return open ? absl::OkStatus() : useless;
 }
 
 absl::Status BasePeople::TakeRequest(ByteView body) {

@@ -219,6 +219,18 @@ TEST_F(FeedExchangeTest, Attack17_APeerThatGoesOnSendingFalseProofsIsCutOff) {
   EXPECT_TRUE(bob_session->closed());
 }
 
+TEST_F(FeedExchangeTest, Attack17_EvidenceOfNoUseIsNotLookedAtForLong) {
+  Club ada, bob;
+  Connect(ada, bob);
+  bob.evidence_verdict = absl::NotFoundError("of no use");
+  const std::vector<Bytes> proofs(5'000, Bytes{2});
+  ada_exchange->TellEvidence(proofs);
+  world.Drain();
+  // A quarter of a second's worth.
+  EXPECT_LE(bob.evidence_taken.size(), 251U);
+  EXPECT_FALSE(bob_session->closed());
+}
+
 TEST_F(FeedExchangeTest, LogsThatHoldGrantsAreFetchedFirst) {
   Club ada, bob;
   for (std::uint64_t i = 0; i < 10; ++i) ada.map.Set(KeyOf(i), 10);

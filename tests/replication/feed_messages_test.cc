@@ -148,6 +148,8 @@ TEST(FeedMessages, Attack16_ACountThatCannotFitIsRefusedBeforeAllocation) {
 TEST(FeedMessages, F1_AProofOfMoreThan64KiBIsRefused) {
   EXPECT_TRUE(DecodeFeedEvidence(EncodeFeedEvidence({{Bytes(65536, 1)}})).ok());
   EXPECT_FALSE(DecodeFeedEvidence(EncodeFeedEvidence({{Bytes(65537, 1)}})).ok());
+  EXPECT_TRUE(DecodeFeedEvidence(EncodeFeedEvidence(std::vector<Bytes>(64))).ok());
+  EXPECT_FALSE(DecodeFeedEvidence(EncodeFeedEvidence(std::vector<Bytes>(65))).ok());
 }
 
 TEST(FeedMessages, APathHasOneFormAndFitsInAKey) {
