@@ -461,9 +461,10 @@ absl::Status FeedExchange::OnHeads(ByteView body) {
     NoteTold(head.core);
     // What comes after the list of all has begun to grow from nothing.
     if (feed->first == kFeedUnsaid) feed->first = told_all_ ? 0 : head.settled;
-    if (message.durable && head.settled > feed->durable) {
-      feed->durable = head.settled;
-      durable.push_back({head.core, head.settled});
+    const std::uint64_t held = std::min(head.settled, source_->MostHeld(head.core));
+    if (message.durable && held > feed->durable) {
+      feed->durable = held;
+      durable.push_back({head.core, held});
     }
     const std::uint64_t here = ours.settled(head.core);
     if (here > head.settled && feed->told != here) {
@@ -534,9 +535,11 @@ absl::Status FeedExchange::OnAcks(ByteView body) {
     const bool ours = source_->Feeds().settled(ack.core) > 0;
     if (known == feeds_.end() && !ours) continue;
     std::uint64_t& durable = feeds_[ack.core].durable;
-    if (ack.durable <= durable) continue;
-    durable = ack.durable;
-    news.push_back(ack);
+    // What is not written yet nobody holds: it would count for all that comes.
+    const std::uint64_t held = std::min(ack.durable, source_->MostHeld(ack.core));
+    if (held <= durable) continue;
+    durable = held;
+    news.push_back({ack.core, held});
   }
   if (!news.empty()) source_->OnDurable(peer(), news);
   return absl::OkStatus();

@@ -46,7 +46,10 @@ class FeedSource {
   // 0 for logs that must be known before others are judged; larger comes later.
   virtual int RankOf(const CoreKey& core) = 0;
 
-  // The peer has these blocks on its disk for good, it says.
+  // Nobody can have more blocks of this log than so many: of a log of our own, those
+  // that are on our disk for good. ~0: who knows.
+  virtual std::uint64_t MostHeld(const CoreKey&) { return ~std::uint64_t{0}; }
+  // The peer has these blocks on its disk for good, it says; at most MostHeld.
   virtual void OnDurable(const PublicKey& peer, std::span<const FeedAck> acks) = 0;
   // It has all that our newest digest covers on its disk for good, it says.
   virtual void OnLevel(const PublicKey& peer) = 0;

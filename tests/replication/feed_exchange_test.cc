@@ -39,6 +39,10 @@ class Club final : public FeedSource {
     return found == cores.end() ? nullptr : found->second;
   }
   int RankOf(const CoreKey& core) override { return senior.contains(core) ? 0 : 1; }
+  std::uint64_t MostHeld(const CoreKey& core) override {
+    const auto own_log = own.find(core);
+    return own_log == own.end() ? FeedSource::MostHeld(core) : own_log->second;
+  }
   void OnDurable(const PublicKey&, std::span<const FeedAck> acks) override {
     for (const FeedAck& ack : acks) durable[ack.core] = ack.durable;
   }
@@ -55,6 +59,7 @@ class Club final : public FeedSource {
 
   FeedMap map;
   std::map<CoreKey, std::shared_ptr<Hypercore>> cores;
+  std::map<CoreKey, std::uint64_t> own;  // lengths
   std::set<CoreKey> senior;
   std::vector<CoreKey> asked;
   std::map<CoreKey, std::uint64_t> durable;
@@ -186,6 +191,24 @@ TEST_F(FeedExchangeTest, BlocksThatWaitForOthersAreAcknowledgedToo) {
   bob_exchange->TellDurable({&held, 1});
   world.Drain();
   EXPECT_EQ(ada.durable[KeyOf(1)], 7U);
+}
+
+TEST_F(FeedExchangeTest, Attack17_NobodyHoldsBlocksThatAreNotWrittenYet) {
+  Club ada, bob;
+  ada.map.Set(KeyOf(1), 10);
+  ada.own[KeyOf(1)] = 12;
+  Connect(ada, bob);
+  const FeedAck lie{KeyOf(1), (std::uint64_t{1} << 53) - 1};
+  bob_exchange->TellDurable({&lie, 1});
+  world.Drain();
+  EXPECT_EQ(ada.durable[KeyOf(1)], 12U);
+  EXPECT_EQ(ada_exchange->DurableThere(KeyOf(1)), 12U);
+  ada.own[KeyOf(1)] = 13;
+  const FeedChange head{{KeyOf(1), (std::uint64_t{1} << 53) - 1}, 0};
+  bob_exchange->TellChanges({&head, 1});
+  world.Drain();
+  EXPECT_EQ(ada.durable[KeyOf(1)], 13U);
+  EXPECT_EQ(ada_exchange->DurableThere(KeyOf(1)), 13U);
 }
 
 TEST_F(FeedExchangeTest, F1_EvidenceTravelsBeforeHeadsAndOnlyToAPeerWithAnotherView) {
