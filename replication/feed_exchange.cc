@@ -19,6 +19,8 @@ constexpr std::size_t kMuchSmaller = 4;
 // A walk shows each branch once or twice; who asks for more gets none.
 constexpr std::uint64_t kNodesPerFeed = 4;
 constexpr std::uint64_t kNodesAtLeast = 1024;
+// What it shows is compared, and each feed that it lacks told once or twice besides.
+constexpr std::uint64_t kStepsPerFeed = kNodesPerFeed + 2;
 constexpr std::size_t kBadEvidenceMax = 16;
 // What evidence that says nothing to us counts for (L16): more than it costs.
 constexpr Nanos kUselessEvidence = std::chrono::milliseconds(1);
@@ -66,8 +68,6 @@ void FeedExchange::Open() {
   peer_feeds_ = 0;
   was_level_ = false;
   since_level_.clear();
-  nodes_shown_ = 0;
-  nodes_seen_ = 0;
   absl::StatusOr<MuxChannel*> channel =
       session_->mux().Open(kFeedProtocol, id.view(), handshake, shared_from_this());
   // OnOpen may have run inside the call, and closed the channel again.
@@ -287,14 +287,16 @@ absl::Status FeedExchange::OnNodes(ByteView body) {
       remote_digest_ ? std::min<std::uint64_t>(remote_digest_->feeds, kFeedsPerPeerMax)
                      : 0;
   const std::uint64_t budget =
-      kNodesAtLeast + kNodesPerFeed * std::max<std::uint64_t>(theirs, ours.size());
+      kNodesAtLeast + kStepsPerFeed * std::max<std::uint64_t>(theirs, ours.size());
   WalkStep step;
   std::set<TriePath> shown;
   const std::size_t count = std::min(nodes.nodes.size(), kNodesTakenPerMessage);
-  for (std::size_t i = 0; i < count && nodes_seen_ < budget; ++i) {
+  for (std::size_t i = 0; i < count && walk_steps_ < budget; ++i) {
+    if (!shown.insert(nodes.nodes[i].path).second) continue;
     ++nodes_seen_;
-    shown.insert(nodes.nodes[i].path);
+    const std::size_t told = step.tell.size();
     WEFT_RETURN_IF_ERROR(CompareNode(ours, nodes.nodes[i], Told(), &step));
+    walk_steps_ += 1 + step.tell.size() - told;
   }
   std::erase_if(step.ask,
                 [&shown](const TriePath& path) { return shown.contains(path); });
@@ -445,6 +447,10 @@ void FeedExchange::MakeRoom() {
   MuxChannel* const channel = std::exchange(channel_, nullptr);
   open_ = false;
   channel->Close();
+  // Not so if the peer opens again: it would begin anew as often as it likes.
+  nodes_shown_ = 0;
+  nodes_seen_ = 0;
+  walk_steps_ = 0;
   Open();
 }
 

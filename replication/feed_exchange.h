@@ -201,6 +201,7 @@ class FeedExchange final : public ChannelHandler,
   std::vector<CoreKey> since_level_;  // of feeds_, told since; perhaps twice
   std::uint64_t nodes_shown_ = 0;
   std::uint64_t nodes_seen_ = 0;
+  std::uint64_t walk_steps_ = 0;  // nodes compared, and feeds looked at for them
   std::uint64_t next_ask_ = 1;
   std::size_t bad_evidence_ = 0;
 };

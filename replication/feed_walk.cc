@@ -26,15 +26,35 @@ void TellLeaf(const FeedMap& ours, const TrieSlot& leaf, bool lacking, WalkStep*
   step->tell.push_back({{core, ours.settled(core)}, lacking});
 }
 
-// Everything of ours below `way`, except what lies below `except`.
-void TellUnder(const FeedMap& ours, const TriePath& way, const TriePath* except,
-               WalkStep* step) {
+// Everything of ours below `way`.
+void TellUnder(const FeedMap& ours, const TriePath& way, WalkStep* step) {
   VisitUnder(ours.heads(), way, [&](const CoreKey& core, std::uint64_t settled) {
-    if (except == nullptr || !HasPrefix(core, *except)) {
-      step->tell.push_back({{core, settled}, /*lacking=*/true});
-    }
+    step->tell.push_back({{core, settled}, /*lacking=*/true});
     return true;
   });
+}
+
+// Everything of ours below `way`, except what lies below `except`, itself below `way`:
+// that is not even visited, being most of it as a rule.
+void TellBeside(const FeedMap& ours, const TriePath& way, const TriePath& except,
+                WalkStep* step) {
+  if (except.size() == way.size()) return;
+  CoreKey first, last;
+  last.bytes.fill(0xFF);
+  for (std::size_t i = 0; i < except.size(); ++i) {
+    const int shift = i % 2 == 0 ? 4 : 0;
+    first.bytes[i / 2] |= static_cast<std::uint8_t>(except[i] << shift);
+    last.bytes[i / 2] ^= static_cast<std::uint8_t>((15 ^ except[i]) << shift);
+  }
+  VisitUnder(ours.heads(), way, [&](const CoreKey& core, std::uint64_t settled) {
+    if (core >= first) return false;
+    step->tell.push_back({{core, settled}, /*lacking=*/true});
+    return true;
+  });
+  for (auto at = ours.heads().upper_bound(last);
+       at != ours.heads().end() && HasPrefix(at->first, way); ++at) {
+    step->tell.push_back({{at->first, at->second}, /*lacking=*/true});
+  }
 }
 
 // The peer's child may be a feed that it has told already.
@@ -79,14 +99,14 @@ absl::Status CompareNode(FeedMap& ours, const FeedNode& theirs, const VisitTold&
         "weft/feeds nodes: a branch that no trie of feeds has");
   }
   const TriePath way = Joined(theirs.path, branch.path.view());
-  TellUnder(ours, theirs.path, &way, step);
+  TellBeside(ours, theirs.path, way, step);
   const TrieSlot slot = ours.SlotAt(way);
   const bool same_place =
       slot.kind == TrieSlot::Kind::kBranch && slot.branch.path.size() == 0;
   for (std::uint8_t nibble = 0; nibble < 16; ++nibble) {
     const TriePath below = Child(way, nibble);
     if (!branch.HasChild(nibble)) {
-      TellUnder(ours, below, nullptr, step);
+      TellUnder(ours, below, step);
       continue;
     }
     const Hash32& child = branch.Child(nibble);

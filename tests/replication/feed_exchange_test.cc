@@ -254,6 +254,72 @@ TEST_F(FeedExchangeTest, Attack17_EvidenceOfNoUseIsNotLookedAtForLong) {
   EXPECT_FALSE(bob_session->closed());
 }
 
+// A peer of a base that sends what a test tells it.
+class Babbler final : public ChannelHandler {
+ public:
+  Babbler(Session* session, const BaseId& base_id) : session_(session) {
+    open_.capability = FeedCapability(session->mux().handshake_hash(),
+                                      session->is_initiator(), base_id);
+    open_.has_genesis = true;
+    id_ = FeedChannelId(base_id);
+  }
+  void Open() {
+    // Ours, and so it must not own us in turn.
+    channel = *session_->mux().Open(
+        kFeedProtocol, id_.view(), EncodeFeedOpen(open_),
+        std::shared_ptr<ChannelHandler>(std::shared_ptr<void>(), this));
+  }
+  absl::Status OnOpen(MuxChannel&, ByteView) override { return absl::OkStatus(); }
+  absl::Status OnMessage(MuxChannel&, std::uint64_t type, ByteView) override {
+    if (type == static_cast<std::uint64_t>(FeedMessageType::kNodes)) ++nodes;
+    return absl::OkStatus();
+  }
+  void OnClose(MuxChannel&, bool) override { channel = nullptr; }
+
+  MuxChannel* channel = nullptr;
+  int nodes = 0;
+
+ private:
+  Session* session_;
+  FeedOpen open_;
+  DiscoveryKey id_;
+};
+
+TEST_F(FeedExchangeTest, Attack16_AWalkThatNeverEndsIsNotFollowedOnAnyChannel) {
+  Club ada;
+  for (std::uint64_t i = 0; i < 5'000; ++i) ada.map.Set(KeyOf(i), 10);
+  auto [left, right] = world.Connect(ada_peer, bob_peer);
+  world.Drain();
+  const auto exchange = FeedExchange::Start(left.get(), &ada, [](FeedExchange&) {});
+  Babbler eve(right.get(), ada.base_id());
+  // The top of a trie with children that nobody has, different each time.
+  const auto babble = [&](std::uint64_t from) {
+    FeedNodes nodes;
+    TrieBranch top;
+    for (std::uint8_t nibble = 0; nibble < 8; ++nibble) {
+      top.child_map |= static_cast<std::uint16_t>(1 << nibble);
+      top.children.push_back(FeedLeafHash(KeyOf(from + nibble), 1));
+    }
+    nodes.nodes.push_back({{}, EncodeTrieBranch(top)});
+    eve.channel->Send(static_cast<std::uint64_t>(FeedMessageType::kNodes),
+                      EncodeFeedNodes(nodes));
+    world.Drain();
+  };
+  std::uint64_t seen = 0;
+  for (std::uint64_t round = 0; round < 4; ++round) {
+    eve.Open();
+    world.Drain();
+    ASSERT_NE(eve.channel, nullptr);
+    for (std::uint64_t i = 0; i < 100; ++i) babble(1'000'000 + 8 * (100 * round + i));
+    if (round == 0) seen = exchange->nodes_exchanged();
+    eve.channel->Close();
+    world.Drain();
+  }
+  EXPECT_LT(seen, 200U);
+  EXPECT_EQ(exchange->nodes_exchanged(), seen) << "a new channel begins nothing anew";
+  exchange->Stop();
+}
+
 TEST_F(FeedExchangeTest, LogsThatHoldGrantsAreFetchedFirst) {
   Club ada, bob;
   for (std::uint64_t i = 0; i < 10; ++i) ada.map.Set(KeyOf(i), 10);
