@@ -20,6 +20,8 @@ constexpr std::uint64_t kInFlightBytes = 8 * 1024 * 1024;
 constexpr std::uint64_t kLargeBlockBytes = 2 * 1024 * 1024;
 constexpr std::size_t kNoDataRunMax = 4096;
 constexpr std::uint64_t kWantWindowBlocks = 2097152;
+// L13: so far beyond what is signed a length is believed.
+constexpr std::uint64_t kUnsignedBlocksMax = 1 << 24;
 
 }  // namespace
 
@@ -298,8 +300,9 @@ bool Downloader::IsLevel(const RemoteState& remote) const {
 
 std::optional<std::uint64_t> Downloader::UnknownWindow(const RemoteState& remote,
                                                        std::uint64_t from) const {
-  for (const BlockRange& target :
-       Targets(std::min(ExpectedLength(), remote.length()))) {
+  const std::uint64_t length = std::min(
+      {ExpectedLength(), remote.length(), core_->length() + kUnsignedBlocksMax});
+  for (const BlockRange& target : Targets(length)) {
     std::uint64_t at = std::max(from, target.from);
     while (at < target.to) {
       const auto lacking = core_->bitfield().FirstUnset(at, target.to);

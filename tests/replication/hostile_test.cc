@@ -314,6 +314,34 @@ TEST_F(HostileTest, Attack24_ClaimsOfEndlessRangesCostNothing) {
   EXPECT_LE(liar.raw->Take(CoreMessage::kRequest).size(), 2U);
 }
 
+TEST_F(HostileTest, Attack24_ALengthThatNobodySignedIsAskedAboutSoFarAndNoFurther) {
+  const auto notes = ada.Writer("notes", 3);
+  bob.mode = Download::Whole();
+  const auto copy = bob.Reader(*notes);
+  const auto raw = RawPeer::Connect(world, bob);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  SyncMessage sync = SyncOf(*notes);
+  sync.length = std::uint64_t{1} << 50;
+  raw->Send(channel, CoreMessage::kSync, sync);
+  std::size_t windows = 0;
+  for (int round = 0; round < 50; ++round) {
+    std::vector<BitfieldMessage> answers;
+    for (const RawPeer::Heard& one : raw->heard) {
+      if (one.type != CoreMessage::kWant) continue;
+      answers.push_back({DecodeWant(one.body)->start, {0}});
+    }
+    raw->heard.clear();
+    if (answers.empty()) break;
+    windows += answers.size();
+    for (const BitfieldMessage& answer : answers) {
+      raw->Send(channel, CoreMessage::kBitfield, answer);
+    }
+  }
+  EXPECT_GT(windows, 0U);
+  EXPECT_LE(windows, 8U) << "2^24 blocks";
+  EXPECT_FALSE(raw->hung_up);
+}
+
 TEST_F(HostileTest, Attack25_AStormOfWantsIsAnsweredWithinBounds) {
   const auto notes = ada.Writer("notes", 300);
   ASSERT_TRUE(notes->Clear(0, 10).ok());
