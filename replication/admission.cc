@@ -19,6 +19,8 @@ std::string_view ReasonOf(Welcome entry) {
       return "connects too often";
     case Welcome::kTooManyHalfOpen:
       return "too many unfinished handshakes";
+    case Welcome::kTooManyFromThere:
+      return "too many connections from its address";
     case Welcome::kFull:
       return "too many connections";
   }
@@ -49,13 +51,25 @@ Welcome Admission::Admit(const std::optional<IpPrefix>& from, std::size_t connec
     if (host == nullptr || !host->accepts.Take(1, now)) return Welcome::kTooFast;
   }
   if (connections >= limits_.connections_max) return Welcome::kFull;
+  const auto standing = standing_.find(from);
+  if (standing != standing_.end() &&
+      standing->second >= limits_.connections_per_ip_max) {
+    return Welcome::kTooManyFromThere;
+  }
   if (half_open_ >= limits_.half_open_max ||
       (host != nullptr && host->half_open >= limits_.half_open_per_ip_max)) {
     return Welcome::kTooManyHalfOpen;
   }
   ++half_open_;
   if (host != nullptr) ++host->half_open;
+  ++standing_[from];
   return Welcome::kYes;
+}
+
+void Admission::Left(const std::optional<IpPrefix>& from) {
+  const auto standing = standing_.find(from);
+  WEFT_CHECK(standing != standing_.end());
+  if (--standing->second == 0) standing_.erase(standing);
 }
 
 void Admission::Settled(const std::optional<IpPrefix>& from) {

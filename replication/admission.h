@@ -1,6 +1,7 @@
 // The door: whether a connection that was just accepted may begin a handshake (L1, L4,
-// L5 and bans). Decides from memory and holds nothing for those it turns away but a
-// bucket per address, of which there are at most 65 536.
+// L5 and bans), and how many stand from one address. Decides from memory and holds
+// nothing for those it turns away but a bucket per address, of which there are at most
+// 65 536.
 
 #pragma once
 
@@ -15,7 +16,14 @@
 
 namespace weft {
 
-enum class Welcome { kYes, kBanned, kTooFast, kTooManyHalfOpen, kFull };
+enum class Welcome {
+  kYes,
+  kBanned,
+  kTooFast,
+  kTooManyHalfOpen,
+  kTooManyFromThere,
+  kFull
+};
 std::string_view ReasonOf(Welcome entry);
 
 // Not thread-safe.
@@ -26,10 +34,11 @@ class Admission {
       : limits_(limits.Clamped()), bans_(bans) {}
 
   // `connections` there are already. If welcome, call Settled once, when the handshake
-  // is over, well or not.
+  // is over, well or not, and Left once, when the connection is.
   Welcome Admit(const std::optional<IpPrefix>& from, std::size_t connections,
                 Nanos now);
   void Settled(const std::optional<IpPrefix>& from);
+  void Left(const std::optional<IpPrefix>& from);
 
   std::size_t half_open() const { return half_open_; }
   std::size_t addresses() const { return hosts_.size(); }
@@ -45,6 +54,8 @@ class Admission {
   const BanTable* bans_;  // not owned
   std::size_t half_open_ = 0;
   std::map<IpPrefix, Host> hosts_;
+  // Admitted and not left; those without a prefix count as of one address.
+  std::map<std::optional<IpPrefix>, std::size_t> standing_;
 };
 
 }  // namespace weft

@@ -28,6 +28,8 @@ struct NetworkLimits {
   std::uint64_t accepts_burst = 100;
   // L5
   std::size_t connections_max = 1024;
+  // From one address, or from all loopback ones, at most this and a quarter of all.
+  std::size_t connections_per_ip_max = 1024;
   // L7: received and not yet stored or dropped.
   std::size_t received_bytes_per_peer = 32 * kMiB;
   std::size_t received_bytes_global = 512 * kMiB;
@@ -59,10 +61,14 @@ struct NetworkLimits {
 
   // No configuration goes beyond these.
   static constexpr std::size_t kConnectionsHardMax = 8192;
+  static constexpr std::size_t kConnectionsPerIpAtLeast = 2;
 
   NetworkLimits Clamped() const {
     NetworkLimits clamped = *this;
     clamped.connections_max = std::min(connections_max, kConnectionsHardMax);
+    clamped.connections_per_ip_max =
+        std::min(connections_per_ip_max,
+                 std::max(clamped.connections_max / 4, kConnectionsPerIpAtLeast));
     return clamped;
   }
 };

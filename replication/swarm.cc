@@ -56,6 +56,7 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
   std::set<std::string> meeting;       // addresses that Meet looks after
   std::set<const Session*> half_open;  // accepted, handshake not over
   std::uint64_t turned_away = 0;       // since the last line about it
+  std::set<const Session*> accepted;   // and not ended
   std::optional<Nanos> turned_away_told;
   bool stopped = false;
   Signal changed;  // a session became ready or ended, or the swarm stopped
@@ -108,6 +109,11 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
   }
 
   void Tell(const std::string& line) {
+  void Leave(const Session& session) {
+    Settle(session);
+    if (accepted.erase(&session) > 0) door.Left(IpPrefixOf(session.peer()));
+  }
+
     if (options.on_event && !stopped) options.on_event(line);
   }
 
@@ -279,6 +285,7 @@ Task<void> Swarm::AcceptLoop(std::shared_ptr<State> state,
     connection.incoming = true;
     state->half_open.insert(connection.session.get());
     asio::co_spawn(state->options.executor, RunSession(state, connection),
+    state->accepted.insert(connection.session.get());
                    asio::detached);
   }
 }
@@ -290,7 +297,7 @@ Task<absl::Status> Swarm::RunSession(std::shared_ptr<State> state,
   if (state->stopped) co_return absl::CancelledError("the swarm has stopped");
   state->connections.push_back(connection);
   absl::Status status = co_await Session::Run(session);
-  state->Settle(*session);
+  state->Leave(*session);
   if (connection.incoming || connection.dialled_once) {
     state->ourselves.erase(session.get());
   }

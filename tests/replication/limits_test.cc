@@ -170,7 +170,10 @@ TEST_F(AdmissionTest, L4_AnAddressConnectsAHundredTimesAtOnceAndFiftyASecond) {
   Admission door(limits, &bans);
   const auto knock = [&] {
     const Welcome welcome = door.Admit(From(1), 0, now);
-    if (welcome == Welcome::kYes) door.Settled(From(1));
+    if (welcome == Welcome::kYes) {
+      door.Settled(From(1));
+      door.Left(From(1));
+    }
     return welcome;
   };
   for (int i = 0; i < 100; ++i) EXPECT_EQ(knock(), Welcome::kYes);
@@ -187,6 +190,24 @@ TEST_F(AdmissionTest, L5_NoMoreConnectionsThanConfiguredAndNeverBeyondTheHardLim
   Admission door(limits, &bans);
   EXPECT_EQ(door.Admit(std::nullopt, 8191, now), Welcome::kYes);
   EXPECT_EQ(door.Admit(std::nullopt, 8192, now), Welcome::kFull);
+}
+
+TEST_F(AdmissionTest, Attack03_OneAddressHoldsAQuarterOfTheConnections) {
+  limits.connections_max = 400;
+  Admission door(limits, &bans);
+  const auto connect = [&](const std::optional<IpPrefix>& from) {
+    now += milliseconds(20);
+    const Welcome welcome = door.Admit(from, 0, now);
+    if (welcome == Welcome::kYes) door.Settled(from);
+    return welcome;
+  };
+  for (const auto& from : {From(1), From(2), std::optional<IpPrefix>()}) {
+    for (int i = 0; i < 100; ++i) ASSERT_EQ(connect(from), Welcome::kYes) << i;
+    EXPECT_EQ(connect(from), Welcome::kTooManyFromThere);
+  }
+  door.Left(From(1));
+  EXPECT_EQ(connect(From(1)), Welcome::kYes);
+  EXPECT_EQ(connect(From(1)), Welcome::kTooManyFromThere);
 }
 
 TEST_F(AdmissionTest, Attack03_ConnectionsLeaveTheStoreItsFileDescriptors) {
@@ -216,6 +237,7 @@ TEST_F(AdmissionTest, AHundredThousandAddressesTakeNoMoreThanTheirTable) {
         absl::StrFormat("%d.%d.%d.1:1", 20 + i / 65536, i / 256 % 256, i % 256));
     ASSERT_EQ(door.Admit(from, 0, now), Welcome::kYes) << i;
     door.Settled(from);
+    door.Left(from);
   }
   EXPECT_LE(door.addresses(), 65536U);
 }
