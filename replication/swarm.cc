@@ -7,6 +7,7 @@
 #include <asio/experimental/awaitable_operators.hpp>
 #include <map>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "replication/download_scheduler.h"
@@ -55,8 +56,8 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
   std::set<const Session*> ourselves;  // that turned out to be
   std::set<std::string> meeting;       // addresses that Meet looks after
   std::set<const Session*> half_open;  // accepted, handshake not over
-  std::uint64_t turned_away = 0;       // since the last line about it
   std::set<const Session*> accepted;   // and not ended
+  std::uint64_t turned_away = 0;       // since the last line about it
   std::optional<Nanos> turned_away_told;
   bool stopped = false;
   Signal changed;  // a session became ready or ended, or the swarm stopped
@@ -108,12 +109,12 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
     if (half_open.erase(&session) > 0) door.Settled(IpPrefixOf(session.peer()));
   }
 
-  void Tell(const std::string& line) {
   void Leave(const Session& session) {
     Settle(session);
     if (accepted.erase(&session) > 0) door.Left(IpPrefixOf(session.peer()));
   }
 
+  void Tell(const std::string& line) {
     if (options.on_event && !stopped) options.on_event(line);
   }
 
@@ -284,8 +285,8 @@ Task<void> Swarm::AcceptLoop(std::shared_ptr<State> state,
     connection.session = state->NewSession(*std::move(wire), /*incoming=*/true);
     connection.incoming = true;
     state->half_open.insert(connection.session.get());
-    asio::co_spawn(state->options.executor, RunSession(state, connection),
     state->accepted.insert(connection.session.get());
+    asio::co_spawn(state->options.executor, RunSession(state, connection),
                    asio::detached);
   }
 }
@@ -311,11 +312,17 @@ Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address,
                            int failures_max) {
   Nanos back_off = kBackOffMin;
   int failures = 0;
+  std::string told;  // why the last dial failed
   while (!state->stopped) {
     absl::StatusOr<std::unique_ptr<Wire>> wire =
         co_await DialWithin(state, address, kDialLimit);
     if (state->stopped) co_return;
     const Nanos started = state->options.clock->Steady();
+    const std::string reason(wire.status().message());
+    // Whoever only named an address to us knows why nobody is there.
+    if (failures_max == 0 && reason != std::exchange(told, reason) && !wire.ok()) {
+      state->Tell(absl::StrFormat("cannot connect to %s", reason));
+    }
     if (wire.ok()) {
       Connection connection;
       connection.session = state->NewSession(*std::move(wire), /*incoming=*/false);

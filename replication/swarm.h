@@ -62,7 +62,8 @@ class Swarm {
   absl::StatusOr<std::string> Listen(const std::string& address);
 
   // Keeps a connection to the address until Shutdown: dials again after it ended,
-  // 100 ms later at first and at most every 30 s, each time with jitter.
+  // 100 ms later at first and at most every 30 s, each time with jitter. An event tells
+  // why nobody can be reached there, once for each reason in a row.
   void Keep(const std::string& address);
 
   // Keeps a connection to an address that somebody else named (a beacon, a peer): gives

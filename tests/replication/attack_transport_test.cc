@@ -127,6 +127,47 @@ TEST(SwarmAttack, Attack03_AFloodOfHandshakesKeepsNobodyElseOut) {
   world.Forget(&wires);
 }
 
+TEST(SwarmAttack, Attack03_FreshKeysFromOneAddressKeepNobodyElseOut) {
+  SwarmWorld world;
+  NetworkLimits limits;
+  limits.connections_max = 40;
+  SwarmPeer& ada = world.Add("10.0.0.1", limits);
+  SwarmPeer& bob = world.Add("10.0.0.2");
+  ada.Listen();
+  Peer eve(66);
+  const auto flood = world.network.HostView("10.0.0.66");
+  std::vector<std::shared_ptr<Session>> sessions;
+  for (int i = 0; i < 60; ++i) {
+    world.DialSession(*flood, ada.address, &eve,
+                      KeyPairFromSeed(RandomSeed(eve.random)), &sessions);
+    world.RunFor(milliseconds(100));
+  }
+  EXPECT_EQ(ada.swarm->connections().size(), 10U);
+  bob.swarm->Keep(ada.address);
+  world.RunFor(seconds(2));
+  EXPECT_EQ(bob.swarm->Ready().size(), 1U);
+  for (const auto& session : sessions) session->Close();
+  world.RunFor(seconds(2));
+  EXPECT_EQ(ada.swarm->connections().size(), 1U);
+}
+
+TEST(Swarm, AnAddressWhereNobodyAnswersIsToldOnceForEachReason) {
+  SwarmWorld world;
+  SwarmPeer& ada = world.Add("10.0.0.1");
+  SwarmPeer& bob = world.Add("10.0.0.2");
+  ada.swarm->Keep(bob.address);
+  world.RunFor(seconds(60));
+  ASSERT_EQ(ada.lines.size(), 1U);
+  EXPECT_EQ(ada.lines[0].find("cannot connect to 10.0.0.2:1: "), 0U) << ada.lines[0];
+  bob.Listen();
+  world.RunFor(seconds(60));
+  EXPECT_EQ(ada.swarm->Ready().size(), 1U);
+  EXPECT_EQ(ada.lines.size(), 1U);
+  bob.swarm->Shutdown();
+  world.RunFor(seconds(60));
+  EXPECT_EQ(ada.lines.size(), 2U);
+}
+
 TEST_F(TransportAttack, Attack04_AClientSideThatWasRecordedOpensNothingAgain) {
   // A connection of an honest peer, recorded.
   Bytes recorded;
