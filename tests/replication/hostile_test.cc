@@ -323,6 +323,7 @@ TEST_F(HostileTest, Attack24_ALengthThatNobodySignedIsAskedAboutSoFarAndNoFurthe
   SyncMessage sync = SyncOf(*notes);
   sync.length = std::uint64_t{1} << 50;
   raw->Send(channel, CoreMessage::kSync, sync);
+  raw->Send(channel, CoreMessage::kBitfield, BitfieldMessage{0, {0}});
   std::size_t windows = 0;
   for (int round = 0; round < 50; ++round) {
     std::vector<BitfieldMessage> answers;
