@@ -138,13 +138,14 @@ absl::Status VerifyForkProof(const ForkProof& proof) {
   if (KeyOf(proof.manifest) != proof.core)
     return Refuse("the manifest is not the core's");
   if (proof.a.fork != 0) return Refuse("the first branch is no writer's log");
-  if (proof.b.fork == 0) {
-    if (proof.a.nodes.empty() || proof.b.nodes.empty() ||
-        (proof.a.nodes[0].hash == proof.b.nodes[0].hash &&
-         proof.a.nodes[0].size == proof.b.nodes[0].size)) {
-      return Refuse("one branch extends the other");
-    }
+  // A leaf's hash says what its block is. Sizes are no part of the question: the
+  // parents of two leaves commit to their sum alone, so anybody can move a byte from
+  // one to the other under a signature that holds.
+  const bool both = !proof.a.nodes.empty() && !proof.b.nodes.empty();
+  if (both && proof.a.nodes[0].hash == proof.b.nodes[0].hash) {
+    return Refuse("the branches do not part at its fork point");
   }
+  if (!both && proof.b.fork == 0) return Refuse("one branch extends the other");
   if (!proof.first_block.empty()) {
     const auto begins = [&](const ForkBranch& branch) {
       return !branch.nodes.empty() &&
@@ -171,8 +172,7 @@ absl::StatusOr<ForkProof> MakeForkProof(const CoreKey& core, const Manifest& man
   const ForkSide& second = one.fork == 0 ? other : one;
   std::uint64_t same = 0;
   const std::uint64_t shorter = std::min(first.leaves.size(), second.leaves.size());
-  while (same < shorter && first.leaves[same].hash == second.leaves[same].hash &&
-         first.leaves[same].size == second.leaves[same].size) {
+  while (same < shorter && first.leaves[same].hash == second.leaves[same].hash) {
     ++same;
   }
   if (second.fork == 0 && same == shorter) return Refuse("one side extends the other");

@@ -196,9 +196,10 @@ absl::StatusOr<bool> Indexer::State::UpdateForks() {
 // The names that count if what they name is held, in the order of F2.
 std::vector<Indexer::State::Fork::Name> Indexer::State::CountingNames(
     const CoreKey& log, const Fork& fork) const {
-  const CoreKey& identity = fork.certificate && authority->NumberOf(log) == 0
-                                ? fork.certificate->identity
-                                : authority->IdentityOf(log);
+  // What the proof shows, whatever of the log is here: or cut and holder chase each
+  // other.
+  const CoreKey& identity =
+      fork.certificate ? fork.certificate->identity : authority->IdentityOf(log);
   const GrantPath* holder = authority->SeniorPath(identity);
   struct Counting {
     GrantNumber cited = 0;

@@ -69,7 +69,7 @@ absl::Status Indexer::State::Clear(bool running) {
   for (auto& [log, fork] : forks) {
     fork.names.clear();
     fork.held.reset();
-    if (fork.cut == 0 && fork.certificate) {
+    if (fork.certificate) {
       authority->AddIncarnation(log, *fork.certificate);
     }
   }

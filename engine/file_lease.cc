@@ -56,6 +56,12 @@ LeasePlace PlaceOf(int file) {
                     info.stx_btime.tv_nsec;
     }
   }
+  // A sandbox may refuse the one and allow the other.
+  struct stat plain {};
+  if (place.inode == 0 && ::fstat(file, &plain) == 0) {
+    place.inode = plain.st_ino;
+    place.device = PackedDevice(major(plain.st_dev), minor(plain.st_dev));
+  }
   struct statfs system {};
   if (::fstatfs(file, &system) == 0) {
     std::uint64_t id = 0;
@@ -86,7 +92,7 @@ absl::StatusOr<std::unique_ptr<FileLease>> FileLease::Open(const std::string& di
     // One of a newer version is as good as none that fits.
     lease->facts_.row = DecodeLease(*row).value_or(LeaseRecord());
   }
-  lease->ReadFile();
+  WEFT_RETURN_IF_ERROR(lease->ReadFile());
   return lease;
 }
 
@@ -94,24 +100,32 @@ FileLease::~FileLease() {
   if (file_ >= 0) ::close(file_);
 }
 
-void FileLease::ReadFile() {
+absl::Status FileLease::ReadFile() {
   const std::string path = directory_ + "/LEASE";
   file_ = ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
   if (file_ < 0) {
-    facts_.file_exists = errno != ENOENT;
-    return;
+    const int error = errno;
+    // What passes says nothing of the lease.
+    for (const int passing : {EMFILE, ENFILE, ENOMEM, EIO, EINTR}) {
+      if (error == passing) return SystemError("cannot open", path, error);
+    }
+    facts_.file_exists = error != ENOENT;
+    return absl::OkStatus();
   }
   facts_.file_exists = true;
   facts_.here = PlaceOf(file_);
   std::uint8_t bytes[kFileBytes + 1];
-  if (::pread(file_, bytes, sizeof(bytes), 0) != static_cast<ssize_t>(kFileBytes) ||
+  const ssize_t size = ::pread(file_, bytes, sizeof(bytes), 0);
+  if (size < 0) return SystemError("cannot read", path, errno);
+  if (size != static_cast<ssize_t>(kFileBytes) ||
       !Equal(ByteView(bytes, kMagic.size()), AsBytes(kMagic))) {
-    return;
+    return absl::OkStatus();
   }
   facts_.file = DecodeLease(ByteView(bytes + kMagic.size(), kLeaseRecordBytes));
-  if (!facts_.file) return;
+  if (!facts_.file) return absl::OkStatus();
   facts_.progress = DecodeLeaseProgress(
       facts_.file->nonce, ByteView(bytes + kProgressAt, kLeaseProgressBytes));
+  return absl::OkStatus();
 }
 
 LeaseVerdict FileLease::Judge(std::uint64_t own_blocks) {

@@ -41,7 +41,7 @@ class FileLease final : public StoreLease {
   FileLease(const std::string& directory, Storage* storage, Random* random)
       : directory_(directory), storage_(storage), random_(random) {}
 
-  void ReadFile();
+  absl::Status ReadFile();
   absl::Status WriteFile(const LeaseProgress& progress);
   void WriteProgress(const LeaseProgress& progress);
 

@@ -108,6 +108,13 @@ absl::StatusOr<bool> CheckDirectory(const std::string& path) {
     return absl::InvalidArgumentError(
         absl::StrFormat("%s is not a store: it is not a directory", path));
   }
+  // The superuser may, and would leave files behind that the owner cannot open.
+  if (info.st_uid != ::geteuid()) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "store %s belongs to user %d, and only they may use it: this is "
+        "user %d",
+        path, info.st_uid, ::geteuid()));
+  }
   return true;
 }
 

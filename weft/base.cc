@@ -1,5 +1,7 @@
 #include "weft/base.h"
 
+#include <algorithm>
+
 #include "absl/strings/str_format.h"
 #include "query/snapshot.h"
 #include "weft/convert.h"
@@ -93,8 +95,20 @@ absl::StatusOr<OpName> Base::Set(std::string_view table_key,
 absl::StatusOr<OpName> Base::Unset(std::string_view table_key,
                                    std::vector<std::string> columns) {
   Batch batch;
-  batch.Unset(table_key, std::move(columns));
-  return FirstOp(Commit(batch));
+  batch.Unset(table_key, columns);
+  return FirstOp(
+      impl_->store->CommitDurably(impl_->node, [&]() -> absl::StatusOr<Committed> {
+        WEFT_ASSIGN_OR_RETURN(const Entry entry, Get(table_key));
+        const bool any =
+            std::any_of(columns.begin(), columns.end(), [&](const auto& name) {
+              return entry.cells.contains(name) || entry.lane_cells.contains(name);
+            });
+        if (!any) {
+          return absl::NotFoundError(absl::StrFormat(
+              "key %s: none of these cells is set", std::string(table_key)));
+        }
+        return impl_->node->CommitLogged(batch);
+      }));
 }
 
 absl::StatusOr<OpName> Base::Erase(std::string_view table_key) {

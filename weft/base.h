@@ -74,6 +74,7 @@ class Base {
   absl::StatusOr<OpName> Delete(std::string_view key);
   absl::StatusOr<OpName> Set(std::string_view table_key,
                              std::vector<std::pair<std::string, Datum>> cells);
+  // NOT_FOUND  none of the cells is set
   absl::StatusOr<OpName> Unset(std::string_view table_key,
                                std::vector<std::string> columns);
   absl::StatusOr<OpName> Erase(std::string_view table_key);

@@ -88,6 +88,9 @@ absl::Status BaseNode::Activate() {
   WEFT_ASSIGN_OR_RETURN(indexer_, Indexer::Open(host_->storage, log_source_.get(),
                                                 host_->clock, genesis, options));
   WEFT_RETURN_IF_ERROR(LoadCertificates());
+  // The certificate of our newest log may have been lost in a crash; its block 0 is
+  // not.
+  for (const CoreKey& log : record_.logs) indexer_->Follow(log);
   WEFT_RETURN_IF_ERROR(OpenWantedLogs());
   WEFT_ASSIGN_OR_RETURN(const IndexResult result, indexer_->IndexAll());
   WEFT_RETURN_IF_ERROR(ActOn(result));
@@ -390,6 +393,12 @@ Seed BaseNode::NewSecret() const {
 }
 
 absl::StatusOr<Committed> BaseNode::AppendAndIndex(const PreparedCommit& prepared) {
+  // Its end may be known and on its way, after a restore: to sign now were to fork.
+  if (own_->length() != prepared.first_position) {
+    return absl::UnavailableError(absl::StrFormat(
+        "our own log is being fetched: %d of %d blocks are here; try again when it is",
+        prepared.first_position, own_->length()));
+  }
   if (host_->lease != nullptr) host_->lease->Appending();
   std::vector<ByteView> blocks(prepared.blocks.begin(), prepared.blocks.end());
   WEFT_ASSIGN_OR_RETURN(const std::uint64_t first,

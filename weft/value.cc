@@ -1,5 +1,8 @@
 #include "weft/value.h"
 
+#include <array>
+#include <charconv>
+
 #include "absl/strings/str_format.h"
 #include "engine/bytes.h"
 
@@ -9,6 +12,13 @@ namespace {
 const std::string& EmptyText() {
   static const std::string empty;
   return empty;
+}
+
+// As few digits as give the same number back.
+std::string ShortestText(double value) {
+  std::array<char, 32> digits;
+  const auto end = std::to_chars(digits.data(), digits.data() + digits.size(), value);
+  return {digits.data(), end.ptr};
 }
 
 }  // namespace
@@ -47,7 +57,7 @@ std::string Datum::ToText() const {
     case Type::kInteger:
       return absl::StrFormat("%d", as_integer());
     case Type::kReal:
-      return absl::StrFormat("%.17g", as_real());
+      return ShortestText(as_real());
     case Type::kText:
     case Type::kBytes:
       return as_string();

@@ -13,6 +13,7 @@
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
+#include "apps/weft/input_lines.h"
 #include "apps/weft/json.h"
 #include "engine/status.h"
 #include "engine/text.h"
@@ -234,7 +235,10 @@ class BatchRun {
 
   int Run() {
     std::string line;
-    for (std::uint64_t number = 1; std::getline(In(), line); ++number) {
+    for (std::uint64_t number = 1; true; ++number) {
+      const auto more = NextLine(line);
+      if (!more.ok()) return Stop(number, more.status());
+      if (!*more) break;
       if (line.find_first_not_of(" \t\r") == std::string::npos) continue;
       if (const absl::Status status = AddChange(line, batch_); !status.ok()) {
         return Stop(number, status);

@@ -3,6 +3,7 @@
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
+#include "apps/weft/input_lines.h"
 #include "apps/weft/json.h"
 #include "engine/text.h"
 
@@ -173,7 +174,10 @@ int FateOf(const Invocation& call) {
   std::vector<std::string> ops = call.arguments;
   if (ops.size() == 1 && ops[0] == "-") {
     ops.clear();
-    for (std::string line; std::getline(In(), line);) {
+    for (std::string line; true;) {
+      const auto more = NextLine(line);
+      if (!more.ok()) return Fail(more.status());
+      if (!*more) break;
       if (!line.empty()) ops.push_back(line);
     }
     if (const absl::Status read = Console::Current().in_status(); !read.ok()) {

@@ -6,6 +6,7 @@
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
+#include "apps/weft/input_lines.h"
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
 #include "apps/weft/signals.h"
@@ -74,11 +75,17 @@ int Append(const Invocation& call, bool lines) {
   if (store == nullptr) return code;
   std::vector<std::string> blocks;
   if (lines) {
-    for (std::string line; std::getline(In(), line);) blocks.push_back(line);
+    for (std::string line; true;) {
+      const auto more = NextLine(line);
+      if (!more.ok()) return Fail(more.status());
+      if (!*more) break;
+      blocks.push_back(line);
+    }
     if (blocks.empty()) return Fail(kUsage, "stdin: there are no lines to append");
   } else {
-    blocks.emplace_back(std::istreambuf_iterator<char>(In()),
-                        std::istreambuf_iterator<char>());
+    auto whole = WholeInput();
+    if (!whole.ok()) return Fail(whole.status());
+    blocks.push_back(*std::move(whole));
   }
   // What broke off is not all that was meant.
   if (const absl::Status read = Console::Current().in_status(); !read.ok()) {
@@ -186,9 +193,8 @@ int Info(const Invocation& call) {
 
 int List(const Invocation& call) {
   int code = kDone;
-  MadeStore made(call.store);
-  Store* store = made.Open(code);
-  if (store == nullptr) return code;
+  auto store = OpenStore(call.store, code);
+  if (!store) return code;
   Json list = Json::array();
   for (const CoreStatus& core : store->Cores()) {
     if (call.json) {
@@ -205,7 +211,6 @@ int List(const Invocation& call) {
   } else {
     for (const std::string& key : blocked) Out() << key << "  blocked\n";
   }
-  made.Keep();
   return kDone;
 }
 

@@ -105,7 +105,7 @@ absl::StatusOr<std::unique_ptr<ShellStream>> ShellStream::Start(
 
 ShellStream::~ShellStream() {
   shutdown(socket_.get(), SHUT_RDWR);
-  WaitFor(process_);
+  EndOf(process_);
 }
 
 class Pump::State {

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -100,6 +101,18 @@ int WaitFor(pid_t process) {
   while (waitpid(process, &status, 0) < 0 && errno == EINTR) {
   }
   return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+void EndOf(pid_t process) {
+  constexpr int kGraceMs = 2000;
+  const int watch = static_cast<int>(syscall(SYS_pidfd_open, process, 0));
+  for (const int signal : {SIGTERM, SIGKILL}) {
+    pollfd ended{watch, POLLIN, 0};
+    if (watch >= 0 && poll(&ended, 1, kGraceMs) > 0) break;
+    kill(process, signal);
+  }
+  if (watch >= 0) close(watch);
+  WaitFor(process);
 }
 
 absl::StatusOr<Ran> RunProgram(const std::vector<std::string>& command,
