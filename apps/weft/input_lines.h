@@ -12,8 +12,8 @@ namespace weft::cli {
 // A change with the largest value in base64, and more than the largest block.
 inline constexpr std::size_t kLineBytesMax = 32 * 1024 * 1024;
 
-// The next line, without its end; false at the end of stdin. The last need not be ended.
-// INVALID_ARGUMENT  it is longer than kLineBytesMax
+// The next line, without its end; false at the end of stdin. The last need not be
+// ended. INVALID_ARGUMENT  it is longer than kLineBytesMax
 absl::StatusOr<bool> NextLine(std::string& line);
 
 // All there is.  INVALID_ARGUMENT  it is longer than kLineBytesMax

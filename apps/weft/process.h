@@ -17,8 +17,8 @@ namespace weft::cli {
 // UNAVAILABLE  it cannot be started
 absl::StatusOr<pid_t> Spawn(const std::vector<std::string>& command, int in, int out,
                             int err);
-// Waits for a child that has been told to end: asks it by SIGTERM after two seconds, and
-// takes no answer after two more.
+// Waits for a child that has been told to end: asks it by SIGTERM after two seconds,
+// and takes no answer after two more.
 void EndOf(pid_t process);
 // The exit code of a child, or 128 + the signal that ended it.
 int WaitFor(pid_t process);
