@@ -167,6 +167,28 @@ absl::Status EncodeOne(const LogState& log, const Envelope& envelope, ByteView p
   return absl::OkStatus();
 }
 
+Envelope FirstEnvelope(BlockKind kind, const CommitHeader& header) {
+  Envelope envelope;
+  envelope.kind = kind;
+  envelope.hlc = header.hlc;
+  envelope.cite = header.cite;
+  envelope.deps = header.deps;
+  return envelope;
+}
+
+// A batch of one block that holds no operations.
+absl::StatusOr<EncodedBatch> EncodeWithoutOps(const LogState& log,
+                                              const CommitHeader& header,
+                                              BlockKind kind, ByteView payload,
+                                              const Limits& limits) {
+  EncodedBatch out;
+  out.first_position = log.position();
+  WEFT_RETURN_IF_ERROR(
+      EncodeOne(log, FirstEnvelope(kind, header), payload, limits, out));
+  out.op_counts.push_back(0);
+  return out;
+}
+
 template <class Op>
 absl::StatusOr<EncodedBatch> Encode(const LogState& start, const CommitHeader& header,
                                     std::span<const Op> operations, BlockKind kind,
@@ -174,12 +196,8 @@ absl::StatusOr<EncodedBatch> Encode(const LogState& start, const CommitHeader& h
   WEFT_ASSIGN_OR_RETURN(const auto parts, Split(operations, limits));
   EncodedBatch out;
   out.first_position = start.position();
-  Envelope envelope;
-  envelope.kind = kind;
+  Envelope envelope = FirstEnvelope(kind, header);
   envelope.batch_count = parts.size();
-  envelope.hlc = header.hlc;
-  envelope.cite = header.cite;
-  envelope.deps = header.deps;
   std::size_t bytes = 0;
   CommitLayout layout;
   layout.first_position = start.position();
@@ -270,31 +288,13 @@ absl::StatusOr<EncodedBatch> EncodeCertificate(const LogState& log,
                                                const CommitHeader& header,
                                                const Incarnation& certificate,
                                                const Limits& limits) {
-  EncodedBatch out;
-  out.first_position = log.position();
-  Envelope envelope;
-  envelope.kind = BlockKind::kIncarnation;
-  envelope.hlc = header.hlc;
-  envelope.cite = header.cite;
-  envelope.deps = header.deps;
-  WEFT_RETURN_IF_ERROR(
-      EncodeOne(log, envelope, EncodeIncarnation(certificate), limits, out));
-  out.op_counts.push_back(0);
-  return out;
+  return EncodeWithoutOps(log, header, BlockKind::kIncarnation,
+                          EncodeIncarnation(certificate), limits);
 }
 
 absl::StatusOr<EncodedBatch> EncodeAck(const LogState& log, const CommitHeader& header,
                                        const Limits& limits) {
-  EncodedBatch out;
-  out.first_position = log.position();
-  Envelope envelope;
-  envelope.kind = BlockKind::kAck;
-  envelope.hlc = header.hlc;
-  envelope.cite = header.cite;
-  envelope.deps = header.deps;
-  WEFT_RETURN_IF_ERROR(EncodeOne(log, envelope, {}, limits, out));
-  out.op_counts.push_back(0);
-  return out;
+  return EncodeWithoutOps(log, header, BlockKind::kAck, {}, limits);
 }
 
 }  // namespace weft

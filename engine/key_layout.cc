@@ -1,6 +1,13 @@
 #include "engine/key_layout.h"
 
 namespace weft::keys {
+
+void PutU64(Bytes& key, std::uint64_t value) {
+  for (int shift = 56; shift >= 0; shift -= 8) {
+    key.push_back(static_cast<std::uint8_t>(value >> shift));
+  }
+}
+
 namespace {
 
 constexpr std::uint8_t kHead = 1;
@@ -18,12 +25,6 @@ constexpr std::uint8_t kOpChunk = 6;
 constexpr std::uint8_t kGraphPage = 7;
 constexpr std::uint8_t kTrie = 8;
 constexpr std::uint8_t kSequencePage = 16;
-
-void PutU64(Bytes& key, std::uint64_t value) {
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    key.push_back(static_cast<std::uint8_t>(value >> shift));
-  }
-}
 
 std::uint64_t U64At(ByteView key, std::size_t at) {
   std::uint64_t value = 0;
@@ -79,25 +80,29 @@ Bytes Lease() {
 Bytes PeerNonce() {
   return ToBytes("peer");
 }
-Bytes ForkProof(std::uint64_t base, const CoreKey& log) {
-  Bytes key = ToBytes("fork");
+Bytes BaseRow(std::string_view kind, std::uint64_t base) {
+  Bytes key = ToBytes(kind);
   PutU64(key, base);
+  return key;
+}
+ScanRange BaseRows(std::string_view kind, std::uint64_t base) {
+  ScanRange range;
+  range.from = BaseRow(kind, base);
+  range.to = PrefixEnd(range.from);
+  return range;
+}
+Bytes ForkProof(std::uint64_t base, const CoreKey& log) {
+  Bytes key = BaseRow("fork", base);
   Append(key, log.view());
   return key;
 }
 Bytes ForkBranch(std::uint64_t base, const CoreKey& log) {
-  Bytes key = ToBytes("branch");
-  PutU64(key, base);
+  Bytes key = BaseRow("branch", base);
   Append(key, log.view());
   return key;
 }
 ScanRange ForkProofs(std::uint64_t base) {
-  Bytes prefix = ToBytes("fork");
-  PutU64(prefix, base);
-  ScanRange range;
-  range.to = PrefixEnd(prefix);
-  range.from = std::move(prefix);
-  return range;
+  return BaseRows("fork", base);
 }
 
 Bytes Head(std::uint64_t core) {

@@ -39,6 +39,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <utility>
 
 #include "engine/bytes.h"
@@ -47,11 +48,17 @@
 
 namespace weft::keys {
 
+// Big-endian, as every number in a key.
+void PutU64(Bytes& key, std::uint64_t value);
+
 // Families kMeta.
 Bytes Format();
 Bytes PrimaryKey();
 Bytes Lease();
 Bytes PeerNonce();
+// Of a base, by what the row is about; a key may go on behind it. And all that do.
+Bytes BaseRow(std::string_view kind, std::uint64_t base);
+ScanRange BaseRows(std::string_view kind, std::uint64_t base);
 Bytes ForkProof(std::uint64_t base, const CoreKey& log);
 ScanRange ForkProofs(std::uint64_t base);
 Bytes ForkBranch(std::uint64_t base, const CoreKey& log);

@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/codec.h"
+#include "engine/key_layout.h"
 
 namespace weft {
 namespace {
@@ -11,30 +12,21 @@ namespace {
 constexpr std::string_view kPrefix = "ack";
 constexpr std::size_t kKeySize = 3 + 8 + 2 * 32;
 
-Bytes BasePrefix(std::uint64_t base_number) {
-  Bytes key = ToBytes(kPrefix);
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    key.push_back(static_cast<std::uint8_t>(base_number >> shift));
-  }
-  return key;
-}
-
 }  // namespace
 
 Bytes AckBook::RowKey(const CoreKey& core, const PublicKey& peer) const {
-  Bytes key = BasePrefix(base_number_);
+  Bytes key = keys::BaseRow(kPrefix, base_number_);
   Append(key, core.view());
   Append(key, peer.view());
   return key;
 }
 
 absl::Status AckBook::Load(Storage* storage) {
-  const Bytes prefix = BasePrefix(base_number_);
-  const ScanRange range{prefix, PrefixEnd(prefix), false};
+  const ScanRange range = keys::BaseRows(kPrefix, base_number_);
   const std::unique_ptr<StorageCursor> cursor = storage->Scan(Family::kMeta, range);
   for (; cursor->valid(); cursor->Next()) {
     Reader key(cursor->key());
-    key.Raw(prefix.size());
+    key.Raw(range.from.size());
     const auto core = key.Fixed<CoreKey>();
     const auto peer = key.Fixed<PublicKey>();
     Reader value(cursor->value());

@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/codec.h"
+#include "engine/key_layout.h"
 
 namespace weft {
 namespace {
@@ -13,14 +14,6 @@ constexpr std::uint8_t kInvitedVersion = 2;
 constexpr std::uint8_t kIncarnationVersion = 3;
 constexpr std::uint8_t kInvited = 1;
 constexpr std::uint8_t kRetired = 2;
-
-Bytes RowKey(std::string_view prefix, std::uint64_t number) {
-  Bytes key = ToBytes(prefix);
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    key.push_back(static_cast<std::uint8_t>(number >> shift));
-  }
-  return key;
-}
 
 absl::StatusOr<BaseRecord> Decode(ByteView key, ByteView value) {
   BaseRecord record;
@@ -89,15 +82,16 @@ absl::Status SaveBase(Storage* storage, const BaseRecord& record) {
     for (const CoreKey& log : record.logs) writer.Raw(log.view());
   }
   StorageBatch batch;
-  batch.Put(Family::kMeta, RowKey(kPrefix, record.number), std::move(value));
+  batch.Put(Family::kMeta, keys::BaseRow(kPrefix, record.number), std::move(value));
   return storage->Commit(batch, Durability::kSynced);
 }
 
 absl::StatusOr<std::vector<std::string>> LoadAddresses(Storage* storage,
                                                        std::uint64_t number) {
   std::vector<std::string> addresses;
-  WEFT_ASSIGN_OR_RETURN(const std::optional<Bytes> row,
-                        storage->Get(Family::kMeta, RowKey(kAddressPrefix, number)));
+  WEFT_ASSIGN_OR_RETURN(
+      const std::optional<Bytes> row,
+      storage->Get(Family::kMeta, keys::BaseRow(kAddressPrefix, number)));
   if (!row) return addresses;
   Reader reader(*row);
   for (std::size_t left = reader.Count(1); left > 0 && reader.ok(); --left) {
@@ -117,7 +111,7 @@ absl::Status SaveAddresses(Storage* storage, std::uint64_t number,
   writer.Uint(addresses.size());
   for (const std::string& address : addresses) writer.Buffer(AsBytes(address));
   StorageBatch batch;
-  batch.Put(Family::kMeta, RowKey(kAddressPrefix, number), std::move(row));
+  batch.Put(Family::kMeta, keys::BaseRow(kAddressPrefix, number), std::move(row));
   return storage->Commit(batch, Durability::kSynced);
 }
 

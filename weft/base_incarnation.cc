@@ -8,6 +8,7 @@
 #include "absl/strings/str_format.h"
 #include "crdt/batch.h"
 #include "engine/check.h"
+#include "engine/key_layout.h"
 #include "weft/base_node.h"
 #include "weft/convert.h"
 
@@ -15,14 +16,7 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kWaitingCertificatesMax = 256;
-
-Bytes RowPrefix(std::uint64_t base) {
-  Bytes key = ToBytes("certificate");
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    key.push_back(static_cast<std::uint8_t>(base >> shift));
-  }
-  return key;
-}
+constexpr std::string_view kRows = "certificate";
 
 Bytes EvidenceOf(const CoreKey& log, const Incarnation& certificate) {
   Bytes evidence = {kCertificateEvidence};
@@ -134,11 +128,10 @@ absl::Status BaseNode::BeginIncarnation() {
 
 // What was told once is wanted in every run, whatever becomes of the view.
 absl::Status BaseNode::LoadCertificates() {
-  const Bytes prefix = RowPrefix(record_.number);
-  const ScanRange range{prefix, PrefixEnd(prefix), false};
+  const ScanRange range = keys::BaseRows(kRows, record_.number);
   const auto rows = host_->storage->Scan(Family::kMeta, range);
   for (; rows->valid(); rows->Next()) {
-    const auto log = CoreKey::From(rows->key().subspan(prefix.size()));
+    const auto log = CoreKey::From(rows->key().subspan(range.from.size()));
     if (!log) continue;
     indexer_->Follow(*log);
     certificates_[*log] = ToBytes(rows->value());
@@ -164,7 +157,7 @@ std::vector<Bytes> BaseNode::Certificates() {
 
 // The log is wanted, and so it is by everybody we know.
 absl::Status BaseNode::FollowCertified(const CoreKey& log, Bytes evidence) {
-  Bytes key = RowPrefix(record_.number);
+  Bytes key = keys::BaseRow(kRows, record_.number);
   Append(key, log.view());
   StorageBatch batch;
   batch.Put(Family::kMeta, std::move(key), evidence);

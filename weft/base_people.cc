@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/codec.h"
+#include "engine/key_layout.h"
 #include "weft/convert.h"
 
 namespace weft {
@@ -15,16 +16,10 @@ constexpr std::uint8_t kRequest = 3;
 constexpr std::size_t kRequestsMax = 256;
 constexpr std::size_t kNoteBytesMax = 128;
 
-Bytes RequestPrefix(std::uint64_t number) {
-  Bytes key = ToBytes("ask");
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    key.push_back(static_cast<std::uint8_t>(number >> shift));
-  }
-  return key;
-}
+constexpr std::string_view kRequestRows = "ask";
 
 Bytes RequestKey(std::uint64_t number, const CoreKey& identity) {
-  Bytes key = RequestPrefix(number);
+  Bytes key = keys::BaseRow(kRequestRows, number);
   Append(key, identity.view());
   return key;
 }
@@ -40,13 +35,10 @@ bool IsOpen(const Authority& authority, const PublicKey& invite_key) {
 }  // namespace
 
 BasePeople::BasePeople(BaseNode* node) : node_(node) {
-  const Bytes prefix = RequestPrefix(node->record().number);
-  ScanRange range;
-  range.from = prefix;
-  range.to = PrefixEnd(prefix);
+  const ScanRange range = keys::BaseRows(kRequestRows, node->record().number);
   auto rows = node->host().storage->Scan(Family::kMeta, range, nullptr);
   for (; rows->valid(); rows->Next()) {
-    const auto identity = CoreKey::From(rows->key().subspan(prefix.size()));
+    const auto identity = CoreKey::From(rows->key().subspan(range.from.size()));
     if (!identity) continue;
     requests_.emplace(*identity, AsText(rows->value()));
     oldest_first_.push_back(*identity);

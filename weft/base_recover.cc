@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "crdt/batch.h"
 #include "engine/codec.h"
+#include "engine/key_layout.h"
 #include "weft/base_node.h"
 #include "weft/convert.h"
 
@@ -19,10 +20,7 @@ namespace {
 constexpr std::uint64_t kBlocksPerRead = 64;
 
 Bytes RowKey(std::uint64_t base, const CoreKey& log) {
-  Bytes key = ToBytes("recovered");
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    key.push_back(static_cast<std::uint8_t>(base >> shift));
-  }
+  Bytes key = keys::BaseRow("recovered", base);
   Append(key, log.view());
   return key;
 }

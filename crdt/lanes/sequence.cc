@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "engine/key_layout.h"
 #include "engine/trie_node.h"
 #include "engine/trie_root.h"
 
@@ -13,9 +14,7 @@ constexpr std::size_t kItemKeyBytes = 40;
 
 Bytes ItemKey(const CoreKey& writer, std::uint64_t page) {
   Bytes key = ToBytes(writer.view());
-  for (int shift = 56; shift >= 0; shift -= 8) {
-    key.push_back(static_cast<std::uint8_t>(page >> shift));
-  }
+  keys::PutU64(key, page);
   return key;
 }
 

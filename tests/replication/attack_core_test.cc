@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <numeric>
+
 #include "engine/codec.h"
 #include "tests/replication/liar.h"
 
@@ -270,38 +272,41 @@ class StuckWire final : public Wire {
 };
 
 struct UploadAttack : CoreAttack {
-  // A victim whose answers nobody reads from here on.
-  std::shared_ptr<RawPeer> ConnectStuck(Peer& victim, const NetworkLimits& limits) {
-    StuckWire* wire = nullptr;
-    auto raw =
-        RawPeer::Connect(world, victim, limits, [&](std::unique_ptr<Wire> inner) {
-          auto outer = std::make_unique<StuckWire>(std::move(inner));
-          wire = outer.get();
-          return outer;
-        });
-    stuck = wire;
-    return raw;
+  // Ada serves a core of so many blocks of that size to a peer that takes no answers.
+  void ServeToNobody(std::size_t block_count, std::size_t block_bytes) {
+    notes = *ada.store->OpenNamed("large");
+    const Bytes large(block_bytes, 7);
+    const std::vector<ByteView> blocks(block_count, ByteView(large));
+    ASSERT_TRUE(notes->Append(blocks).ok());
+    ada.session_options.budget = std::make_shared<NetworkBudget>(limits);
+    StuckWire* stuck = nullptr;
+    raw = RawPeer::Connect(world, ada, limits, [&](std::unique_ptr<Wire> inner) {
+      auto outer = std::make_unique<StuckWire>(std::move(inner));
+      stuck = outer.get();
+      return outer;
+    });
+    channel = raw->OpenCore(notes->key());
+    stuck->stuck = true;
   }
-  StuckWire* stuck = nullptr;
-};
-
-TEST_F(UploadAttack, Attack26_SmallRequestsForLargeBlocksWaitInOurMemoryWithinBounds) {
-  const auto notes = *ada.store->OpenNamed("large");
-  const Bytes large(1024 * 1024, 7);
-  const std::vector<ByteView> blocks(40, ByteView(large));
-  ASSERT_TRUE(notes->Append(blocks).ok());
-  NetworkLimits limits;
-  ada.session_options.budget = std::make_shared<NetworkBudget>(limits);
-  const auto raw = ConnectStuck(ada, limits);
-  MuxChannel* channel = raw->OpenCore(notes->key());
-  stuck->stuck = true;
-  for (std::uint64_t id = 1; id <= 2000; ++id) {
+  void Ask(std::uint64_t id, std::uint64_t block_index) {
     RequestMessage request;
     request.id = id;
-    request.parts.block = BlockRequest{id % 40, 0};
+    request.parts.block = BlockRequest{block_index, 0};
     Bytes body;
     Encode(request, &body);
     raw->SendBody(channel, CoreMessage::kRequest, body);
+  }
+
+  const NetworkLimits limits;
+  std::shared_ptr<Hypercore> notes;
+  std::shared_ptr<RawPeer> raw;
+  MuxChannel* channel = nullptr;
+};
+
+TEST_F(UploadAttack, Attack26_SmallRequestsForLargeBlocksWaitInOurMemoryWithinBounds) {
+  ServeToNobody(40, 1024 * 1024);
+  for (std::uint64_t id = 1; id <= 2000; ++id) {
+    Ask(id, id % 40);
     if (id % 3 == 0) {
       Bytes cancel;
       EncodeCancel(id, &cancel);
@@ -316,23 +321,8 @@ TEST_F(UploadAttack, Attack26_SmallRequestsForLargeBlocksWaitInOurMemoryWithinBo
 }
 
 TEST_F(UploadAttack, Attack34_AReaderThatStopsReadingCostsItsBufferAndThenItsPlace) {
-  const auto notes = *ada.store->OpenNamed("large");
-  const Bytes large(64 * 1024, 7);
-  const std::vector<ByteView> blocks(512, ByteView(large));
-  ASSERT_TRUE(notes->Append(blocks).ok());
-  NetworkLimits limits;
-  ada.session_options.budget = std::make_shared<NetworkBudget>(limits);
-  const auto raw = ConnectStuck(ada, limits);
-  MuxChannel* channel = raw->OpenCore(notes->key());
-  stuck->stuck = true;
-  for (std::uint64_t id = 1; id <= 512; ++id) {
-    RequestMessage request;
-    request.id = id;
-    request.parts.block = BlockRequest{id - 1, 0};
-    Bytes body;
-    Encode(request, &body);
-    raw->SendBody(channel, CoreMessage::kRequest, body);
-  }
+  ServeToNobody(512, 64 * 1024);
+  for (std::uint64_t id = 1; id <= 512; ++id) Ask(id, id - 1);
   raw->Flush();
   EXPECT_LE(ada.session_options.budget->upload->bytes(), 2 * kMiB);
   // Others are not held up.
@@ -353,16 +343,9 @@ TEST_F(CoreAttack, Attack27_DataThatNobodyAskedForCountsAndIsNotChecked) {
   const auto notes = ada.Writer("notes", 8);
   const auto copy = bob.Reader(*notes);
   Liar liar(world, bob, *notes);
-  ProofRequest all;
-  all.block = BlockRequest{0, 0};
-  all.upgrade = UpgradeRequest{0, 8};
-  all.manifest = true;
-  for (std::uint64_t id = 1000; id < 1010; ++id) {
-    Bytes body;
-    EncodeData(id, 0, *notes->Prove(all), &body);
-    liar.raw->SendBody(liar.channel, CoreMessage::kData, body);
-  }
-  liar.raw->Flush();
+  std::vector<std::uint64_t> ids(10);
+  std::iota(ids.begin(), ids.end(), 1000);
+  liar.SendUnasked(ids);
   EXPECT_EQ(copy->length(), 0U);
   EXPECT_EQ(bob.points, 10);
   EXPECT_FALSE(bob.ended.has_value());

@@ -282,16 +282,7 @@ TEST_F(HostileTest, Attack27_DataThatNobodyAskedForIsIgnored) {
   const auto notes = ada.Writer("notes", 8);
   const auto copy = bob.Reader(*notes);
   Liar liar(world, bob, *notes);
-  ProofRequest all;
-  all.block = BlockRequest{0, 0};
-  all.upgrade = UpgradeRequest{0, 8};
-  all.manifest = true;
-  for (const std::uint64_t id : {0, 1, 500}) {
-    Bytes body;
-    EncodeData(id, 0, *notes->Prove(all), &body);
-    liar.raw->SendBody(liar.channel, CoreMessage::kData, body);
-  }
-  liar.raw->Flush();
+  liar.SendUnasked({0, 1, 500});
   EXPECT_EQ(copy->length(), 0U);
   EXPECT_TRUE(bob.faults.empty());
 }

@@ -43,6 +43,19 @@ struct Liar {
     raw->Flush();
     return requests.size();
   }
+  // The right data, as answers to requests that nobody made.
+  void SendUnasked(const std::vector<std::uint64_t>& request_ids) {
+    ProofRequest all;
+    all.block = BlockRequest{0, 0};
+    all.upgrade = UpgradeRequest{0, truth->length()};
+    all.manifest = true;
+    for (const std::uint64_t id : request_ids) {
+      Bytes body;
+      EncodeData(id, 0, *truth->Prove(all), &body);
+      raw->SendBody(channel, CoreMessage::kData, body);
+    }
+    raw->Flush();
+  }
   std::shared_ptr<RawPeer> raw;
   Hypercore* truth;
   MuxChannel* channel = nullptr;

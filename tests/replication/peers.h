@@ -97,8 +97,25 @@ struct Peer : SessionObserver, CoreProvider {
   std::optional<absl::Status> ended;
 };
 
+// One thread, whose time moves only when everybody sleeps.
+struct EventLoop {
+  void Drain() {
+    io.restart();
+    io.poll();
+  }
+  void RunFor(Nanos duration) {
+    const Nanos until = clock.Now() + duration;
+    Drain();
+    while (clock.next() <= until && clock.Step()) Drain();
+    clock.AdvanceTo(until);
+  }
+
+  asio::io_context io;
+  sim::SimClock clock{Nanos(std::chrono::hours(1))};
+};
+
 // Everything runs on one io_context; time passes only in RunFor.
-struct World {
+struct World : EventLoop {
   ~World() {
     clock.Clear();
     for (const auto& session : sessions) session->Close();
@@ -130,19 +147,6 @@ struct World {
     auto first = Join(a, std::move(left), true);
     return {first, Join(b, std::move(right), false)};
   }
-  void Drain() {
-    io.restart();
-    io.poll();
-  }
-  void RunFor(Nanos duration) {
-    const Nanos until = clock.Now() + duration;
-    Drain();
-    while (clock.next() <= until && clock.Step()) Drain();
-    clock.AdvanceTo(until);
-  }
-
-  asio::io_context io;
-  sim::SimClock clock{Nanos(std::chrono::hours(1))};
   AsyncClock* busy_clock = nullptr;  // of the next sessions, instead
   std::vector<std::shared_ptr<Session>> sessions;
 };

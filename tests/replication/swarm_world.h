@@ -26,7 +26,7 @@ struct SwarmPeer : Peer {
   std::vector<std::string> lines;  // what it told
 };
 
-struct SwarmWorld {
+struct SwarmWorld : EventLoop {
   explicit SwarmWorld(std::uint64_t seed = 1)
       : random(seed), network(&clock, seed, {}) {}
   ~SwarmWorld() {
@@ -90,20 +90,7 @@ struct SwarmWorld {
                    });
   }
 
-  void Drain() {
-    io.restart();
-    io.poll();
-  }
-  void RunFor(Nanos duration) {
-    const Nanos until = clock.Now() + duration;
-    Drain();
-    while (clock.next() <= until && clock.Step()) Drain();
-    clock.AdvanceTo(until);
-  }
-
   sim::SimRandom random;
-  asio::io_context io;
-  sim::SimClock clock{Nanos(std::chrono::hours(1))};
   sim::SimNetwork network;
   std::vector<std::unique_ptr<SwarmPeer>> peers;
 };
