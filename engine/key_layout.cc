@@ -105,6 +105,12 @@ ScanRange ForkProofs(std::uint64_t base) {
   return BaseRows("fork", base);
 }
 
+Bytes CopiedCore(const CoreKey& core) {
+  Bytes key = ToBytes("copied");
+  Append(key, core.view());
+  return key;
+}
+
 Bytes Head(std::uint64_t core) {
   return OfCore(kHead, core);
 }

@@ -11,6 +11,7 @@
 //   meta    "base" base:u64                    a base (weft/base_directory.h)
 //   meta    "certificate" base:u64 core:32     evidence (weft/base_incarnation.cc)
 //   meta    "recovered" base:u64 core:32       length (weft/base_recover.cc)
+//   meta    "copied" core_key:32               empty: ours, and not to be appended to
 //   meta    "blocked" core_key:32              empty: a feed neither fetched nor served
 //   meta    "fork" base:u64 core_key:32        a fork proof (crdt/fork.h)
 //   meta    "branch" base:u64 core_key:32      of another branch (weft/branch_store.h)
@@ -62,6 +63,7 @@ ScanRange BaseRows(std::string_view kind, std::uint64_t base);
 Bytes ForkProof(std::uint64_t base, const CoreKey& log);
 ScanRange ForkProofs(std::uint64_t base);
 Bytes ForkBranch(std::uint64_t base, const CoreKey& log);
+Bytes CopiedCore(const CoreKey& core);
 
 // Family kCores.
 Bytes Head(std::uint64_t core);

@@ -1,6 +1,8 @@
 #include "engine/rocks_storage.h"
 
 #include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -184,6 +186,17 @@ bool HasLz4() {
          supported.end();
 }
 
+// An open writes a few KiB, and where it cannot the library ends the process.
+absl::Status CheckRoom(const std::string& path) {
+  constexpr std::uint64_t kRoomMin = 64 * 1024;
+  struct statvfs info {};
+  if (::statvfs(path.c_str(), &info) != 0) return absl::OkStatus();
+  const std::uint64_t blocks = ::geteuid() == 0 ? info.f_bfree : info.f_bavail;
+  if (blocks * info.f_frsize >= kRoomMin) return absl::OkStatus();
+  return absl::ResourceExhaustedError(absl::StrFormat(
+      "store %s: the disk is full, and to open it takes a few KiB", path));
+}
+
 rocksdb::ColumnFamilyOptions FamilyOptions(Family family,
                                            std::shared_ptr<rocksdb::Cache> cache) {
   rocksdb::BlockBasedTableOptions table;
@@ -300,6 +313,7 @@ absl::StatusOr<std::shared_ptr<RocksStorage::Database>> RocksStorage::Database::
     return absl::NotFoundError(
         absl::StrFormat("store %s was never finished; make it again", path));
   }
+  WEFT_RETURN_IF_ERROR(CheckRoom(path));
   rocksdb::DBOptions db_options =
       DatabaseOptions(PrivateEnv(), database->health_, options.memory_bytes);
   db_options.create_if_missing = is_new;

@@ -49,6 +49,14 @@ std::vector<MemberLog> BaseNode::LogsOf(const CoreKey& identity) const {
   return logs;
 }
 
+void BaseNode::RetireOwnLog() {
+  if (write_ready() || record_.retired || indexer_ == nullptr) return;
+  record_.retired = true;
+  Tell(
+      absl::StrFormat("a peer shows another end of our log %s", IdText(record_.log())));
+  if (const absl::Status saved = Save(); !saved.ok()) Fail(saved);
+}
+
 void BaseNode::WhenWriteReady(std::function<void()> task) {
   if (write_ready() || !hooks_.prepare) return task();
   hooks_.prepare(std::move(task));

@@ -104,6 +104,9 @@ class BaseNode final : public FeedSource {
   bool write_ready() const { return write_ready_.load(std::memory_order_acquire); }
   // The store was not closed in order: the end of our log may be missing here.
   void DoubtOwnLog() { write_ready_.store(false, std::memory_order_release); }
+  // A peer shows a head of our log that does not extend ours, or lies: which of the
+  // two only a fork proof can tell, and until then our log must not grow.
+  void RetireOwnLog();
   // Runs the task, now if we are.
   void WhenWriteReady(std::function<void()> task);
   // Whoever could be asked was asked.

@@ -449,6 +449,9 @@ void Node::OnForkRefused(Session& session, Hypercore& core, std::uint64_t fork) 
 }
 
 void Node::OnFault(Session& session, Hypercore& core, const absl::Status& why) {
+  for (const auto& base : bases_) {
+    if (base->own_log() && base->own_log()->key() == core.key()) base->RetireOwnLog();
+  }
   PeerEvent(session,
             absl::StrFormat("%s: core %s: %s", session.peer(),
                             ShortId(core.key().view()), std::string(why.message())));

@@ -50,6 +50,9 @@ class Node final : private CoreProvider, private SessionObserver {
   // peers that are connected for the end of our log, and fetches what is missing here.
   // Takes 2 s at most, and no time where nobody is connected.
   Task<absl::Status> PrepareToWrite(BaseNode* base);
+  // See Store::AppendToCore and AdoptCore.
+  absl::Status CheckMayAppend(const CoreKey& key) const;
+  absl::Status AdoptCore(const CoreKey& key);
   // What the bases have appended is on the disk for good.
   void OwnLogsSynced();
   // The store is about to be closed, and everything is on the disk.

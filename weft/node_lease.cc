@@ -1,12 +1,14 @@
 // Node: what follows from the lease of the store (rules A2 and A3).
 //
 // A foreign start (a copy, a backup put back, another disk) retires our log in every
-// base before anything is written: the next write begins a new incarnation. After that
-// the directory has a lease of its own and is as live as any, under a key of its own
-// towards peers. After an unclean start nothing is retired. In both cases the peers
+// base before anything is written: the next write begins a new incarnation. Plain cores
+// of ours have no such thing: they are not appended to until a person says so. After
+// that the directory has a lease of its own and is as live as any, under a key of its
+// own towards peers. After an unclean start nothing is retired. In both cases the peers
 // that are connected are asked for the end of our logs before the first write.
 
 #include <asio/experimental/awaitable_operators.hpp>
+#include <set>
 
 #include "absl/strings/str_format.h"
 #include "engine/key_layout.h"
@@ -76,11 +78,40 @@ absl::Status Node::RetireLogs(std::vector<BaseRecord>* records) {
   host_.random->Fill(nonce.bytes);
   StorageBatch batch;
   batch.Put(Family::kMeta, keys::PeerNonce(), ToBytes(nonce.view()));
+  std::set<CoreKey> logs;
+  for (const BaseRecord& record : *records) {
+    logs.insert(record.identity);
+    logs.insert(record.logs.begin(), record.logs.end());
+  }
+  for (const weft::CoreInfo& core : cores_->List()) {
+    if (!core.writable || core.length == 0 || logs.contains(core.key)) continue;
+    batch.Put(Family::kMeta, keys::CopiedCore(core.key), Bytes());
+  }
   WEFT_RETURN_IF_ERROR(host_.storage->Commit(batch, Durability::kLogged));
   for (const BaseRecord& record : *records) {
     WEFT_RETURN_IF_ERROR(SaveBase(host_.storage, record));
   }
   return absl::OkStatus();
+}
+
+absl::Status Node::CheckMayAppend(const CoreKey& key) const {
+  WEFT_ASSIGN_OR_RETURN(const auto copied,
+                        host_.storage->Get(Family::kMeta, keys::CopiedCore(key)));
+  if (!copied) return absl::OkStatus();
+  return absl::FailedPreconditionError(absl::StrFormat(
+      "core %s: it was in this store when that was copied or put back, and may have "
+      "grown elsewhere; adopt it where nobody else appends to it",
+      ToHex(key.view())));
+}
+
+absl::Status Node::AdoptCore(const CoreKey& key) {
+  if (CheckMayAppend(key).ok()) {
+    return absl::NotFoundError(
+        absl::StrFormat("core %s: there is nothing to adopt", ToHex(key.view())));
+  }
+  StorageBatch batch;
+  batch.Delete(Family::kMeta, keys::CopiedCore(key));
+  return host_.storage->Commit(batch, Durability::kSynced);
 }
 
 std::uint64_t Node::OwnBlocks() const {

@@ -243,6 +243,7 @@ absl::StatusOr<std::uint64_t> Store::AppendToCore(
           "core %s: it is the log of a base, which the base alone writes",
           std::string(key)));
     }
+    WEFT_RETURN_IF_ERROR(impl_->node().CheckMayAppend(parsed));
     return core->Append(views);
   });
 }
@@ -309,6 +310,11 @@ absl::Status Store::PurgeCore(std::string_view key) {
 absl::Status Store::BlockCore(std::string_view key) {
   WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
   return impl_->Run([&] { return impl_->node().BlockCore(parsed); });
+}
+
+absl::Status Store::AdoptCore(std::string_view key) {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
+  return impl_->Run([&] { return impl_->node().AdoptCore(parsed); });
 }
 
 absl::Status Store::UnblockCore(std::string_view key) {

@@ -161,6 +161,8 @@ class Store {
   // `key` is hex or z-base-32 here and below. Returns the index of the first block.
   // INVALID_ARGUMENT  not a key;  NOT_FOUND  no such core in the store
   // PERMISSION_DENIED  it is not ours
+  // FAILED_PRECONDITION  the store is a copy, or was put back: the core may have grown
+  // elsewhere, and appending here would fork it. See AdoptCore.
   absl::StatusOr<std::uint64_t> AppendToCore(std::string_view key,
                                              const std::vector<std::string>& blocks);
   // NOT_FOUND  no such core, or the block is not held and no peer gave it
@@ -187,6 +189,10 @@ class Store {
   // restarts; the store need not have it. What is there stays. A base one of whose logs
   // is blocked is never level with a peer that has more of it.
   absl::Status BlockCore(std::string_view key);
+  // Lets AppendToCore append to a core that was here when the store was found to be a
+  // copy. To be called where it is certain that no other store appends to it, and that
+  // this one has all of it.  NOT_FOUND  there is nothing to adopt
+  absl::Status AdoptCore(std::string_view key);
   // NOT_FOUND  it is not blocked
   absl::Status UnblockCore(std::string_view key);
   // In hex, those too that the store does not have.

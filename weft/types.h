@@ -35,7 +35,7 @@ struct OpName {
 struct Sibling {
   Datum value;
   OpName op;
-  std::string author;         // identity
+  std::string author;         // the log: the identity, or a later incarnation
   std::uint64_t time_ms = 0;  // author's clock, Unix epoch
 };
 

@@ -1,4 +1,4 @@
-// core remove, purge, block, unblock: what becomes of a feed in this store.
+// core remove, purge, block, unblock, adopt: what becomes of a feed in this store.
 
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
@@ -41,7 +41,9 @@ void AddCoreVerbs(CommandLine& line, CLI::App* group) {
        "purged"},
       {"block", "neither fetches nor serves a feed, from anybody, ever",
        &Store::BlockCore, "blocked"},
-      {"unblock", "takes a block back", &Store::UnblockCore, "unblocked"}};
+      {"unblock", "takes a block back", &Store::UnblockCore, "unblocked"},
+      {"adopt", "appends again to a core of a copied store: the only one that does",
+       &Store::AdoptCore, "adopted"}};
   for (const Named& named : verbs) {
     CommandSpec spec{.name = named.name,
                      .arguments = "KEY",
