@@ -31,7 +31,12 @@ struct Checker {
     }
     return CheckScope("grant", op.scope, limits);
   }
-  absl::Status operator()(const RevokeOp&) const { return absl::OkStatus(); }
+  absl::Status operator()(const RevokeOp& op) const {
+    if (op.reason.size() <= kReasonBytesMax) return absl::OkStatus();
+    return absl::InvalidArgumentError(
+        absl::StrFormat("revoke: a reason of %d bytes, and the limit is %d",
+                        op.reason.size(), kReasonBytesMax));
+  }
   absl::Status operator()(const InviteOp& op) const {
     if (op.role > GrantRole::kWriter) {
       return absl::InvalidArgumentError(

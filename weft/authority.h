@@ -24,7 +24,7 @@ struct RevokeOptions {
   // Keep nothing of what was written under it; otherwise all that is known here stays,
   // and what is not known here is cut off.
   bool keep_nothing = false;
-  std::string reason = {};
+  std::string reason = {};  // at most 200 bytes
 };
 
 // What a revocation would do, as far as is known here.

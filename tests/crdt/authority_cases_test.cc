@@ -507,6 +507,17 @@ TEST(AuthorityCases, D8_ManyRangesOverOneLogAreLookedAtAsOne) {
   EXPECT_EQ(world[kAda].Root(), world[kFay].Root());
 }
 
+TEST(AuthorityCases, P2_AReasonIsShort) {
+  World world;
+  const OpId mia = world[kFay].Auth(GrantTo(world.id(kMia), GrantRole::kWriter));
+  const std::string words(kReasonBytesMax + 1, 'w');
+  RevokeOp revoke = Revoke(mia);
+  revoke.reason = AsBytes(words);
+  EXPECT_TRUE(absl::IsInvalidArgument(world[kFay].TryAuth(revoke).status()));
+  revoke.reason = revoke.reason.first(kReasonBytesMax);
+  EXPECT_TRUE(world[kFay].TryAuth(revoke).ok());
+}
+
 TEST(AuthorityCases, P8_ThousandsOfRedemptionsAreDecidedOneByOne) {
   World world;
   const InviteKeys keys(4);
