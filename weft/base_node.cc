@@ -650,6 +650,12 @@ void BaseNode::TakeOffer(const FeedOffer& offer) {
 
 // --- acknowledgements ---
 
+// Blocks of ours go out when they are durable, and not before.
+std::uint64_t BaseNode::MostHeld(const CoreKey& core) {
+  const bool own = own_ != nullptr && own_->key() == core;
+  return own ? own_->durable_length() : FeedSource::MostHeld(core);
+}
+
 void BaseNode::OnDurable(const PublicKey& peer, std::span<const FeedAck> acks) {
   bool news = false;
   for (const FeedAck& ack : acks) {

@@ -211,6 +211,7 @@ class BaseNode final : public FeedSource {
   FeedMap& Feeds() override { return feeds_; }
   std::shared_ptr<Hypercore> Wanted(const CoreKey& key, std::uint64_t settled) override;
   int RankOf(const CoreKey& core) override;
+  std::uint64_t MostHeld(const CoreKey& core) override;
   void OnDurable(const PublicKey& peer, std::span<const FeedAck> acks) override;
   void OnLevel(const PublicKey& peer) override;
   std::vector<Bytes> Evidence() override;
