@@ -60,8 +60,10 @@ TEST_F(People, P8_AnInviteLetsItsHolderInThroughAnyMemberWhoIsOnline) {
   Sync(eve);
   EXPECT_TRUE(ada_.base.Get("k").ok());
   EXPECT_EQ(ada_.base.Root()->root, eve.base.Root()->root);
-  // One use, and it is used.
+  // One use, and it is used: Eve has what it gives, and nobody else gets it.
   EXPECT_EQ(ada_.base.Redeem(*invite, eve.base.identity()).status().code(),
+            absl::StatusCode::kAlreadyExists);
+  EXPECT_EQ(ada_.base.Redeem(*invite, bob.base.identity()).status().code(),
             absl::StatusCode::kPermissionDenied);
 }
 
