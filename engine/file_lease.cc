@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "engine/key_layout.h"
@@ -18,6 +19,8 @@ namespace {
 constexpr std::string_view kMagic = "weft lease\n";
 constexpr std::size_t kProgressAt = kMagic.size() + kLeaseRecordBytes;
 constexpr std::size_t kFileBytes = kProgressAt + kLeaseProgressBytes;
+// A copy that was made later in the same minute as the file cannot be told from it.
+constexpr Nanos kRenewAfter = std::chrono::minutes(1);
 
 absl::Status SystemError(std::string_view what, const std::string& path, int error) {
   const std::string text =
@@ -85,25 +88,29 @@ absl::Status SyncDirectory(const std::string& path) {
 
 absl::StatusOr<std::unique_ptr<FileLease>> FileLease::Open(const std::string& directory,
                                                            Storage* storage,
-                                                           Random* random) {
-  std::unique_ptr<FileLease> lease(new FileLease(directory, storage, random));
+                                                           Random* random,
+                                                           const Clock* clock) {
+  std::unique_ptr<FileLease> lease(new FileLease(directory, storage, random, clock));
   WEFT_ASSIGN_OR_RETURN(const auto row, storage->Get(Family::kMeta, keys::Lease()));
   if (row) {
     // One of a newer version is as good as none that fits.
-    lease->facts_.row = DecodeLease(*row).value_or(LeaseRecord());
+    lease->facts_.row = DecodeLeaseRow(*row).value_or(LeaseRow());
   }
+  lease->refused_ = absl::FailedPreconditionError(
+      "the store can be read only: it could not be made the live one");
   WEFT_RETURN_IF_ERROR(lease->ReadFile());
   return lease;
 }
 
 FileLease::~FileLease() {
-  if (file_ >= 0) ::close(file_);
+  if (file_.descriptor >= 0) ::close(file_.descriptor);
+  if (next_) ::close(next_->descriptor);
 }
 
 absl::Status FileLease::ReadFile() {
-  const std::string path = directory_ + "/LEASE";
-  file_ = ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
-  if (file_ < 0) {
+  const std::string path = PathOfFile();
+  file_.descriptor = ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+  if (file_.descriptor < 0) {
     const int error = errno;
     // What passes says nothing of the lease.
     for (const int passing : {EMFILE, ENFILE, ENOMEM, EIO, EINTR}) {
@@ -113,9 +120,9 @@ absl::Status FileLease::ReadFile() {
     return absl::OkStatus();
   }
   facts_.file_exists = true;
-  facts_.here = PlaceOf(file_);
+  facts_.here = PlaceOf(file_.descriptor);
   std::uint8_t bytes[kFileBytes + 1];
-  const ssize_t size = ::pread(file_, bytes, sizeof(bytes), 0);
+  const ssize_t size = ::pread(file_.descriptor, bytes, sizeof(bytes), 0);
   if (size < 0) return SystemError("cannot read", path, errno);
   if (size != static_cast<ssize_t>(kFileBytes) ||
       !Equal(ByteView(bytes, kMagic.size()), AsBytes(kMagic))) {
@@ -131,80 +138,130 @@ absl::Status FileLease::ReadFile() {
 LeaseVerdict FileLease::Judge(std::uint64_t own_blocks) {
   facts_.own_blocks = own_blocks;
   LeaseVerdict verdict = JudgeLease(facts_);
-  held_ = verdict.start == LeaseStart::kLive || verdict.start == LeaseStart::kUnclean;
-  if (held_ && !facts_.row) held_ = false;
-  if (held_) {
-    nonce_ = facts_.file->nonce;
-    if (facts_.progress) written_ = *facts_.progress;
-  }
+  held_ = facts_.row &&
+          (verdict.start == LeaseStart::kLive || verdict.start == LeaseStart::kUnclean);
+  if (!held_) return verdict;
+  file_.record = *facts_.file;
+  if (facts_.progress) file_.progress = *facts_.progress;
+  // A run died between two steps, and what it appended may be told by this one. Where
+  // it cannot be finished now, the next append has to.
+  const bool died_renewing = facts_.row->next && *facts_.file != *facts_.row->next;
+  if (died_renewing && Renew(file_.progress, Durability::kSynced).ok()) FinishRenewal();
   return verdict;
 }
 
 // The file first: a store whose mirror does not name it yet is fresh, or as foreign as
 // before.
 absl::Status FileLease::Take(std::uint64_t own_blocks) {
-  random_->Fill(nonce_.bytes);
-  LeaseProgress progress;
-  progress.own_blocks = own_blocks;
-  WEFT_RETURN_IF_ERROR(WriteFile(progress));
-  LeaseRecord record;
-  record.nonce = nonce_;
-  record.place = PlaceOf(file_);
-  StorageBatch batch;
-  batch.Put(Family::kMeta, keys::Lease(), EncodeLease(record));
-  WEFT_RETURN_IF_ERROR(storage_->Commit(batch, Durability::kSynced));
-  held_ = true;
-  written_ = progress;
+  const auto take = [&]() -> absl::Status {
+    WEFT_ASSIGN_OR_RETURN(next_, MakeFile({false, own_blocks}));
+    WEFT_RETURN_IF_ERROR(NameFile());
+    WEFT_RETURN_IF_ERROR(SyncDirectory(directory_));
+    StorageBatch batch;
+    batch.Put(Family::kMeta, keys::Lease(),
+              EncodeLeaseRow({file_.record, std::nullopt}));
+    return storage_->Commit(batch, Durability::kSynced);
+  };
+  const absl::Status taken = take();
+  held_ = taken.ok();
+  if (held_) {
+    made_ = clock_->Steady();
+  } else {
+    if (next_) ::close(std::exchange(next_, std::nullopt)->descriptor);
+    refused_ = absl::FailedPreconditionError(absl::StrFormat(
+        "the store can be read only: %s", std::string(taken.message())));
+  }
+  return taken;
+}
+
+// A new file, which has a place of its own, under the name of the next one.
+absl::StatusOr<FileLease::File> FileLease::MakeFile(const LeaseProgress& progress) {
+  const std::string path = PathOfNext();
+  ::unlink(path.c_str());
+  File file;
+  file.descriptor =
+      ::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+  if (file.descriptor < 0) return SystemError("cannot make", path, errno);
+  random_->Fill(file.record.nonce.bytes);
+  file.record.place = PlaceOf(file.descriptor);
+  file.progress = progress;
+  Bytes bytes = ToBytes(kMagic);
+  Append(bytes, EncodeLease(file.record));
+  Append(bytes, EncodeLeaseProgress(file.record.nonce, progress));
+  errno = ENOSPC;  // of a write that stops short
+  if (::pwrite(file.descriptor, bytes.data(), bytes.size(), 0) !=
+          static_cast<ssize_t>(bytes.size()) ||
+      ::fsync(file.descriptor) != 0) {
+    const absl::Status status = SystemError("cannot write", path, errno);
+    ::close(file.descriptor);
+    ::unlink(path.c_str());
+    return status;
+  }
+  return file;
+}
+
+// The next file takes the name over; the old one stays open if it has other names.
+absl::Status FileLease::NameFile() {
+  const std::string path = PathOfFile();
+  if (::rename(PathOfNext().c_str(), path.c_str()) != 0) {
+    return SystemError("cannot rename to", path, errno);
+  }
+  const int old = std::exchange(file_, *next_).descriptor;
+  next_.reset();
+  if (old < 0) return absl::OkStatus();
+  struct stat info {};
+  if (::fstat(old, &info) == 0 && info.st_nlink > 0 && SyncDirectory(directory_).ok()) {
+    // Put back, it would be an older lease in the very place where that was made.
+    [[maybe_unused]] const int wiped = ::ftruncate(old, 0);
+  }
+  ::close(old);
   return absl::OkStatus();
 }
 
-// A new file, which has a place of its own, takes the name over.
-absl::Status FileLease::WriteFile(const LeaseProgress& progress) {
-  const std::string path = directory_ + "/LEASE";
-  const std::string fresh = path + ".new";
-  if (file_ >= 0) ::close(file_);
-  ::unlink(fresh.c_str());
-  file_ =
-      ::open(fresh.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-  if (file_ < 0) return SystemError("cannot make", fresh, errno);
-  LeaseRecord record;
-  record.nonce = nonce_;
-  record.place = PlaceOf(file_);
-  Bytes bytes = ToBytes(kMagic);
-  Append(bytes, EncodeLease(record));
-  Append(bytes, EncodeLeaseProgress(nonce_, progress));
-  errno = ENOSPC;  // of a write that stops short
-  if (::pwrite(file_, bytes.data(), bytes.size(), 0) !=
-          static_cast<ssize_t>(bytes.size()) ||
-      ::fsync(file_) != 0 || ::rename(fresh.c_str(), path.c_str()) != 0) {
-    const absl::Status status = SystemError("cannot write", fresh, errno);
-    ::unlink(fresh.c_str());
+absl::Status FileLease::Renew(const LeaseProgress& progress, Durability durability) {
+  WEFT_ASSIGN_OR_RETURN(const File next, MakeFile(progress));
+  StorageBatch batch;
+  batch.Put(Family::kMeta, keys::Lease(), EncodeLeaseRow({file_.record, next.record}));
+  if (const absl::Status status = storage_->Commit(batch, durability); !status.ok()) {
+    ::close(next.descriptor);
     return status;
   }
-  return SyncDirectory(directory_);
+  next_ = next;
+  made_ = clock_->Steady();
+  return absl::OkStatus();
+}
+
+void FileLease::FinishRenewal() {
+  if (next_) NameFile().IgnoreError();
 }
 
 void FileLease::WriteProgress(const LeaseProgress& progress) {
-  if (!held_ || progress == written_) return;
-  const Bytes bytes = EncodeLeaseProgress(nonce_, progress);
+  if (!held_ || progress == file_.progress) return;
+  const Bytes bytes = EncodeLeaseProgress(file_.record.nonce, progress);
   // What cannot be written is missed at the next start, which then counts as unclean.
-  if (::pwrite(file_, bytes.data(), bytes.size(), kProgressAt) ==
+  if (::pwrite(file_.descriptor, bytes.data(), bytes.size(), kProgressAt) ==
       static_cast<ssize_t>(bytes.size())) {
-    written_ = progress;
+    file_.progress = progress;
   }
 }
 
-void FileLease::Appending() {
-  if (appending_) return;
+absl::Status FileLease::Appending() {
+  if (!held_) return refused_;
+  if (!next_ && (!made_ || clock_->Steady() - *made_ >= kRenewAfter)) {
+    WEFT_RETURN_IF_ERROR(Renew({true, file_.progress.own_blocks}, Durability::kLogged));
+  }
   appending_ = true;
-  WriteProgress({true, written_.own_blocks});
+  WriteProgress({true, file_.progress.own_blocks});
+  return absl::OkStatus();
 }
 
 void FileLease::Synced(std::uint64_t own_blocks) {
-  WriteProgress({appending_ || written_.open, own_blocks});
+  FinishRenewal();
+  WriteProgress({appending_ || file_.progress.open, own_blocks});
 }
 
 void FileLease::Close(std::uint64_t own_blocks) {
+  FinishRenewal();
   if (appending_) WriteProgress({false, own_blocks});
 }
 

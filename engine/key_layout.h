@@ -6,7 +6,7 @@
 //   family  key                                value
 //   meta    "format"                           format:uint minimum_reader:uint
 //   meta    "primary-key"                      seed:32 (secret)
-//   meta    "lease"                            lease (engine/store_lease.h)
+//   meta    "lease"                            lease_row (engine/store_lease.h)
 //   meta    "peer"                             nonce:32 of the key shown to peers
 //   meta    "base" base:u64                    a base (weft/base_directory.h)
 //   meta    "certificate" base:u64 core:32     evidence (weft/base_incarnation.cc)

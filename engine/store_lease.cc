@@ -64,6 +64,24 @@ std::optional<LeaseRecord> DecodeLease(ByteView bytes) {
   return record;
 }
 
+Bytes EncodeLeaseRow(const LeaseRow& row) {
+  Bytes bytes = EncodeLease(row.held);
+  if (row.next) Append(bytes, EncodeLease(*row.next));
+  return bytes;
+}
+
+std::optional<LeaseRow> DecodeLeaseRow(ByteView bytes) {
+  const bool two = bytes.size() == 2 * kLeaseRecordBytes;
+  const auto held = DecodeLease(two ? bytes.first(kLeaseRecordBytes) : bytes);
+  if (!held) return std::nullopt;
+  LeaseRow row{*held, std::nullopt};
+  if (two) {
+    row.next = DecodeLease(bytes.subspan(kLeaseRecordBytes));
+    if (!row.next) return std::nullopt;
+  }
+  return row;
+}
+
 Bytes EncodeLeaseProgress(const Hash32& nonce, const LeaseProgress& progress) {
   Bytes bytes;
   Writer writer(&bytes);
@@ -94,7 +112,9 @@ LeaseVerdict JudgeLease(const LeaseFacts& facts) {
   } else {
     if (!facts.file_exists) return Foreign("its file LEASE is missing");
     if (!facts.file) return Foreign("its file LEASE is damaged");
-    if (*facts.file != *facts.row) return Foreign("its parts are not of one time");
+    if (*facts.file != facts.row->held && *facts.file != facts.row->next) {
+      return Foreign("its parts are not of one time");
+    }
     const std::string moved = Moved(facts.file->place, facts.here);
     if (!moved.empty()) return Foreign(moved);
   }

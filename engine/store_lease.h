@@ -5,8 +5,10 @@
 // of birth, its file system, the machine, and a random nonce. The database says the
 // same. A copy of the directory, or a backup put back, has a file that was made
 // elsewhere or at another time; a store that was renamed within its file system has
-// not. The file also says whether logs were written to and not closed in order, and how
-// many blocks they had then, which tells a crash, and a database that was set back.
+// not. Each run that writes makes the file anew, under another inode: so an older copy
+// that is written into the very same files says where an older one was made. The file
+// also says whether logs were written to and not closed in order, and how many blocks
+// they had then, which tells a crash, and a database that was set back.
 // What follows from a verdict: weft/node.h; the bytes: docs/formats.md; engine/
 // file_lease.h has the real one.
 
@@ -39,15 +41,21 @@ class StoreLease {
  public:
   virtual ~StoreLease() = default;
 
-  // To be called once, first. `own_blocks`: in all logs that the store writes.
+  // To be called once, first. `own_blocks`: in all logs that the store writes. Finishes
+  // what a run that died had begun: then it writes.
   virtual LeaseVerdict Judge(std::uint64_t own_blocks) = 0;
   // This directory is the live one from now on; after kFresh and kForeign, once the
   // store has written down what follows from that. Durable when it returns.
   // RESOURCE_EXHAUSTED, PERMISSION_DENIED, UNAVAILABLE  the disk; nothing has changed
   virtual absl::Status Take(std::uint64_t own_blocks) = 0;
-  // An own log is about to grow: unless Close is called, the next start is unclean.
-  virtual void Appending() = 0;
-  // So many blocks of own logs are on the disk for good. Costs no sync.
+  // To be called before an own log grows, which it must not do after an error: unless
+  // Close is called, the next start is unclean. Begins to make the lease anew if this
+  // run, or this minute, has not; that costs one sync of a small file.
+  // FAILED_PRECONDITION  the lease is not held: the store can be read only
+  // RESOURCE_EXHAUSTED, PERMISSION_DENIED, UNAVAILABLE  the disk
+  virtual absl::Status Appending() = 0;
+  // So many blocks of own logs are on the disk for good, and so is everything else that
+  // was committed; nobody has been told of them yet. Costs no sync.
   virtual void Synced(std::uint64_t own_blocks) = 0;
   // Everything is on the disk, and the store is about to be closed.
   virtual void Close(std::uint64_t own_blocks) = 0;
@@ -63,11 +71,20 @@ struct LeasePlace {
   bool operator==(const LeasePlace&) const = default;
 };
 
-// What both the file and the database say.
+// What the file says of itself.
 struct LeaseRecord {
   Hash32 nonce;
   LeasePlace place;
   bool operator==(const LeaseRecord&) const = default;
+};
+
+// What the database says: the file that was there when it was last made anew, and the
+// one that then took its place. Either is the live one, so that it does not matter
+// which of the two changes a crash, or a power cut, lets through.
+struct LeaseRow {
+  LeaseRecord held;
+  std::optional<LeaseRecord> next;
+  bool operator==(const LeaseRow&) const = default;
 };
 
 // What the file says besides.
@@ -83,13 +100,15 @@ inline constexpr std::size_t kLeaseProgressBytes = 1 + 8 + 8;
 Bytes EncodeLease(const LeaseRecord& record);
 // Nothing if it is not one, or of a version that is not known.
 std::optional<LeaseRecord> DecodeLease(ByteView bytes);
+Bytes EncodeLeaseRow(const LeaseRow& row);
+std::optional<LeaseRow> DecodeLeaseRow(ByteView bytes);
 // Bound to its lease by the nonce and a checksum.
 Bytes EncodeLeaseProgress(const Hash32& nonce, const LeaseProgress& progress);
 std::optional<LeaseProgress> DecodeLeaseProgress(const Hash32& nonce, ByteView bytes);
 
 // What is known of a lease when a store is opened.
 struct LeaseFacts {
-  std::optional<LeaseRecord> row;  // in the database
+  std::optional<LeaseRow> row;  // in the database
   bool file_exists = false;
   std::optional<LeaseRecord> file;        // absent: damaged
   std::optional<LeaseProgress> progress;  // absent: damaged

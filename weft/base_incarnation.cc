@@ -101,6 +101,7 @@ absl::StatusOr<Incarnation> BaseNode::CertificateFor(const CoreKey& log) {
 absl::Status BaseNode::BeginIncarnation() {
   // Who may not write needs no log to write to.
   WEFT_RETURN_IF_ERROR(indexer_->authority().ChooseGrant(record_.identity).status());
+  if (host_->lease != nullptr) WEFT_RETURN_IF_ERROR(host_->lease->Appending());
   Seed seed = RandomSeed(*host_->random);
   KeyPair pair = KeyPairFromSeed(seed);
   Wipe(seed.bytes);

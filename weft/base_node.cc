@@ -399,7 +399,7 @@ absl::StatusOr<Committed> BaseNode::AppendAndIndex(const PreparedCommit& prepare
         "our own log is being fetched: %d of %d blocks are here; try again when it is",
         prepared.first_position, own_->length()));
   }
-  if (host_->lease != nullptr) host_->lease->Appending();
+  if (host_->lease != nullptr) WEFT_RETURN_IF_ERROR(host_->lease->Appending());
   std::vector<ByteView> blocks(prepared.blocks.begin(), prepared.blocks.end());
   WEFT_ASSIGN_OR_RETURN(const std::uint64_t first,
                         own_->Append(blocks, Durability::kLogged));

@@ -50,8 +50,9 @@ class Node final : private CoreProvider, private SessionObserver {
   // peers that are connected for the end of our log, and fetches what is missing here.
   // Takes 2 s at most, and no time where nobody is connected.
   Task<absl::Status> PrepareToWrite(BaseNode* base);
-  // See Store::AppendToCore and AdoptCore.
-  absl::Status CheckMayAppend(const CoreKey& key) const;
+  // See Store::AppendToCore and AdoptCore. `core` is none of a base's.
+  absl::StatusOr<std::uint64_t> AppendToCore(Hypercore* core,
+                                             std::span<const ByteView> blocks);
   absl::Status AdoptCore(const CoreKey& key);
   // What the bases have appended is on the disk for good.
   void OwnLogsSynced();
@@ -150,6 +151,7 @@ class Node final : private CoreProvider, private SessionObserver {
   explicit Node(const NodeHost& host);
   absl::Status JudgeLease(std::vector<BaseRecord>* records);
   absl::Status RetireLogs(std::vector<BaseRecord>* records);
+  absl::Status CheckMayAppend(const CoreKey& key) const;
   absl::StatusOr<KeyPair> PeerKey() const;
   std::uint64_t OwnBlocks() const;
   bool MayKnowMore(const Session& session, BaseNode& base) const;

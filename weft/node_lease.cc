@@ -57,17 +57,14 @@ absl::Status Node::JudgeLease(std::vector<BaseRecord>* records) {
   if (verdict.start == LeaseStart::kForeign) {
     notice_ = absl::StrFormat(
         "this store is not where it was written (%s): what it writes from now on goes "
-        "to "
-        "a new log of yours",
+        "to a new log of yours",
         verdict.reason);
     taken = RetireLogs(records);
   }
   if (taken.ok()) taken = host_.lease->Take(own_blocks);
-  // It can be read all the same; where nothing can be written nothing can go wrong.
-  if (!taken.ok()) {
-    notice_ =
-        absl::StrFormat("the store can be read only: %s", std::string(taken.message()));
-  }
+  // It can be read all the same. Each append is refused by the lease that is not held,
+  // which says why: who only reads need not hear of it.
+  if (!taken.ok()) notice_.clear();
   return absl::OkStatus();
 }
 
@@ -102,6 +99,15 @@ absl::Status Node::CheckMayAppend(const CoreKey& key) const {
       "core %s: it was in this store when that was copied or put back, and may have "
       "grown elsewhere; adopt it where nobody else appends to it",
       ToHex(key.view())));
+}
+
+absl::StatusOr<std::uint64_t> Node::AppendToCore(Hypercore* core,
+                                                 std::span<const ByteView> blocks) {
+  WEFT_RETURN_IF_ERROR(CheckMayAppend(core->key()));
+  if (host_.lease != nullptr) WEFT_RETURN_IF_ERROR(host_.lease->Appending());
+  WEFT_ASSIGN_OR_RETURN(const std::uint64_t first, core->Append(blocks));
+  OwnLogsSynced();
+  return first;
 }
 
 absl::Status Node::AdoptCore(const CoreKey& key) {

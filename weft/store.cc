@@ -243,8 +243,7 @@ absl::StatusOr<std::uint64_t> Store::AppendToCore(
           "core %s: it is the log of a base, which the base alone writes",
           std::string(key)));
     }
-    WEFT_RETURN_IF_ERROR(impl_->node().CheckMayAppend(parsed));
-    return core->Append(views);
+    return impl_->node().AppendToCore(core.get(), views);
   });
 }
 

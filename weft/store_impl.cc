@@ -46,9 +46,9 @@ absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
   host.random = &store->random_;
   host.network = &store->network_;
   host.workers = &store->workers_;
-  WEFT_ASSIGN_OR_RETURN(
-      store->lease_,
-      FileLease::Open(store->path_, store->storage_.get(), &store->random_));
+  WEFT_ASSIGN_OR_RETURN(store->lease_,
+                        FileLease::Open(store->path_, store->storage_.get(),
+                                        &store->random_, &store->clock_));
   host.lease = store->lease_.get();
   WEFT_ASSIGN_OR_RETURN(store->node_, Node::Open(host));
   for (const auto& base : store->node_->bases()) store->WatchBase(base.get());

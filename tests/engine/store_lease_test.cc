@@ -37,7 +37,7 @@ LeaseFacts Live() {
   record.place.file_system = 30;
   record.place.device = 40;
   record.place.machine = Filled(2);
-  facts.row = record;
+  facts.row = LeaseRow{record, std::nullopt};
   facts.file_exists = true;
   facts.file = record;
   facts.here = record.place;
@@ -108,7 +108,7 @@ TEST(Lease, A2_AFileThatIsMissingDamagedOrOfAnotherStoreIsNoLease) {
   facts.file_exists = true;
   EXPECT_THAT(JudgeLease(facts).reason, HasSubstr("damaged"));
   facts = Live();
-  facts.row->nonce = Filled(9);
+  facts.row->held.nonce = Filled(9);
   EXPECT_EQ(StartOf(facts), LeaseStart::kForeign);
 }
 
@@ -134,7 +134,7 @@ TEST(Lease, A3_ARunThatWasNotClosedInOrderIsAnUncleanStart) {
 }
 
 TEST(Lease, TheBytesAreThoseOfTheFormats) {
-  const LeaseRecord record = *Live().row;
+  const LeaseRecord record = Live().row->held;
   const Bytes bytes = EncodeLease(record);
   EXPECT_EQ(ToHex(bytes),
             "01"
@@ -156,6 +156,41 @@ TEST(Lease, TheBytesAreThoseOfTheFormats) {
   EXPECT_FALSE(DecodeLeaseProgress(Filled(9), progress)) << "of another lease";
 }
 
+TEST(Lease, TheDatabaseNamesOneFileOrTwo) {
+  LeaseRow row = *Live().row;
+  EXPECT_EQ(EncodeLeaseRow(row), EncodeLease(row.held));
+  EXPECT_EQ(DecodeLeaseRow(EncodeLeaseRow(row)), row);
+  row.next = row.held;
+  row.next->nonce = Filled(3);
+  Bytes bytes = EncodeLeaseRow(row);
+  EXPECT_EQ(bytes.size(), 2 * kLeaseRecordBytes);
+  EXPECT_EQ(DecodeLeaseRow(bytes), row);
+  bytes[kLeaseRecordBytes] = 2;  // its version
+  EXPECT_FALSE(DecodeLeaseRow(bytes));
+  bytes.pop_back();
+  EXPECT_FALSE(DecodeLeaseRow(bytes));
+}
+
+TEST(Lease, A2_WhileItIsMadeAnewEitherFileIsTheLiveOneAndNoThird) {
+  LeaseFacts facts = Live();
+  LeaseRecord next = facts.row->held;
+  next.nonce = Filled(3);
+  next.place.inode = 11;
+  facts.row->next = next;
+  EXPECT_EQ(StartOf(facts), LeaseStart::kLive);
+  facts.file = next;
+  facts.here = next.place;
+  EXPECT_EQ(StartOf(facts), LeaseStart::kLive);
+  facts.file->nonce = Filled(4);
+  EXPECT_THAT(JudgeLease(facts).reason, HasSubstr("one time"));
+}
+
+TEST(Lease, A2_AnOlderCopyInTheVeryFileSaysWhereAnOlderOneWasMade) {
+  LeaseFacts facts = Live();  // file and database of the copy
+  facts.here.inode = 11;      // the file of today, which was written over
+  EXPECT_EQ(StartOf(facts), LeaseStart::kForeign);
+}
+
 // --- on a disk ---
 
 class LeaseOnDisk : public testing::Test {
@@ -166,20 +201,60 @@ class LeaseOnDisk : public testing::Test {
 
   LeaseVerdict Open(const std::string& directory, std::uint64_t blocks) {
     lease_.reset();
-    lease_ = *FileLease::Open(directory, &storage_, &random_);
+    lease_ = *FileLease::Open(directory, &storage_, &random_, &clock_);
     return lease_->Judge(blocks);
+  }
+  // A new store that was closed with so many blocks.
+  void Found(std::uint64_t blocks) {
+    Open(directory_, 0);
+    ASSERT_TRUE(lease_->Take(0).ok());
+    Run(blocks, true);
   }
   // One run of the store that writes until it has `to` blocks.
   void Run(std::uint64_t to, bool closed) {
-    lease_->Appending();
+    ASSERT_TRUE(lease_->Appending().ok());
     lease_->Synced(to);
     if (closed) lease_->Close(to);
   }
+  std::string FilePath() const { return directory_ + "/LEASE"; }
+  ino_t Inode() const {
+    struct stat info {};
+    EXPECT_EQ(::stat(FilePath().c_str(), &info), 0);
+    return info.st_ino;
+  }
+  Bytes Row() { return *storage_.Get(Family::kMeta, keys::Lease(), nullptr).value(); }
+  void SetRow(const Bytes& row) {
+    StorageBatch batch;
+    batch.Put(Family::kMeta, keys::Lease(), row);
+    ASSERT_TRUE(storage_.Commit(batch, Durability::kSynced).ok());
+  }
+  // File and mirror as they are, to be put back as cp does it: into the same inode.
+  struct Backup {
+    std::string file;
+    Bytes row;
+  };
+  Backup TakeBackup() {
+    std::ifstream in(FilePath(), std::ios::binary);
+    return {std::string(std::istreambuf_iterator<char>(in), {}), Row()};
+  }
+  void PutBack(const Backup& backup) {
+    std::ofstream(FilePath(), std::ios::binary | std::ios::trunc) << backup.file;
+    SetRow(backup.row);
+  }
+
+  // Moves by hand.
+  class HandClock final : public Clock {
+   public:
+    Nanos Now() const override { return now; }
+    Nanos Steady() const override { return now; }
+    Nanos now{0};
+  };
 
   Scratch scratch_;
   std::string directory_;
   MemoryStorage storage_;
   SystemRandom random_;
+  HandClock clock_;
   std::unique_ptr<FileLease> lease_;
 };
 
@@ -224,6 +299,116 @@ TEST_F(LeaseOnDisk, A2_ADatabasePutBackBesideItsLeaseIsForeign) {
   EXPECT_EQ(Open(directory_, 5).start, LeaseStart::kForeign);
   ASSERT_TRUE(lease_->Take(5).ok());
   EXPECT_EQ(Open(directory_, 5).start, LeaseStart::kLive);
+}
+
+TEST_F(LeaseOnDisk, A2_AnOlderCopyWrittenOverTheVeryFilesIsForeign) {
+  Found(3);
+  const Backup old = TakeBackup();
+  ASSERT_EQ(Open(directory_, 3).start, LeaseStart::kLive);
+  Run(9, true);
+  const ino_t inode = Inode();
+  PutBack(old);
+  ASSERT_EQ(Inode(), inode);
+  EXPECT_EQ(Open(directory_, 3).start, LeaseStart::kForeign);
+}
+
+TEST_F(LeaseOnDisk, A2_ACopyOfAnHourAgoIsForeignThoughTheRunIsTheSame) {
+  Found(3);
+  ASSERT_EQ(Open(directory_, 3).start, LeaseStart::kLive);
+  Run(4, false);
+  const Backup old = TakeBackup();
+  clock_.now += std::chrono::hours(1);
+  Run(9, false);  // and dies
+  PutBack(old);
+  EXPECT_EQ(Open(directory_, 4).start, LeaseStart::kForeign);
+}
+
+TEST_F(LeaseOnDisk, A2_ABackupOfHardLinksIsForeign) {
+  Found(3);
+  const Bytes row = Row();
+  const std::string linked = scratch_ / "linked";
+  std::filesystem::create_hard_link(FilePath(), linked);
+  EXPECT_EQ(Open(directory_, 3).start, LeaseStart::kLive) << "the original goes on";
+  Run(9, true);
+  EXPECT_EQ(Open(directory_, 9).start, LeaseStart::kLive);
+  std::filesystem::rename(linked, FilePath());  // the inode of old
+  SetRow(row);
+  EXPECT_EQ(Open(directory_, 3).start, LeaseStart::kForeign);
+}
+
+TEST_F(LeaseOnDisk, A2_ARunThatOnlyReadsMakesNothingAnew) {
+  Found(3);
+  const ino_t inode = Inode();
+  const Bytes row = Row();
+  ASSERT_EQ(Open(directory_, 3).start, LeaseStart::kLive);
+  lease_->Synced(3);
+  lease_->Close(3);
+  EXPECT_EQ(Inode(), inode);
+  EXPECT_EQ(Row(), row);
+}
+
+TEST_F(LeaseOnDisk, A2_ItIsMadeAnewOnceARunAndOnceAMinute) {
+  Found(3);
+  const ino_t first = Inode();
+  ASSERT_EQ(Open(directory_, 3).start, LeaseStart::kLive);
+  Run(4, false);
+  const Bytes second = Row();
+  EXPECT_NE(Inode(), first);
+  for (std::uint64_t blocks = 5; blocks < 9; ++blocks) Run(blocks, false);
+  EXPECT_EQ(Row(), second);
+  clock_.now += std::chrono::minutes(1);
+  Run(9, true);
+  EXPECT_NE(Row(), second);
+  EXPECT_EQ(Open(directory_, 9).start, LeaseStart::kLive);
+}
+
+// The steps are: the new file, the mirror, the append, the sync of both, the name. A
+// process dies with all that it did; a power cut takes what was not synced.
+TEST_F(LeaseOnDisk, A2_ACrashBetweenAnyTwoStepsLeavesTheStoreTheLiveOne) {
+  Found(3);
+  const Bytes before = Row();
+  ASSERT_EQ(Open(directory_, 3).start, LeaseStart::kLive);
+  const ino_t old = Inode();
+  ASSERT_TRUE(lease_->Appending().ok());
+  EXPECT_EQ(Inode(), old) << "the name goes over only after a sync";
+  const Bytes during = Row();
+  EXPECT_NE(during, before);
+  // A power cut before the sync takes the mirror and the append.
+  SetRow(before);
+  EXPECT_EQ(Open(directory_, 3).start, LeaseStart::kUnclean);
+  EXPECT_EQ(Inode(), old);
+  EXPECT_EQ(Row(), before) << "nothing is left to be finished";
+  // The process dies after the mirror, before the append.
+  ASSERT_TRUE(lease_->Appending().ok());
+  EXPECT_EQ(Open(directory_, 3).start, LeaseStart::kUnclean);
+  const ino_t finished = Inode();
+  EXPECT_NE(finished, old) << "the next run finishes what it finds";
+  EXPECT_EQ(Open(directory_, 3).start, LeaseStart::kUnclean);
+  EXPECT_EQ(Inode(), finished) << "and does so once";
+  // It dies after the append, or the sync, before the name.
+  ASSERT_TRUE(lease_->Appending().ok());
+  EXPECT_EQ(Open(directory_, 4).start, LeaseStart::kUnclean);
+  EXPECT_NE(Inode(), finished);
+  // It dies after the name.
+  Run(5, false);
+  EXPECT_EQ(Open(directory_, 5).start, LeaseStart::kUnclean);
+  Run(6, true);
+  EXPECT_EQ(Open(directory_, 6).start, LeaseStart::kLive);
+}
+
+TEST_F(LeaseOnDisk, WhereTheLeaseCannotBeTakenOrMadeAnewNothingIsAppended) {
+  EXPECT_FALSE(Open(directory_, 0).start == LeaseStart::kLive);
+  EXPECT_EQ(lease_->Appending().code(), absl::StatusCode::kFailedPrecondition);
+  std::filesystem::create_directories(FilePath() + ".new");  // in the way
+  EXPECT_FALSE(lease_->Take(0).ok());
+  EXPECT_THAT(std::string(lease_->Appending().message()), HasSubstr("LEASE.new"));
+  std::filesystem::remove(FilePath() + ".new");
+  Found(3);
+  Open(directory_, 3);
+  std::filesystem::create_directories(FilePath() + ".new");
+  EXPECT_FALSE(lease_->Appending().ok());
+  std::filesystem::remove(FilePath() + ".new");
+  EXPECT_TRUE(lease_->Appending().ok()) << "there is room again";
 }
 
 TEST_F(LeaseOnDisk, ADirectoryThatCannotBeWrittenToGivesNoLease) {

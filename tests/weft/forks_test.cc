@@ -31,8 +31,11 @@ Files ReadFiles(const std::string& directory) {
   return files;
 }
 
-// Every file keeps its inode, as on a machine whose image was rolled back.
-void RollBack(const std::string& directory, const Files& files) {
+// Every file has the inode that it had, as on a machine whose image was rolled back;
+// `lease` is another name of that of the lease, which the store has given up since.
+void RollBack(const std::string& directory, const Files& files,
+              const std::string& lease) {
+  fs::rename(lease, fs::path(directory) / "LEASE");
   for (const auto& [name, bytes] : ReadFiles(directory)) {
     if (!files.contains(name)) fs::remove(fs::path(directory) / name);
   }
@@ -73,9 +76,10 @@ TEST(Forks, F1_AStoreThatWasRolledBackAndWrittenOnIsFoundAndItsPrefixStays) {
   as_mia([](Base& base) { ASSERT_TRUE(base.Put("before", "v").ok()); }, true);
   EXPECT_EQ(Text(club, "before"), "v");
   const Files saved = ReadFiles(mia_at);
+  fs::create_hard_link(mia_at + "/LEASE", scratch / "lease");
   as_mia([](Base& base) { ASSERT_TRUE(base.Put("after", "v").ok()); }, true);
   EXPECT_EQ(Text(club, "after"), "v");
-  RollBack(mia_at, saved);
+  RollBack(mia_at, saved, scratch / "lease");
   as_mia(
       [](Base& base) {
         ASSERT_TRUE(base.Put("one", "v").ok());
