@@ -145,6 +145,37 @@ TEST_F(ForkedLog, F2_WhatAPeerOfTheForkerNamedDoesNotSurvive) {
   EXPECT_THAT(ada_.Keys(), ElementsAre("by bob", "shared"));
 }
 
+// Mia's dead half names Fay's new log, which alone keeps that half alive.
+TEST_F(ForkedLog, F2_S2_ALogNamedOnlyByABranchThatItKeepsAliveIsFoundByItsCertificate) {
+  sim::SimRandom random(91);
+  const CoreKey later = MakeIdentity(people_.genesis.salt, random).id();
+  const Incarnation certificate =
+      people_.Certificate(0, later, fay_.logs().logs[people_.ids[0]]);
+  Replica again(people_.genesis, later);
+  again.FetchAll(fay_);
+  again.indexer().Follow(later);
+  const auto first = again.indexer().PrepareIncarnation(later, certificate, 1'000'000);
+  ASSERT_TRUE(first.ok()) << first.status();
+  ASSERT_TRUE(again.Append(*first).ok());
+  laptop_.indexer().Follow(later);
+  laptop_.FetchAll(again);
+  laptop_.Do(Put("a3", "v"));
+  again.FetchAll(laptop_);
+  again.Do(Put("by fay", "v"));
+
+  bob_.TakeProof(Proof());
+  bob_.FetchAll(again);
+  EXPECT_THAT(bob_.Keys(), ElementsAre("shared"));
+  EXPECT_THAT(bob_.indexer().WantedLogs(), testing::Not(testing::Contains(later)));
+  ada_.FetchAll(again);
+  ada_.TakeProof(Proof());
+  EXPECT_THAT(ada_.Keys(), ElementsAre("a", "a2", "a3", "by fay", "shared"));
+  EXPECT_NE(bob_.Digest(), ada_.Digest());
+  bob_.indexer().Follow(later);
+  ASSERT_TRUE(bob_.indexer().IndexAll().ok());
+  ExpectEqual(ada_, bob_);
+}
+
 TEST_F(ForkedLog, F3_Attack87_WhoHadSeenADeadBranchStaysEffective) {
   bob_.FetchAll(backup_);
   const OpId by_bob = bob_.Do(Put("b", "seen"));

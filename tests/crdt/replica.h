@@ -333,6 +333,25 @@ struct People {
     return ProveFork(identities[who].manifest, identities[who].pair, one, other);
   }
 
+  // By which person `who` goes on in the log `later` after these blocks of the first
+  // one.
+  Incarnation Certificate(std::size_t who, const CoreKey& later,
+                          std::span<const Bytes> before) const {
+    Incarnation certificate;
+    certificate.identity = ids[who];
+    certificate.manifest = identities[who].manifest;
+    certificate.number = 1;
+    certificate.prev_core = ids[who];
+    certificate.prev_length = before.size();
+    MerkleTree tree;
+    for (const Bytes& block : before) tree.AppendBlock(block, [](const TreeNode&) {});
+    certificate.prev_tree_hash = tree.hash();
+    certificate.signatures.push_back(SignIncarnation(BaseIdOf(EncodeGenesis(genesis)),
+                                                     later, certificate, 0,
+                                                     identities[who].pair.secret_key));
+    return certificate;
+  }
+
   Genesis genesis;
   std::vector<CoreKey> ids;
   std::vector<IdentityKeys> identities;

@@ -109,6 +109,8 @@ class Log:
                     block.state = "invalid"
             if block.state == "valid":
                 block.state, block.reason = op_state(block, history)
+            if block.state == "valid" and not any(self.fits(block, last_open, limits)):
+                block.state = "invalid"  # out of number
             if block.state == "valid" and block.kind == "auth":
                 if auth_ops + len(block.ops) > limits["auth_ops_per_writer"]:
                     block.state, block.reason = "invalid", "auth ops"
@@ -124,18 +126,22 @@ class Log:
         for batch in self.batches:
             judge_batch(batch, limits)
 
+    def fits(self, block, open_batch, limits):
+        """D8: whether it goes on with the open batch; whether it is the first of one."""
+        index, count = block.said.get("batch", (0, 1))
+        fits = block.counts and 0 <= index < count <= limits["batch_blocks"]
+        return (fits and open_batch is not None and index == len(open_batch.blocks)
+                and count == open_batch.blocks[0].said.get("batch", (0, 1))[1],
+                fits and index == 0)
+
     def place(self, block, open_batch, limits):
         """D8: puts the block into its batch; returns the batch that is open then."""
         if self.parked is not None:
             block.state = "parked"
             return None
-        index, count = block.said.get("batch", (0, 1))
-        fits = block.counts and 0 <= index < count <= limits["batch_blocks"]
-        goes_on = (open_batch and fits and index == len(open_batch.blocks)
-                   and count == open_batch.blocks[0].said.get("batch", (0, 1))[1])
+        goes_on, starts = self.fits(block, open_batch, limits)
         # What is unknown in a payload is not asked of a block out of number.
-        if block.state == "parked" and (block.reason in UNKNOWN
-                                        or goes_on or fits and index == 0):
+        if block.state == "parked" and (block.reason in UNKNOWN or goes_on or starts):
             self.parked = block.position
             if open_batch:
                 open_batch.state = "parked"
@@ -146,13 +152,14 @@ class Log:
                 open_batch.state, open_batch.reason = "invalid", "broken"
                 open_batch.decided = block.position + 1
             open_batch = None
-            if not fits or index != 0:
+            if not starts:
                 block.state = "invalid"
                 return None
             open_batch = Batch()
             self.batches.append(open_batch)
         open_batch.blocks.append(block)
         block.batch = open_batch
+        index, count = block.said.get("batch", (0, 1))
         if index + 1 < count:
             return open_batch
         open_batch.whole = True

@@ -195,6 +195,7 @@ class Tally(collections.Counter):
         view = model.seen.values()
         self["with conflicts"] += any(
             in_conflict(seen) for seen in view)
+        self["with an answer to compare"] += is_followed(model)
         self["with revocation races"] += races(model)
         self["with texts or lists"] += any(
             lane in seen for seen in view for lane in (lanes.TEXT, lanes.LIST))
@@ -243,29 +244,35 @@ def built(engine):
 
 
 def is_followed(model):
-    """Every log that counts is found: a first one from a grant in a log that was found, a
-    later one when such a log names it. Before, no replica has to know of it."""
-    writers = model.history["writers"]
-    found_in = {}  # writer -> the logs whose blocks tell of it
+    """Every log that counts is found: because a log that was found names it, or holds a
+    grant to its identity; of a later incarnation the certificate is told then (S2).
+    Before, no replica has to know of it."""
+    told = []  # (whose block tells it, where, of which log)
+    names = []  # (whose block names it, the forked log, to which length)
     for log, length in model.causal.surviving.values():
         for block in log.blocks[:length]:
             for dep in block.deps:
                 named = model.causal.logs[dep[0]].writer
-                if writers[named]["number"] > 0:
-                    found_in.setdefault(named, set()).add(log.writer)
-    first = {writer["identity"]: number for number, writer in enumerate(writers)
-             if writer["number"] == 0}
+                told.append((log.writer, block.position, named))
+                names.append((log.writer, named, dep[1]))
     found = set()
     for grant in model.authority.grants.values():
+        logs = model.authority.incarnations.get(grant.holder, [])
         if grant.op is None:
-            found.add(first.get(grant.holder))
-        elif grant.holder in first:
-            issuer = op_of_grant(model, grant)[0]
-            found_in.setdefault(first[grant.holder], set()).add(issuer)
+            found.update(logs)
+        else:
+            issuer, position, _ = op_of_grant(model, grant)
+            told += [(issuer, position, log) for log in logs]
     settled = {writer for writer, _ in model.version()["writers"]}
+
+    def is_read(writer, position):
+        """It is found, and so is what keeps this block of it alive (F2)."""
+        return writer in found & settled and (
+            position < model.causal.proofs.get(writer, position + 1)
+            or any(by in found and of == writer and length > position
+                   for by, of, length in names))
     while True:
-        more = {writer for writer, tellers in found_in.items()
-                if tellers & found & settled} - found
+        more = {of for by, position, of in told if is_read(by, position)} - found
         if not more:
             return settled <= found
         found |= more

@@ -79,11 +79,13 @@ class Generator:
         self.open_the_base(founders, count)
         for _ in range(self.steps):
             self.step()
-        self.name_incarnations()
+        if self.chance(50):
+            self.name_incarnations()
         return self.history
 
     def name_incarnations(self):
-        """A log is followed only once somebody names it: so the founder does."""
+        """A log is followed because of its certificate, or because somebody names it: here
+        the founder does."""
         deps = []
         named = {self.history["logs"][log]["writer"] for log in self.people[0].named}
         for person in self.people:

@@ -83,6 +83,7 @@ class Case {
         blocks.push_back(*FromHex(block.get<std::string>()));
       }
       log_keys_.push_back(keys_[log["key"].get<std::size_t>()]);
+      ReadCertificate(log_keys_.back(), blocks);
     }
     for (const Json& op : request["ops"]) {
       ops_.push_back({keys_[op[0].get<std::size_t>()], op[1], op[2]});
@@ -107,6 +108,29 @@ class Case {
   }
 
  private:
+  void ReadCertificate(const CoreKey& key, const std::vector<Bytes>& blocks) {
+    if (blocks.empty()) return;
+    LogState log(key);
+    const DecodedBlock first = DecodeBlock(log, blocks[0], genesis_.limits);
+    if (!first.incarnation || first.header.state != BlockState::kValid) return;
+    const BaseId base = BaseIdOf(EncodeGenesis(genesis_));
+    if (!VerifyIncarnation(base, genesis_.salt, key, *first.incarnation).ok()) return;
+    certificates_.emplace(key, first.incarnation->identity);
+  }
+
+  // Certificates travel as evidence, ahead of the logs (S2).
+  void FollowCertified(Replica& replica) const {
+    for (bool more = true; more;) {
+      const std::size_t wanted = replica.indexer().wanted_count();
+      for (const auto& [log, identity] : certificates_) {
+        if (!replica.indexer().authority().IsNamed(identity)) continue;
+        replica.indexer().Follow(log);
+      }
+      more = replica.indexer().wanted_count() > wanted;
+      if (more) WEFT_CHECK(replica.indexer().IndexAll().ok());
+    }
+  }
+
   Json RunOrder(const Json& order, Json& answer) {
     IndexerOptions options;
     options.flush_ops = order["flush_ops"];
@@ -127,6 +151,7 @@ class Case {
         const std::size_t log = step[0];
         replica.Hold(log_keys_[log], logs_[log], step[1].get<std::uint64_t>());
       }
+      FollowCertified(replica);
       if (request_["watch"].get<bool>()) Watch(replica, answer);
     }
     return StateOf(replica);
@@ -140,9 +165,10 @@ class Case {
       if (log_keys_[log] != keys_[writer]) continue;
       const std::vector<Bytes>& blocks = logs_[log];
       const auto prefix = static_cast<std::ptrdiff_t>(point);
-      if (blocks.size() > point) {
-        sides.emplace_back(blocks.begin(), blocks.begin() + prefix + 1);
-      }
+      if (blocks.size() <= point) continue;
+      std::vector<Bytes> side(blocks.begin(), blocks.begin() + prefix + 1);
+      const bool is_new = sides.empty() || sides.back() != side;  // two may begin alike
+      if (is_new) sides.push_back(std::move(side));
     }
     for (std::size_t log = 0; sides.size() < 2; ++log) {
       WEFT_CHECK(log < 2 * logs_.size());
@@ -296,6 +322,7 @@ class Case {
   std::map<CoreKey, std::size_t> number_;
   std::vector<std::vector<Bytes>> logs_;  // branches; several may be of one core
   std::vector<CoreKey> log_keys_;
+  std::map<CoreKey, CoreKey> certificates_;  // of later incarnations; whose they are
   std::vector<OpId> ops_;
   std::map<std::string, Json> watched_;
 };
