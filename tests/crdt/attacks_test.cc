@@ -129,18 +129,8 @@ TEST_F(Attacks, Attack86_GrantsAppendedToAForgottenLogRankBehindAllOthers) {
   sim::SimRandom random(91);
   const IdentityKeys keys = MakeIdentity(people_.genesis.salt, random);
   const CoreKey later = keys.id();
-  Incarnation certificate;
-  certificate.identity = people_.ids[1];
-  certificate.manifest = people_.identities[1].manifest;
-  certificate.number = 1;
-  certificate.prev_core = people_.ids[1];
-  certificate.prev_length = 1;
-  MerkleTree old;
-  old.AppendBlock(ada().logs().logs[people_.ids[1]][0], [](const TreeNode&) {});
-  certificate.prev_tree_hash = old.hash();
-  certificate.signatures.push_back(
-      SignIncarnation(BaseIdOf(EncodeGenesis(people_.genesis)), later, certificate, 0,
-                      people_.identities[1].pair.secret_key));
+  const Incarnation certificate = people_.Certificate(
+      1, later, std::span(ada().logs().logs[people_.ids[1]]).first(1));
   Replica laptop(people_.genesis, later);
   laptop.FetchAll(ada());
   laptop.indexer().Follow(later);
@@ -160,10 +150,86 @@ TEST_F(Attacks, Attack86_GrantsAppendedToAForgottenLogRankBehindAllOthers) {
   EXPECT_TRUE(fay().indexer().Verify().ok()) << fay().indexer().Verify();
 }
 
+TEST_F(Attacks, P2_WhatFollowsAResignationIsBlamedOnIt) {
+  mia().Do(Put("before", "v"));
+  RevokeOp resignation;
+  resignation.grant = mia_grant_;
+  const OpId resigned = mia().Auth(resignation);
+  const OpId after = Forge<Operation>(mia(), mia_grant_, {}, {PutOf("after")});
+  ExpectAllEqual();
+  EXPECT_THAT(fay().Keys(), ElementsAre("before"));
+  const OpFate fate = fay().Fate(after);
+  EXPECT_EQ(fate.kind, OpFateKind::kQuarantined);
+  EXPECT_THAT(fate.by, ElementsAre(resigned));
+  EXPECT_EQ(fate.reason, "its author had resigned");
+}
+
+// Ada resigns in her new log and goes on there. What she says in the old one, which the
+// resignation leaves alone, is by her own grant and so not senior to it.
+TEST_F(Attacks, P4_AnAdmitUnderTheGrantOfTheBlocksDoesNotOverrideAResignation) {
+  ada().Do(Put("old", "v"));
+  sim::SimRandom random(91);
+  const CoreKey later = MakeIdentity(people_.genesis.salt, random).id();
+  Replica laptop(people_.genesis, later);
+  laptop.FetchAll(ada());
+  for (Replica* replica : {&laptop, &fay(), &ada()}) replica->indexer().Follow(later);
+  const auto block = laptop.indexer().PrepareIncarnation(
+      later, people_.Certificate(1, later, ada().logs().logs[people_.ids[1]]),
+      1'000'000);
+  ASSERT_TRUE(block.ok()) << block.status();
+  ASSERT_TRUE(laptop.Append(*block).ok());
+  RevokeOp resignation;
+  resignation.grant = ada_grant_;
+  laptop.Auth(resignation);
+  const OpId after = Forge<Operation>(laptop, ada_grant_, {}, {PutOf("after")});
+  ada().FetchAll(laptop);
+
+  MerkleTree tree;
+  for (const Bytes& written : laptop.logs().logs[later]) {
+    tree.AppendBlock(written, [](const TreeNode&) {});
+  }
+  VerdictOp admit;
+  admit.type = AuthOpType::kAdmit;
+  admit.log = later;
+  admit.from = 2;
+  admit.to = 3;
+  admit.tree_hash = tree.hash();
+  const OpId admitted =
+      Forge<AuthOperation>(ada(), ada_grant_, {{later, 3, tree.hash()}}, {admit});
+  fay().FetchAll(ada());
+  EXPECT_EQ(fay().Fate(admitted).kind, OpFateKind::kWinner);
+  EXPECT_EQ(fay().Fate(after).kind, OpFateKind::kQuarantined);
+  EXPECT_EQ(fay().Text("after"), "-");
+  fay().Auth(admit);
+  ExpectAllEqual();
+  EXPECT_EQ(fay().Text("after"), "forged") << "the founder is senior to her grant";
+}
+
 class Flood : public Attacks {
  protected:
   Flood() : Attacks(/*auth_ops=*/5) {}
 };
+
+TEST_F(Flood, S7_ABlockOutOfNumberUsesUpNoneOfItsWritersAuthOps) {
+  std::vector<AuthOperation> many;
+  for (std::uint8_t i = 0; i < 4; ++i) {
+    GrantOp grant;
+    grant.identity.bytes.fill(static_cast<std::uint8_t>(i + 1));
+    grant.role = GrantRole::kReader;
+    many.emplace_back(grant);
+  }
+  auto astray = ada().indexer().PrepareAuth(ada().self(), many, 1'000'000);
+  ASSERT_TRUE(astray.ok() && astray->blocks.size() == 1);
+  astray->blocks[0][4] = 1;  // batch_index; batch_count
+  astray->blocks[0][5] = 3;
+  ASSERT_TRUE(ada().Append(*astray).ok());
+  auto sound = ada().indexer().PrepareAuth(ada().self(), many, 1'000'000);
+  ASSERT_TRUE(sound.ok()) << sound.status();
+  ASSERT_TRUE(ada().Append(*sound).ok());
+  ExpectAllEqual();
+  EXPECT_EQ(fay().Fate(astray->ops[0]).kind, OpFateKind::kInvalid);
+  EXPECT_EQ(fay().Fate(sound->ops[3]).kind, OpFateKind::kWinner);
+}
 
 TEST_F(Flood, Attack63_AuthOpsBeyondAWritersLimitAreInvalidAndASeniorMayCut) {
   std::vector<AuthOperation> many;

@@ -157,13 +157,40 @@ TEST(AuthorityCases, P4_AnAdmitByAJuniorOfTheRevokerCountsForNothing) {
   world[kFay].Auth(GrantTo(world.id(kAda), GrantRole::kAdmin));
   const OpId mia = world[kFay].Auth(GrantTo(world.id(kMia), GrantRole::kWriter));
   world.Meet();
-  world[kMia].Do(Put("k", "v"));
+  world[kMia].Do(Put("kept", "v"));
+  const OpId cut = world[kMia].Do(Put("k", "v"));
   world[kFay].FetchAll(world[kMia]);
-  world[kFay].Auth(Revoke(mia, {{world.id(kMia), 0}}));
+  world[kFay].Auth(Revoke(mia, {{world.id(kMia), 1}}));
   world.Meet();
-  world[kAda].Auth(Verdict(AuthOpType::kAdmit, world.id(kMia), 0, 1));
+  // Ada is senior to Mia, and not to the founder who revoked her.
+  world[kAda].Auth(Verdict(AuthOpType::kAdmit, world.id(kMia), 1, 2));
   world.ExpectAllEqual();
+  EXPECT_EQ(world[kFay].Text("kept"), "v");
   EXPECT_EQ(world[kFay].Text("k"), "-");
+  EXPECT_EQ(world[kAda].Fate(cut).kind, OpFateKind::kQuarantined);
+  world[kFay].Auth(Verdict(AuthOpType::kAdmit, world.id(kMia), 1, 2));
+  world.ExpectAllEqual();
+  EXPECT_EQ(world[kFay].Text("k"), "v");
+}
+
+TEST(AuthorityCases, P3_D8_ABatchThatACutSplitsGrantsNothing) {
+  World world;
+  const OpId ada = world[kFay].Auth(GrantTo(world.id(kAda), GrantRole::kAdmin));
+  world.Meet();
+  const std::vector<GrantOp> many(3'000, GrantTo(world.id(kMia), GrantRole::kWriter));
+  auto commit = world[kAda].indexer().PrepareGrants(world.id(kAda), many, 1'000'000);
+  ASSERT_TRUE(commit.ok());
+  ASSERT_GT(commit->blocks.size(), 1U);
+  ASSERT_TRUE(world[kAda].Append(*commit).ok());
+  world[kFay].FetchAll(world[kAda]);
+  EXPECT_TRUE(world[kFay].indexer().authority().IsMember(world.id(kMia)));
+  world[kFay].Auth(Revoke(ada, {{world.id(kAda), 1}}));
+  world.ExpectAllEqual();
+  const Authority& authority = world[kFay].indexer().authority();
+  EXPECT_EQ(authority.Find(commit->ops.front()), nullptr)
+      << "it stands below the cut, its batch does not";
+  EXPECT_EQ(authority.Find(commit->ops.back()), nullptr);
+  EXPECT_FALSE(authority.IsMember(world.id(kMia)));
 }
 
 TEST(AuthorityCases, Case6b_WhenAVandalIsRevokedHisVictimsOpsComeBack) {

@@ -220,6 +220,27 @@ TEST(Apply, AHigherForkReplacesTheLogFromTheFirstDifferingRootOn) {
   }
 }
 
+TEST(Apply, ABlockOfTheForkBeforeIsNotKeptThoughItCameInTheSameCall) {
+  Pair pair;
+  ASSERT_TRUE(AppendAll(*pair.source, BlocksByRule(0, 6)).ok());
+  std::vector<Proof> proofs = {
+      *pair.source->Prove(RequestUpgrade(*pair.reader, *pair.source))};
+  for (const std::uint64_t i : {3U, 4U, 5U}) {
+    proofs.push_back(*pair.source->Prove({.block = BlockRequest{i, i == 3 ? 2U : 1U}}));
+  }
+  // The roots of length 6 stand for blocks 0 to 3, and for 4 and 5.
+  ASSERT_TRUE(pair.source->Truncate(4).ok());
+  ASSERT_TRUE(AppendAll(*pair.source, BlocksByRule(9000, 9003)).ok());
+  proofs.push_back(*pair.source->Prove(RequestUpgrade(*pair.reader, *pair.source)));
+  const auto results = *pair.reader->Apply(std::span<const Proof>(proofs), true);
+  for (const absl::Status& status : results) EXPECT_TRUE(status.ok()) << status;
+  EXPECT_EQ(pair.reader->fork(), 1U);
+  EXPECT_TRUE(pair.reader->Has(3));
+  EXPECT_FALSE(pair.reader->Has(4));
+  EXPECT_FALSE(pair.reader->Has(5));
+  ExpectTrue(*pair.reader, *pair.source);
+}
+
 TEST(Apply, OneWrongProofCostsItselfOnlyAndLaterOnesMayHangOnEarlierOnes) {
   Pair pair;
   ASSERT_TRUE(AppendAll(*pair.source, BlocksByRule(0, 64)).ok());
