@@ -69,6 +69,16 @@ void Checker::Sample(std::size_t peer) {
   CheckNoFork(peer);
 }
 
+void Checker::SampleByzantine(std::size_t peer) {
+  if (!world_->IsUp(peer) || !world_->base(peer)->genesis_known()) return;
+  ++samples_;
+  const absl::StatusOr<std::vector<Entry>> entries = world_->Dump(peer);
+  if (!entries.ok()) return Problem(peer, "scan: " + entries.status().ToString());
+  CheckGroups(peer, *entries);
+  CheckOtherReads(peer, *entries);
+  CheckPure(peer, *entries);
+}
+
 // C5: within one life a version only grows; what was acknowledged is in every life's.
 void Checker::CheckMonotonic(std::size_t peer, const VersionVector& held) {
   Progress& last = progress_[peer];

@@ -31,6 +31,9 @@ class Checker {
 
   // One peer that is up, now.
   void Sample(std::size_t peer);
+  // The same without what needs the world to remember all writes, for Byzantine runs:
+  // groups whole, all reads alike, one version, one root and content.
+  void SampleByzantine(std::size_t peer);
   // Everybody who is up, after World::RunUntilLevel.
   void CheckEnd();
 

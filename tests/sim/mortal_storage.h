@@ -5,6 +5,7 @@
 #pragma once
 
 #include <functional>
+#include <string>
 #include <utility>
 
 #include "engine/storage.h"
@@ -28,6 +29,8 @@ class MortalStorage final : public Storage {
   bool has_failed() const { return failed_; }
   // A planted bug: says that it has synced and has not.
   void set_lies(bool lies) { lies_ = lies; }
+  // Another: keeps no row of kMeta whose key begins with this.
+  void set_loses(std::string prefix) { loses_ = std::move(prefix); }
 
   absl::StatusOr<std::optional<Bytes>> Get(Family family, ByteView key,
                                            const StorageSnapshot* snapshot) override {
@@ -50,7 +53,21 @@ class MortalStorage final : public Storage {
   }
   absl::Status Commit(const StorageBatch& batch, Durability durability) override {
     if (lies_ && durability == Durability::kSynced) durability = Durability::kLogged;
-    return Write([&] { return disk_->Commit(batch, durability); });
+    if (loses_.empty()) return Write([&] { return disk_->Commit(batch, durability); });
+    StorageBatch kept;
+    for (const StorageBatch::Change& change : batch.changes()) {
+      using Kind = StorageBatch::Change::Kind;
+      if (change.kind == Kind::kDelete) kept.Delete(change.family, change.key);
+      if (change.kind == Kind::kDeleteRange) {
+        kept.DeleteRange(change.family, change.key, change.value);
+      }
+      const bool is_lost =
+          change.family == Family::kMeta && AsText(change.key).starts_with(loses_);
+      if (change.kind == Kind::kPut && !is_lost) {
+        kept.Put(change.family, change.key, change.value);
+      }
+    }
+    return Write([&] { return disk_->Commit(kept, durability); });
   }
   absl::Status Sync() override {
     if (lies_) return dead_ ? Dead() : absl::OkStatus();
@@ -81,6 +98,7 @@ class MortalStorage final : public Storage {
   bool dead_ = false;
   bool failed_ = false;
   bool lies_ = false;
+  std::string loses_;
   std::uint64_t countdown_ = 0;  // 0: never
   bool taken_ = false;
   std::function<void()> dying_;

@@ -4,7 +4,8 @@
 #include <gtest/gtest.h>
 
 #include "absl/strings/str_format.h"
-#include "tests/sim/workload.h"
+#include "tests/sim/model.h"
+#include "tests/sim/run.h"
 
 namespace weft::sim {
 namespace {
@@ -22,8 +23,15 @@ constexpr std::uint64_t kSeeds = 80;
 #endif
 constexpr std::uint64_t kShards = 8;
 
+RunOrder HonestRun(std::uint64_t seed) {
+  RunOrder order;
+  order.seed = seed;
+  order.kind = RunKind::kHonest;
+  return order;
+}
+
 std::string Told(std::uint64_t seed, const RunResult& result) {
-  std::string text = absl::StrFormat("rerun with ./dev sim --seed %d\n", seed);
+  std::string text = "rerun with " + CommandOf(HonestRun(seed)) + "\n";
   for (const std::string& problem : result.problems) text += problem + "\n";
   return text;
 }
@@ -32,7 +40,7 @@ class ManySeeds : public testing::TestWithParam<std::uint64_t> {};
 
 TEST_P(ManySeeds, StoresAgreeAndLoseNothingWhateverHappens) {
   for (std::uint64_t seed = 1 + GetParam(); seed <= kSeeds; seed += kShards) {
-    const RunResult result = Simulate(seed, OptionsOf(seed));
+    const RunResult result = Simulate(HonestRun(seed));
     ASSERT_TRUE(result.problems.empty()) << Told(seed, result);
     // A run that tests nothing is no run.
     ASSERT_GT(result.writes, 20U) << Told(seed, result);
@@ -49,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(Simulation, ManySeeds,
 TEST(Simulation, ConflictsDoHappenInIt) {
   std::uint64_t conflicts = 0;
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
-    conflicts += Simulate(seed, OptionsOf(seed)).conflicts;
+    conflicts += Simulate(HonestRun(seed)).conflicts;
   }
   EXPECT_GT(conflicts, 20U);
 }
@@ -57,8 +65,8 @@ TEST(Simulation, ConflictsDoHappenInIt) {
 TEST(Simulation, TheSameSeedGivesTheSameTraceAndAnotherSeedAnother) {
   std::set<std::string> traces;
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
-    const RunResult first = Simulate(seed, OptionsOf(seed));
-    const RunResult second = Simulate(seed, OptionsOf(seed));
+    const RunResult first = Simulate(HonestRun(seed));
+    const RunResult second = Simulate(HonestRun(seed));
     EXPECT_EQ(first.trace_hash, second.trace_hash) << Told(seed, first);
     EXPECT_EQ(first.journal, second.journal) << Told(seed, first);
     traces.insert(first.trace_hash);
@@ -71,7 +79,7 @@ TEST(Simulation, TheSameSeedGivesTheSameTraceAndAnotherSeedAnother) {
 std::uint64_t SeedsUntilFound(PlantedBug bug) {
   constexpr std::uint64_t kMost = 8;
   for (std::uint64_t seed = 1; seed <= kMost; ++seed) {
-    RunOptions options = OptionsOf(seed);
+    RunOptions options = OptionsOf(HonestRun(seed));
     options.world.bug = bug;
     options.workload.crashes = true;
     if (!Simulate(seed, options).problems.empty()) return seed;

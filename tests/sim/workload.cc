@@ -14,21 +14,37 @@ using std::chrono::seconds;
 
 constexpr const char* kColumns[] = {"name", "town", "size", "note"};
 
+}  // namespace
+
 Nanos Upto(SimRandom& random, Nanos most) {
   return Nanos(static_cast<std::int64_t>(
       random.Below(static_cast<std::uint64_t>(most.count()))));
 }
 
-}  // namespace
-
 // --- steps ---
 
+std::optional<SimRandom> Steps::Next(std::size_t tried) {
+  const bool is_over =
+      options_.steps ? done_ == options_.steps->size() : tried >= options_.writes;
+  if (is_over) return std::nullopt;
+  const std::uint64_t step = options_.steps ? (*options_.steps)[done_] : done_;
+  ++done_;
+  return SimRandom((seed_ << 20) + step);
+}
+
 void Workload::Run() {
-  while (tried_ < options_.writes && world_->problems().empty()) Step();
+  while (world_->problems().empty()) {
+    std::optional<SimRandom> random = steps_.Next(tried_);
+    if (!random) return;
+    random_ = *random;
+    Step();
+  }
 }
 
 void Workload::Step() {
   Recover();
+  if (!world_->problems().empty())
+    return;  // somebody may have come back without a base
   // The founder grants one after the other while all goes on.
   if (granted_ + 1 < world_->size() && world_->IsUp(0) && random_.Chance(0.3)) {
     // A refusal that has no reason is a problem of the world by now.
@@ -235,62 +251,6 @@ void Workload::AddGroup(std::size_t peer, Batch& batch) {
       batch.Put(GroupKey(group, i), token);
     }
   }
-}
-
-// --- whole runs ---
-
-RunOptions OptionsOf(std::uint64_t seed) {
-  // Apart from the world's own randomness, so that options may change without it.
-  SimRandom random(seed ^ 0x9e3779b97f4a7c15);
-  RunOptions options;
-  options.world.peers = 5 + random.Below(3);
-  options.world.dials = 1 + random.Below(options.world.peers);
-  options.world.network.delay_mean = milliseconds(1 + random.Below(40));
-  options.world.network.loss = random.Chance(0.5) ? 0.005 : 0;
-  options.world.network.piece_bytes_max = random.Chance(0.2) ? 100 : 4096;
-  options.world.network.silent_crash = random.Chance(0.5) ? 0.5 : 0;
-  options.world.skew_max = random.Chance(0.3) ? minutes(600) : seconds(2);
-  options.workload.writes = 100 + random.Below(201);
-  options.workload.crashes = !random.Chance(0.1);
-  options.workload.partitions = !random.Chance(0.1);
-  options.workload.disk_faults = random.Chance(0.3);
-  options.workload.fat_batches = random.Chance(0.1);
-  options.late_reader = random.Chance(0.25);
-  return options;
-}
-
-RunResult Simulate(std::uint64_t seed, const RunOptions& options) {
-  World world(seed, options.world);
-  Checker checker(&world);
-  const Nanos started = world.now();
-  const absl::Status status = world.Start();
-  if (!status.ok()) world.Problem("start: " + status.ToString());
-  if (status.ok()) {
-    Workload workload(&world, &checker, options.workload);
-    workload.Run();
-    world.Heal();
-    if (options.late_reader) {
-      const absl::StatusOr<std::size_t> reader = world.AddReader();
-      if (!reader.ok()) world.Problem("late: " + reader.status().ToString());
-    }
-    if (world.problems().empty() && !world.RunUntilLevel(minutes(10))) {
-      world.Problem("I12: not level ten minutes after the last fault");
-    }
-    if (world.problems().empty()) checker.CheckEnd();
-  }
-  RunResult result;
-  result.problems = world.problems();
-  result.trace_hash = world.TraceHash();
-  result.journal = world.Journal();
-  for (const WriteRecord& write : world.writes()) {
-    result.writes += write.state == WriteRecord::State::kAcknowledged;
-  }
-  result.samples = checker.samples();
-  result.conflicts = checker.conflicts();
-  result.events = world.events();
-  result.bytes = world.network().bytes_carried();
-  result.simulated = world.now() - started;
-  return result;
 }
 
 }  // namespace weft::sim

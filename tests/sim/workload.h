@@ -7,8 +7,10 @@
 
 #pragma once
 
+#include <optional>
 #include <set>
 #include <string>
+#include <vector>
 
 #include "tests/sim/checker.h"
 #include "tests/sim/world.h"
@@ -24,16 +26,47 @@ struct WorkloadOptions {
   // Some batches of several blocks; then nobody dies inside a write, where only the
   // names of batches of one block can be guessed.
   bool fat_batches = false;
+
+  // Of Byzantine runs (tests/sim/byzantine.h).
+  std::size_t liars = 0;  // so many of the peers, the last ones; 0: an honest run
+  bool restores = true;   // their backups are put back
+  bool copies = true;     // copies of their stores run beside them
+  bool revocations = true;
+
+  // Only these steps, whatever `writes` says: what the minimiser leaves.
+  std::optional<std::vector<std::uint64_t>> steps;
 };
+
+// The steps of a run, one after the other. Each has randomness of its own, so that the
+// others stay what they were when one is left out.
+class Steps {
+ public:
+  Steps(std::uint64_t seed, const WorkloadOptions& options)
+      : seed_(seed), options_(options) {}
+  // The randomness of the next step; nullopt after the last, when so many writes were
+  // tried.
+  std::optional<SimRandom> Next(std::size_t tried);
+  std::uint64_t done() const { return done_; }
+
+ private:
+  std::uint64_t seed_;
+  const WorkloadOptions& options_;
+  std::uint64_t done_ = 0;
+};
+
+// Uniform in [0, most).
+Nanos Upto(SimRandom& random, Nanos most);
 
 class Workload {
  public:
   // Neither is owned.
-  Workload(World* world, Checker* checker, const WorkloadOptions& options)
-      : world_(world), checker_(checker), options_(options), random_(world->random()) {}
+  Workload(World* world, Checker* checker, std::uint64_t seed,
+           const WorkloadOptions& options)
+      : world_(world), checker_(checker), options_(options), steps_(seed, options_) {}
 
   // Writes until so many writes were tried, or a problem was found.
   void Run();
+  std::uint64_t steps() const { return steps_.done(); }
 
  private:
   void Step();
@@ -56,33 +89,13 @@ class Workload {
   World* world_;
   Checker* checker_;
   WorkloadOptions options_;
-  SimRandom& random_;
+  Steps steps_;
+  SimRandom random_{0};         // of the step that is being made
   std::set<std::string> used_;  // keys of the batch that is being made
   std::size_t tried_ = 0;
   std::size_t granted_ = 0;
   std::uint64_t tokens_ = 0;
   bool cut_ = false;
 };
-
-// A world with one workload from start to end; the same seed gives the same.
-struct RunOptions {
-  WorldOptions world;
-  WorkloadOptions workload;
-  bool late_reader = false;  // one more peer joins at the end, and must end equal
-};
-struct RunResult {
-  std::vector<std::string> problems;
-  std::string trace_hash;
-  std::string journal;
-  std::uint64_t writes = 0;  // acknowledged
-  std::uint64_t samples = 0;
-  std::uint64_t conflicts = 0;  // keys with conflicts seen, over all samples
-  std::uint64_t events = 0;
-  std::uint64_t bytes = 0;  // over the network
-  Nanos simulated{0};
-};
-// What a seed means: sizes and faults vary with it.
-RunOptions OptionsOf(std::uint64_t seed);
-RunResult Simulate(std::uint64_t seed, const RunOptions& options);
 
 }  // namespace weft::sim

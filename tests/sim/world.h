@@ -13,7 +13,9 @@
 #include <asio/io_context.hpp>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "crdt/version.h"
@@ -31,6 +33,7 @@ enum class PlantedBug {
   kNone,
   kSyncLies,           // disks say that they have synced and have not
   kLastOpOfBatchLost,  // readers miss the last op of others' batches
+  kForkProofsLost,     // proofs of forks are not kept, and so not passed on
 };
 
 struct WorldOptions {
@@ -40,7 +43,8 @@ struct WorldOptions {
   std::size_t dials = 2;
   Nanos skew_max{0};  // wall clocks are off by up to this, either way
   PlantedBug bug = PlantedBug::kNone;
-  // Nobody cheats, so that whoever finds fault with a peer's feed is wrong.
+  // Nobody cheats, so that whoever finds fault with any feed is wrong. Otherwise only
+  // who finds fault with the log of an honest peer.
   bool honest = true;
 };
 
@@ -65,6 +69,9 @@ struct WriteRecord {
 
 // Where the author of a write dies.
 enum class DeathPoint { kNever, kBeforeSync, kBeforeTelling, kBeforeAnswer };
+
+// Whether a world may give a peer this name; a colon may stand behind it.
+bool IsPeerName(std::string_view word);
 
 class World {
  public:
@@ -135,9 +142,15 @@ class World {
   void RestoreBackup(std::size_t peer);
   // One more host, on a copy of that disk: it has the same identity.
   absl::StatusOr<std::size_t> CloneHost(std::size_t peer);
-  // A write outside the world's memory and the checker's: the author may fork.
+  // Durable writes outside the world's memory and the checker's: their author may fork,
+  // or be removed.
+  absl::StatusOr<Committed> Say(std::size_t peer, const Batch& batch);
+  absl::StatusOr<Committed> Say(std::size_t peer,
+                                std::span<const AuthOperation> operations);
   absl::StatusOr<OpName> Say(std::size_t peer, const std::string& key,
                              const std::string& value);
+  // Its log was not written in two places, as far as the world knows.
+  bool IsHonest(std::size_t peer) const { return peers_[peer]->honest; }
   // Ends all partitions, stalls, losses and disk faults, and starts all who are down.
   void Heal();
   // Runs until all who are up have one digest and nothing to do. False if that took
@@ -192,6 +205,7 @@ class World {
     CoreKey writer;
     std::uint64_t acked = 0;  // blocks of its log
     std::optional<DiskFault> disk_fault;
+    bool honest = true;
     bool granted = false;      // by the founder
     bool knows_grant = false;  // in this life: it has written
     std::uint64_t lives = 0;
@@ -210,6 +224,10 @@ class World {
   absl::Status Finish(std::size_t number, WriteRecord record, DeathPoint death);
   absl::Status Die(std::size_t number, WriteRecord record);
   absl::Status Refused(Peer& peer, const absl::Status& why);
+  absl::StatusOr<Committed> Told(std::size_t number,
+                                 absl::StatusOr<Committed> committed,
+                                 const std::string& what);
+  void CheckFault(const std::string& name, const std::string& line);
   void Poll();
   void Trace(std::string_view kind, std::string_view who, ByteView what);
 

@@ -1,0 +1,73 @@
+// Byzantine runs, from seeds: everybody honest agrees in the end, and nothing honest is
+// lost, whatever branches of whose logs were told to whom (attacks 30, 31, 41, 58, 73
+// and 88; invariants I1 to I4, I12 and I13).
+
+#include <gtest/gtest.h>
+
+#include "tests/sim/run.h"
+
+namespace weft::sim {
+namespace {
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr std::uint64_t kSeeds = 12;
+#else
+constexpr std::uint64_t kSeeds = 80;
+#endif
+constexpr std::uint64_t kShards = 4;
+
+RunOrder ByzantineRun(std::uint64_t seed) {
+  RunOrder order;
+  order.seed = seed;
+  order.kind = RunKind::kByzantine;
+  return order;
+}
+
+std::string Told(const RunOrder& order, const RunResult& result) {
+  std::string text = "rerun with " + CommandOf(order) + "\n";
+  for (const std::string& problem : result.problems) text += problem + "\n";
+  return text;
+}
+
+class ByzantineSeeds : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(ByzantineSeeds, HonestPeersAgreeAndLoseNothingWhoeverForks) {
+  std::uint64_t forks = 0;
+  std::uint64_t runs = 0;
+  for (std::uint64_t seed = 1 + GetParam(); seed <= kSeeds; seed += kShards) {
+    const RunOrder order = ByzantineRun(seed);
+    const RunResult result = Simulate(order);
+    ASSERT_TRUE(result.problems.empty()) << Told(order, result);
+    ASSERT_GT(result.writes, 10U) << Told(order, result);
+    forks += result.forks;
+    ++runs;
+  }
+  EXPECT_GE(2 * forks, runs) << "a run without forks tests little";
+}
+
+INSTANTIATE_TEST_SUITE_P(Simulation, ByzantineSeeds,
+                         testing::Range<std::uint64_t>(0, kShards),
+                         [](const auto& shard) {
+                           return "Shard" + std::to_string(shard.param);
+                         });
+
+TEST(Byzantine, TheSameSeedGivesTheSameTrace) {
+  for (std::uint64_t seed = 1; seed <= 4; ++seed) {
+    const RunResult first = Simulate(ByzantineRun(seed));
+    EXPECT_EQ(first.trace_hash, Simulate(ByzantineRun(seed)).trace_hash) << seed;
+  }
+}
+
+// A run in which nobody finds a planted bug is red.
+TEST(SimulationCanary, ForkProofsThatAreNotPassedOnAreFoundWithinEightSeeds) {
+  std::uint64_t seed = 1;
+  for (; seed <= 8; ++seed) {
+    RunOrder order = ByzantineRun(seed);
+    order.bug = PlantedBug::kForkProofsLost;
+    if (!Simulate(order).problems.empty()) break;
+  }
+  EXPECT_LE(seed, 8U);
+}
+
+}  // namespace
+}  // namespace weft::sim
