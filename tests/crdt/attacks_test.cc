@@ -1,82 +1,12 @@
 // Attacks on meaning and permission by their number (threats, D4 and D5), with blocks
 // that an honest engine would not have signed.
 
-#include <gmock/gmock.h>
-
-#include "tests/crdt/replica.h"
+#include "tests/crdt/attacks.h"
 
 namespace weft {
 namespace {
 
 using testing::ElementsAre;
-
-// Fay founds, Ada is an admin, Mia may write.
-class Attacks : public testing::Test {
- protected:
-  explicit Attacks(std::uint64_t auth_ops = 65'536) : people_(3, 5) {
-    people_.genesis.limits.auth_ops_per_writer = auth_ops;
-    for (std::size_t i = 0; i < 3; ++i) {
-      replicas_.push_back(std::make_unique<Replica>(people_.genesis, people_.ids[i]));
-    }
-    ada_grant_ = fay().Grant(people_.ids[1], GrantRole::kAdmin);
-    mia_grant_ = fay().Grant(people_.ids[2], GrantRole::kWriter);
-    Meet();
-  }
-  Replica& fay() { return *replicas_[0]; }
-  Replica& ada() { return *replicas_[1]; }
-  Replica& mia() { return *replicas_[2]; }
-  const CoreKey& mia_id() const { return people_.ids[2]; }
-  void Meet() {
-    for (int turn = 0; turn < 2; ++turn) {
-      for (auto& a : replicas_) {
-        for (auto& b : replicas_) {
-          if (a != b) a->FetchAll(*b);
-        }
-      }
-    }
-  }
-  void ExpectAllEqual() {
-    Meet();
-    for (auto& replica : replicas_) {
-      EXPECT_EQ(replica->Digest(), fay().Digest());
-      EXPECT_EQ(replica->Root(), fay().Root());
-      EXPECT_TRUE(replica->indexer().Verify().ok()) << replica->indexer().Verify();
-    }
-  }
-  // What names the grants that Fay made, and nothing else.
-  Dep Grants() {
-    MerkleTree tree;
-    for (std::size_t i = 0; i < 2; ++i) {
-      tree.AppendBlock(fay().logs().logs[people_.ids[0]][i], [](const TreeNode&) {});
-    }
-    return {people_.ids[0], 2, tree.hash()};
-  }
-  // The log of `replica` as its author knows it, and what he signs regardless of it.
-  template <class Op>
-  OpId Forge(Replica& replica, const OpId& cite, std::vector<Dep> deps,
-             const std::vector<Op>& ops) {
-    LogState log(replica.self());
-    for (const Bytes& block : replica.logs().logs[replica.self()]) {
-      DecodeBlock(log, block, Limits());
-    }
-    const CommitHeader header{*NextHlc(log.last_hlc(), 0, 2'000'000), cite,
-                              std::move(deps)};
-    auto batch = EncodeBatch(log, header, std::span<const Op>(ops), Limits());
-    WEFT_CHECK(batch.ok());
-    PreparedCommit commit;
-    commit.first_position = log.position();
-    commit.blocks = batch->blocks;
-    WEFT_CHECK(replica.Append(commit).ok());
-    return batch->IdOf(replica.self(), 0);
-  }
-  static Operation PutOf(std::string_view key) {
-    return PutOp(AsBytes(key), {ValueType::kText, AsBytes(std::string_view("forged"))});
-  }
-
-  People people_;
-  std::vector<std::unique_ptr<Replica>> replicas_;
-  OpId ada_grant_, mia_grant_;
-};
 
 TEST_F(Attacks, Attack42_ADepOnWhatDoesNotExistWaitsAndNobodyElseDoes) {
   mia().Do(Put("sound", "v"));

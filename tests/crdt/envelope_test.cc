@@ -2,8 +2,8 @@
 
 #include "crdt/envelope.h"
 
-#include "engine/codec.h"
 #include "tests/crdt/authors.h"
+#include "tests/crdt/raw_envelope.h"
 
 namespace weft {
 namespace {
@@ -14,50 +14,7 @@ CoreKey Key(std::uint8_t byte) {
   return key;
 }
 
-// An envelope written field by field, so that it may lie.
-struct Raw {
-  std::uint8_t format = 1;
-  std::uint8_t kind = 3;
-  std::uint64_t sem_version = 1;
-  std::uint8_t flags = 0;
-  std::uint64_t batch_index = 0;
-  std::uint64_t batch_count = 1;
-  std::uint64_t ms = 1'000;
-  std::uint64_t counter = 0;
-  std::uint64_t cite = 0;
-  std::uint64_t last_auth = 0;
-  std::vector<CoreKey> new_writers;
-  std::vector<OpId> new_grants;
-  std::vector<std::pair<std::uint64_t, std::uint64_t>> deps;  // index, length
-
-  Bytes Encode() const {
-    Bytes out;
-    Writer writer(&out);
-    writer.U8(format);
-    writer.U8(kind);
-    writer.Uint(sem_version);
-    writer.U8(flags);
-    for (const std::uint64_t field :
-         {batch_index, batch_count, ms, counter, cite, last_auth}) {
-      writer.Uint(field);
-    }
-    writer.Uint(new_writers.size());
-    for (const CoreKey& key : new_writers) writer.Raw(key.view());
-    writer.Uint(new_grants.size());
-    for (const OpId& grant : new_grants) {
-      writer.Raw(grant.writer.view());
-      writer.Uint(grant.position);
-      writer.Uint(grant.op_index);
-    }
-    writer.Uint(deps.size());
-    for (const auto& [index, length] : deps) {
-      writer.Uint(index);
-      writer.Uint(length);
-      writer.Raw(TreeHash{}.view());
-    }
-    return out;
-  }
-};
+using Raw = RawEnvelope;
 
 // The first block of a log that cites founder 0.
 Raw First() {
