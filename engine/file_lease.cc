@@ -110,6 +110,10 @@ FileLease::~FileLease() {
 absl::Status FileLease::ReadFile() {
   const std::string path = PathOfFile();
   file_.descriptor = ::open(path.c_str(), O_RDWR | O_NOFOLLOW | O_CLOEXEC);
+  if (file_.descriptor < 0 && (errno == EROFS || errno == EACCES)) {
+    // A store that may only be read is still where it was written.
+    file_.descriptor = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+  }
   if (file_.descriptor < 0) {
     const int error = errno;
     // What passes says nothing of the lease.

@@ -25,6 +25,7 @@ constexpr std::uint8_t kOpChunk = 6;
 constexpr std::uint8_t kGraphPage = 7;
 constexpr std::uint8_t kTrie = 8;
 constexpr std::uint8_t kSequencePage = 16;
+constexpr std::string_view kName = "name";
 
 std::uint64_t U64At(ByteView key, std::size_t at) {
   std::uint64_t value = 0;
@@ -109,6 +110,22 @@ Bytes CopiedCore(const CoreKey& core) {
   Bytes key = ToBytes("copied");
   Append(key, core.view());
   return key;
+}
+
+Bytes CoreName(const CoreKey& core) {
+  Bytes key = ToBytes(kName);
+  Append(key, core.view());
+  return key;
+}
+
+ScanRange CoreNames() {
+  const Bytes prefix = ToBytes(kName);
+  return {.from = prefix, .to = PrefixEnd(prefix)};
+}
+
+std::optional<CoreKey> CoreOfName(ByteView key) {
+  if (key.size() <= kName.size()) return std::nullopt;
+  return CoreKey::From(key.subspan(kName.size()));
 }
 
 Bytes Head(std::uint64_t core) {

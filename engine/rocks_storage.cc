@@ -1,12 +1,12 @@
 #include "engine/rocks_storage.h"
 
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <cstdarg>
 #include <cstring>
 #include <mutex>
 
@@ -14,6 +14,7 @@
 #include "engine/check.h"
 #include "engine/key_layout.h"
 #include "engine/open_files.h"
+#include "engine/rocks_overlay.h"
 #include "engine/store_directory.h"
 #include "rocksdb/cache.h"
 #include "rocksdb/convenience.h"
@@ -186,16 +187,29 @@ bool HasLz4() {
          supported.end();
 }
 
-// An open writes a few KiB, and where it cannot the library ends the process.
-absl::Status CheckRoom(const std::string& path) {
-  constexpr std::uint64_t kRoomMin = 64 * 1024;
-  struct statvfs info {};
-  if (::statvfs(path.c_str(), &info) != 0) return absl::OkStatus();
-  const std::uint64_t blocks = ::geteuid() == 0 ? info.f_bfree : info.f_bavail;
-  if (blocks * info.f_frsize >= kRoomMin) return absl::OkStatus();
-  return absl::ResourceExhaustedError(absl::StrFormat(
-      "store %s: the disk is full, and to open it takes a few KiB", path));
+// Nothing is begun where there is no room for a store. Whatever else may be in the way
+// StoreDirectory says.
+absl::Status CheckRoomToMake(std::string_view path, std::uint64_t room_bytes_min) {
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  std::string folder(path);
+  if (::access((folder + "/FORMAT").c_str(), F_OK) == 0) return absl::OkStatus();
+  if (::access(folder.c_str(), F_OK) != 0) {
+    const std::size_t slash = folder.rfind('/');
+    folder = slash == std::string::npos ? "." : folder.substr(0, slash + 1);
+  }
+  if (::access(folder.c_str(), W_OK) != 0 || RoomIn(folder) >= room_bytes_min) {
+    return absl::OkStatus();
+  }
+  return absl::ResourceExhaustedError(
+      absl::StrFormat("%s: the disk is full", std::string(path)));
 }
+
+// What RocksDB has to say of a database that is opened for reading goes nowhere.
+class NoLogger final : public rocksdb::Logger {
+ public:
+  using rocksdb::Logger::Logv;
+  void Logv(const char*, va_list) override {}
+};
 
 rocksdb::ColumnFamilyOptions FamilyOptions(Family family,
                                            std::shared_ptr<rocksdb::Cache> cache) {
@@ -246,6 +260,8 @@ class RocksStorage::Database {
   }
   const std::string& path() const { return directory_->path(); }
   Health& health() const { return *health_; }
+  bool read_only() const { return !read_only_.ok(); }
+  absl::Status writable() const { return read_only() ? read_only_ : health_->status(); }
   // Something is in memory that a clean close has to write out.
   void NoteWrite() { written_.store(true, std::memory_order_relaxed); }
   // A range whose room Reclaim gives back.
@@ -261,10 +277,14 @@ class RocksStorage::Database {
  private:
   Database() = default;
   absl::StatusOr<bool> IsNew() const;
+  absl::Status CheckRoom(std::uint64_t room_bytes_min) const;
+  absl::Status OpenFiles(const RocksOptions& options, bool is_new);
   absl::Status CheckFormat();
 
   std::unique_ptr<StoreDirectory> directory_;
   std::shared_ptr<Health> health_;
+  absl::Status read_only_;  // why it was opened for reading; OK: it was not
+  std::shared_ptr<OverlayFiles> overlay_;
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
   std::atomic<bool> written_ = false;
@@ -295,11 +315,58 @@ absl::Status RocksStorage::Database::CheckFormat() {
       db_->Get(rocksdb::ReadOptions(), family(Family::kMeta), ToSlice(key), &stored);
   if (status.ok()) return CheckStoreFormat(path(), AsBytes(stored));
   if (!status.IsNotFound()) return ToStatus(path(), status);
+  WEFT_RETURN_IF_ERROR(read_only_);
   rocksdb::WriteOptions synced;
   synced.sync = true;
   NoteWrite();
   return ToStatus(path(), db_->Put(synced, family(Family::kMeta), ToSlice(key),
                                    ToSlice(EncodeStoreFormat())));
+}
+
+// OK, or why the database is not to be written to: an open writes a few KiB and what
+// is in the logs, and where it cannot the library ends the process.
+absl::Status RocksStorage::Database::CheckRoom(std::uint64_t room_bytes_min) const {
+  const std::string files = directory_->database_path();
+  std::uint64_t needed = room_bytes_min;
+  std::vector<rocksdb::Env::FileAttributes> all;
+  if (PrivateEnv()->GetChildrenFileAttributes(files, &all).ok()) {
+    for (const auto& file : all) {
+      if (file.name.ends_with(".log")) needed += file.size_bytes;
+    }
+  }
+  const bool made = ::access(files.c_str(), F_OK) == 0;
+  if (RoomIn(made ? files : path()) >= needed) return absl::OkStatus();
+  if (::access(path().c_str(), W_OK) != 0 ||
+      (made && ::access(files.c_str(), W_OK) != 0)) {
+    return absl::UnavailableError(
+        absl::StrFormat("%s: %s", path(), std::strerror(errno)));
+  }
+  return absl::ResourceExhaustedError(absl::StrFormat("%s: the disk is full", path()));
+}
+
+// On the files themselves, or for reading on an overlay of them.
+absl::Status RocksStorage::Database::OpenFiles(const RocksOptions& options,
+                                               bool is_new) {
+  rocksdb::DBOptions db_options =
+      DatabaseOptions(PrivateEnv(), health_, options.memory_bytes);
+  db_options.create_if_missing = is_new;
+  if (!read_only_.ok()) {
+    // As those of PrivateEnv; what it holds is freed with the database.
+    overlay_ = std::make_shared<OverlayFiles>(rocksdb::FileSystem::Default());
+    db_options.env = rocksdb::NewCompositeEnv(overlay_).release();
+    db_options.info_log = std::make_shared<NoLogger>();
+  }
+  const auto cache = rocksdb::NewLRUCache(options.memory_bytes / 2);
+  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
+  for (std::size_t i = 0; i < kFamilyCount; ++i) {
+    descriptors.emplace_back(kFamilyNames[i],
+                             FamilyOptions(static_cast<Family>(i), cache));
+  }
+  rocksdb::DB* db = nullptr;
+  const auto status = rocksdb::DB::Open(db_options, directory_->database_path(),
+                                        descriptors, &families_, &db);
+  db_.reset(db);
+  return ToStatus(path(), status);
 }
 
 absl::StatusOr<std::shared_ptr<RocksStorage::Database>> RocksStorage::Database::Open(
@@ -313,29 +380,28 @@ absl::StatusOr<std::shared_ptr<RocksStorage::Database>> RocksStorage::Database::
     return absl::NotFoundError(
         absl::StrFormat("store %s was never finished; make it again", path));
   }
-  WEFT_RETURN_IF_ERROR(CheckRoom(path));
-  rocksdb::DBOptions db_options =
-      DatabaseOptions(PrivateEnv(), database->health_, options.memory_bytes);
-  db_options.create_if_missing = is_new;
-  const auto cache = rocksdb::NewLRUCache(options.memory_bytes / 2);
-  std::vector<rocksdb::ColumnFamilyDescriptor> descriptors;
-  for (std::size_t i = 0; i < kFamilyCount; ++i) {
-    descriptors.emplace_back(kFamilyNames[i],
-                             FamilyOptions(static_cast<Family>(i), cache));
+  database->read_only_ = database->CheckRoom(options.room_bytes_min);
+  if (is_new) WEFT_RETURN_IF_ERROR(database->read_only_);
+  absl::Status opened = database->OpenFiles(options, is_new);
+  if (!is_new && absl::IsResourceExhausted(opened) && database->read_only_.ok()) {
+    database->read_only_ = opened;
+    database->health_ = std::make_shared<Health>(path);
+    opened = database->OpenFiles(options, is_new);
   }
-  rocksdb::DB* db = nullptr;
-  const auto status =
-      rocksdb::DB::Open(db_options, database->directory_->database_path(), descriptors,
-                        &database->families_, &db);
-  database->db_.reset(db);
-  WEFT_RETURN_IF_ERROR(ToStatus(path, status));
+  WEFT_RETURN_IF_ERROR(opened);
+  if (!database->read_only_.ok()) {
+    database->read_only_ =
+        absl::Status(database->read_only_.code(),
+                     absl::StrFormat("the store can only be read (%s)",
+                                     std::string(database->read_only_.message())));
+  }
   WEFT_RETURN_IF_ERROR(database->CheckFormat());
   return database;
 }
 
 RocksStorage::Database::~Database() {
   if (db_ == nullptr) return;
-  if (written_ && health_->status().ok()) {
+  if (written_ && writable().ok()) {
     rocksdb::FlushOptions now;
     now.allow_write_stall = true;
     db_->Flush(now, families_).PermitUncheckedError();
@@ -344,6 +410,8 @@ RocksStorage::Database::~Database() {
     db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
   }
   db_->Close().PermitUncheckedError();
+  db_.reset();
+  if (overlay_) overlay_->Drop();
 }
 
 class RocksStorage::Snapshot final : public StorageSnapshot {
@@ -417,6 +485,9 @@ RocksStorage::~RocksStorage() = default;
 
 absl::StatusOr<std::unique_ptr<RocksStorage>> RocksStorage::Open(
     std::string_view path, const RocksOptions& options) {
+  if (options.create) {
+    WEFT_RETURN_IF_ERROR(CheckRoomToMake(path, options.room_bytes_min));
+  }
   WEFT_ASSIGN_OR_RETURN(auto directory, StoreDirectory::Open(path, options.create));
   WEFT_ASSIGN_OR_RETURN(auto database, Database::Open(std::move(directory), options));
   return std::unique_ptr<RocksStorage>(new RocksStorage(std::move(database)));
@@ -461,8 +532,15 @@ std::shared_ptr<const StorageSnapshot> RocksStorage::TakeSnapshot() {
   return std::make_shared<Snapshot>(database_);
 }
 
+absl::Status RocksStorage::Writable() const {
+  return database_->writable();
+}
+
 absl::Status RocksStorage::Commit(const StorageBatch& batch, Durability durability) {
   WEFT_CHECK(durability != Durability::kVolatile || batch.TouchesOnly(Family::kView));
+  if (durability != Durability::kVolatile) {
+    WEFT_RETURN_IF_ERROR(database_->writable());
+  }
   WEFT_RETURN_IF_ERROR(database_->health().status());
   rocksdb::WriteBatch changes(batch.bytes() + 16 * batch.changes().size(), 0,
                               kProtectionBytes, 0);
@@ -490,11 +568,13 @@ absl::Status RocksStorage::Commit(const StorageBatch& batch, Durability durabili
 
 absl::Status RocksStorage::Sync() {
   WEFT_RETURN_IF_ERROR(database_->health().status());
+  if (database_->read_only()) return absl::OkStatus();  // nothing was written
   return database_->health().Note((*database_)->SyncWAL());
 }
 
 absl::Status RocksStorage::Flush() {
   WEFT_RETURN_IF_ERROR(Sync());
+  if (database_->read_only()) return absl::OkStatus();
   rocksdb::FlushOptions now;
   now.allow_write_stall = true;
   return database_->health().Note(
@@ -502,6 +582,7 @@ absl::Status RocksStorage::Flush() {
 }
 
 absl::Status RocksStorage::Reclaim() {
+  WEFT_RETURN_IF_ERROR(database_->writable());
   const std::vector<StorageBatch::Change> deleted = database_->TakeDeleted();
   if (deleted.empty()) return absl::OkStatus();
   // A log is kept as long as any family has something in it that is in memory only.

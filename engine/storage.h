@@ -126,6 +126,8 @@ class Storage {
       const StorageSnapshot* snapshot = nullptr) = 0;
   virtual std::shared_ptr<const StorageSnapshot> TakeSnapshot() = 0;
 
+  // OK, or why nothing that is to last can be written any more.
+  virtual absl::Status Writable() const { return absl::OkStatus(); }
   virtual absl::Status Commit(const StorageBatch& batch, Durability durability) = 0;
   // Makes every kLogged commit so far durable.
   virtual absl::Status Sync() = 0;

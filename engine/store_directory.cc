@@ -3,9 +3,12 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -131,6 +134,22 @@ absl::Status CheckPrivate(const std::string& path) {
 
 }  // namespace
 
+std::uint64_t RoomIn(const std::string& path) {
+  if (::access(path.c_str(), W_OK) != 0) return 0;
+  std::uint64_t room = UINT64_MAX;
+  struct statvfs info {};
+  if (::statvfs(path.c_str(), &info) == 0) {
+    if ((info.f_flag & ST_RDONLY) != 0) return 0;
+    const std::uint64_t blocks = ::geteuid() == 0 ? info.f_bfree : info.f_bavail;
+    room = blocks * info.f_frsize;
+  }
+  struct rlimit largest {};
+  if (::getrlimit(RLIMIT_FSIZE, &largest) == 0 && largest.rlim_cur != RLIM_INFINITY) {
+    room = std::min<std::uint64_t>(room, largest.rlim_cur);
+  }
+  return room;
+}
+
 Bytes EncodeStoreFormat() {
   Bytes bytes;
   Writer writer(&bytes);
@@ -195,8 +214,13 @@ StoreDirectory::~StoreDirectory() {
 absl::Status StoreDirectory::Lock() {
   const std::string path = path_ + "/LOCK";
   lock_file_ = ::open(path.c_str(), O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+  int kind = LOCK_EX;
+  if (lock_file_ < 0 && (errno == EROFS || errno == EACCES)) {
+    lock_file_ = ::open(path.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    kind = LOCK_SH;
+  }
   if (lock_file_ < 0) return SystemError("cannot open", path, errno);
-  if (::flock(lock_file_, LOCK_EX | LOCK_NB) == 0) return absl::OkStatus();
+  if (::flock(lock_file_, kind | LOCK_NB) == 0) return absl::OkStatus();
   if (errno != EWOULDBLOCK) return SystemError("cannot lock", path, errno);
   return absl::UnavailableError(
       absl::StrFormat("store %s is in use by another process", path_));

@@ -11,6 +11,7 @@
 
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -29,9 +30,14 @@ Bytes EncodeStoreFormat();
 // DATA_LOSS            not a format
 absl::Status CheckStoreFormat(std::string_view name, ByteView encoded);
 
+// How many bytes this process can still write to files below `path`, which exists: zero
+// where the disk is full, and where it may not write at all.
+std::uint64_t RoomIn(const std::string& path);
+
 class StoreDirectory {
  public:
   // Checks the directory and takes its lock; with `create`, makes what is missing.
+  // Where its files may be read only, the lock is shared with others who only read.
   // Unless it returns OK it has changed nothing that was there.
   //   NOT_FOUND            there is no store (and `create` is false)
   //   INVALID_ARGUMENT     a file, a symbolic link, or a directory with other things

@@ -378,6 +378,8 @@ Task<absl::StatusOr<std::unique_ptr<Wire>>> Swarm::DialWithin(
 Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
                                                            Nanos limit) {
   const std::shared_ptr<State> state = state_;
+  const Nanos deadline =
+      state->options.clock->Steady() + std::min<Nanos>(limit, std::chrono::hours(24));
   WEFT_CO_ASSIGN_OR_RETURN(
       std::unique_ptr<Wire> wire,
       co_await DialWithin(state, address, std::min(limit, kDialLimit)));
@@ -392,6 +394,13 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
                    state->changed.Notify();
                  });
   while (!session->ready() && !ended->has_value() && !state->stopped) {
+    if (state->options.clock->Steady() >= deadline) {
+      session->Close();
+      co_return absl::UnavailableError(
+          absl::StrFormat("%s: connected, and nobody there speaks our protocol within "
+                          "%d ms",
+                          address, limit / milliseconds(1)));
+    }
     co_await state->options.clock->Sleep(milliseconds(1));
   }
   if (!ended->has_value() && !state->stopped) co_return session;
@@ -401,9 +410,10 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
   if (ended->has_value() && !(*ended)->ok()) {
     const std::string said((*ended)->message());
     // Whatever the peer did wrong, the caller asked rightly.
-    const absl::StatusCode code = absl::IsInvalidArgument(**ended)
-                                      ? absl::StatusCode::kUnavailable
-                                      : (*ended)->code();
+    const bool nobody =
+        absl::IsInvalidArgument(**ended) || absl::IsDeadlineExceeded(**ended);
+    const absl::StatusCode code =
+        nobody ? absl::StatusCode::kUnavailable : (*ended)->code();
     co_return absl::Status(code, absl::StrFormat("%s: %s", address, said));
   }
   co_return absl::UnavailableError(absl::StrFormat("%s: the peer hung up", address));

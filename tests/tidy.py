@@ -29,7 +29,7 @@ MAY_INCLUDE = {
 # What is behind a door, and the files that are the door.
 DOORS = [
     ("libsodium", r'#include\s+[<"]sodium', r"engine/crypto\w*\.cc"),
-    ("RocksDB", r'#include\s+[<"]rocksdb/', r"engine/rocks_storage\.cc"),
+    ("RocksDB", r'#include\s+[<"]rocksdb/', r"engine/rocks_(storage\.cc|overlay\.(cc|h))"),
     (
         "FlatBuffers",
         r'#include\s+[<"](flatbuffers/|\S*_generated\.h)',

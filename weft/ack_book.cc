@@ -88,6 +88,8 @@ std::vector<AckBook::Step> AckBook::Steps(const CoreKey& core,
 }
 
 absl::Status AckBook::Save(Storage* storage) {
+  // As after a crash: they are told again.
+  if (!storage->Writable().ok()) return absl::OkStatus();
   if (unsaved_.empty()) return absl::OkStatus();
   StorageBatch batch;
   for (const auto& [core, peer] : unsaved_) {

@@ -51,6 +51,7 @@ std::vector<MemberLog> BaseNode::LogsOf(const CoreKey& identity) const {
 
 void BaseNode::RetireOwnLog() {
   if (write_ready() || record_.retired || indexer_ == nullptr) return;
+  if (!host_->storage->Writable().ok()) return;  // it does not grow here anyway
   record_.retired = true;
   Tell(
       absl::StrFormat("a peer shows another end of our log %s", IdText(record_.log())));
@@ -63,6 +64,7 @@ void BaseNode::WhenWriteReady(std::function<void()> task) {
 }
 
 absl::Status BaseNode::ReadyToWrite() {
+  WEFT_RETURN_IF_ERROR(host_->storage->Writable());
   WEFT_RETURN_IF_ERROR(CheckUsable());
   WEFT_RETURN_IF_ERROR(CatchUp());
   const bool forked = indexer_->authority().forks().contains(record_.log());

@@ -609,6 +609,7 @@ void BaseNode::TellEvidence(std::span<const Bytes> proofs) {
 }
 
 void BaseNode::TakeForkProof(ByteView proof) {
+  if (!host_->storage->Writable().ok()) return;  // it is told again
   const absl::StatusOr<IndexResult> result = indexer_->TakeForkProof(proof);
   if (absl::IsInvalidArgument(result.status()) || absl::IsDataLoss(result.status())) {
     return;

@@ -6,6 +6,7 @@
 #include <asio/experimental/awaitable_operators.hpp>
 
 #include "absl/strings/str_format.h"
+#include "engine/key_layout.h"
 #include "engine/open_files.h"
 #include "weft/base_forks.h"
 #include "weft/convert.h"
@@ -378,7 +379,10 @@ absl::Status Node::PurgeCore(const CoreKey& key) {
   WEFT_RETURN_IF_ERROR(CheckNoLogOfABase(key, "purged"));
   WEFT_RETURN_IF_ERROR(cores_->Open(key).status());
   ForgetCore(key);
-  return cores_->Purge(key);
+  WEFT_RETURN_IF_ERROR(cores_->Purge(key));
+  StorageBatch batch;
+  batch.Delete(Family::kMeta, keys::CoreName(key));
+  return host_.storage->Commit(batch, Durability::kLogged);
 }
 
 absl::Status Node::BlockCore(const CoreKey& key) {
@@ -407,6 +411,7 @@ FeedPermission Node::PermissionOf(const Session& session, const CoreKey& key) co
   }
   FeedPermission permission = policy_.Of(session, key, owner);
   permission.upload = permission.upload && serves;
+  permission.download = permission.download && host_.storage->Writable().ok();
   return permission;
 }
 

@@ -67,6 +67,7 @@ std::optional<absl::Status> Node::EndOf(const SyncRun& run,
   if (!run.answers && IsLevel(*run.session)) return absl::OkStatus();
   if (host_.clock->Steady() < run.deadline) return std::nullopt;
   if (run.answers && IsLevel(*run.session)) return absl::OkStatus();
+  WEFT_RETURN_IF_ERROR(host_.storage->Writable());
   return absl::DeadlineExceededError(
       absl::StrFormat("%s: not level after %d ms; what came is kept", run.name,
                       run.request.timeout / std::chrono::milliseconds(1)));

@@ -1,11 +1,16 @@
 #include "weft/store.h"
 
+#include <map>
+
 #include "absl/strings/str_format.h"
+#include "engine/key_layout.h"
 #include "weft/core_read.h"
 #include "weft/store_impl.h"
 
 namespace weft {
 namespace {
+
+constexpr std::size_t kCoreNameBytesMax = 1024;
 
 absl::Status CheckPeerAddress(std::string_view address) {
   if (IsPeerAddress(address)) return absl::OkStatus();
@@ -36,6 +41,18 @@ CoreStatus StatusOf(const Hypercore& core) {
   status.have = core.held_blocks();
   status.writable = core.writable();
   return status;
+}
+
+// Of those that were made by one. A row that cannot be read names nothing.
+std::map<CoreKey, std::string> NamesOfCores(Storage& storage) {
+  std::map<CoreKey, std::string> names;
+  const auto rows = storage.Scan(Family::kMeta, keys::CoreNames());
+  for (; rows->valid(); rows->Next()) {
+    if (const auto core = keys::CoreOfName(rows->key())) {
+      names.emplace(*core, AsText(rows->value()));
+    }
+  }
+  return names;
 }
 
 absl::StatusOr<CoreReadRequest> ReadRequest(std::string_view key,
@@ -74,6 +91,10 @@ absl::StatusOr<Store> Store::Open(std::string_view path, const StoreOptions& opt
 
 std::string Store::path() const {
   return impl_->path();
+}
+
+absl::Status Store::Writable() const {
+  return impl_->node().host().storage->Writable();
 }
 
 std::string Store::notice() const {
@@ -222,10 +243,24 @@ absl::StatusOr<std::size_t> Store::SendExtension(const ExtensionTarget& target,
 }
 
 absl::StatusOr<CoreStatus> Store::CreateCore(std::string_view name) {
+  if (name.size() > kCoreNameBytesMax) {
+    return absl::InvalidArgumentError(absl::StrFormat(
+        "the name of a core has %d bytes; at most %d", name.size(), kCoreNameBytesMax));
+  }
   return impl_->Run([&]() -> absl::StatusOr<CoreStatus> {
     WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
                           impl_->node().cores().OpenNamed(name));
-    return StatusOf(*core);
+    Storage* const storage = impl_->node().host().storage;
+    const Bytes row = keys::CoreName(core->key());
+    WEFT_ASSIGN_OR_RETURN(const auto known, storage->Get(Family::kMeta, row));
+    if (!known) {
+      StorageBatch batch;
+      batch.Put(Family::kMeta, row, ToBytes(name));
+      WEFT_RETURN_IF_ERROR(storage->Commit(batch, Durability::kSynced));
+    }
+    CoreStatus status = StatusOf(*core);
+    status.name = name;
+    return status;
   });
 }
 
@@ -270,12 +305,18 @@ absl::StatusOr<CoreStatus> Store::CoreInfo(std::string_view key) const {
   return impl_->Run([&]() -> absl::StatusOr<CoreStatus> {
     WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
                           impl_->node().cores().Open(parsed));
-    return StatusOf(*core);
+    CoreStatus status = StatusOf(*core);
+    WEFT_ASSIGN_OR_RETURN(const auto name, impl_->node().host().storage->Get(
+                                               Family::kMeta, keys::CoreName(parsed)));
+    if (name) status.name = AsText(*name);
+    return status;
   });
 }
 
 std::vector<CoreStatus> Store::Cores() const {
   return impl_->Run([&] {
+    const std::map<CoreKey, std::string> names =
+        NamesOfCores(*impl_->node().host().storage);
     std::vector<CoreStatus> cores;
     for (const weft::CoreInfo& info : impl_->node().cores().List()) {
       CoreStatus status;
@@ -288,6 +329,8 @@ std::vector<CoreStatus> Store::Cores() const {
       status.have = info.contiguous_length;
       status.writable = info.writable;
       status.removed = info.removed;
+      const auto name = names.find(info.key);
+      if (name != names.end()) status.name = name->second;
       cores.push_back(std::move(status));
     }
     return cores;

@@ -17,6 +17,8 @@ class StoreImpl;
 
 struct StoreOptions {
   bool create = true;  // false: NOT_FOUND where there is no store
+  // Where the disk has less room than this a store is opened for reading only.
+  std::uint64_t room_bytes_min = 64 * 1024;
 };
 
 struct BaseOptions {
@@ -63,6 +65,11 @@ class Store {
   explicit Store(std::shared_ptr<StoreImpl> impl) : impl_(std::move(impl)) {}
 
   std::string path() const;
+  // OK, or why nothing more can be written until the store is opened anew; what is in
+  // it can be read, and is given to peers, all the same. A store is opened like that
+  // where its disk is full or may not be written to.
+  // RESOURCE_EXHAUSTED  the disk is full;  UNAVAILABLE  any other reason
+  absl::Status Writable() const;
   // One line for a person about the store as it was found, once: that it is a copy, a
   // backup or was moved to another disk, so that the next write to each of its bases
   // begins a new incarnation of us (docs/decisions/0014). Empty: nothing to say.

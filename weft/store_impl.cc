@@ -38,6 +38,7 @@ absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
   std::shared_ptr<StoreImpl> store(new StoreImpl(std::string(path)), destroy);
   RocksOptions rocks;
   rocks.create = options.create;
+  rocks.room_bytes_min = options.room_bytes_min;
   WEFT_ASSIGN_OR_RETURN(store->storage_, RocksStorage::Open(store->path_, rocks));
   NodeHost host;
   host.executor = store->io_.get_executor();

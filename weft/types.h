@@ -351,6 +351,7 @@ struct CoreStatus {
   std::string key;            // hex
   std::string id;             // z-base-32
   std::string discovery_key;  // hex
+  std::string name;           // it was made by, in this store; empty: by none
   std::uint64_t length = 0;
   std::uint64_t fork = 0;
   std::uint64_t byte_length = 0;

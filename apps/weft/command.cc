@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <filesystem>
 #include <thread>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "apps/weft/console.h"
@@ -379,9 +380,9 @@ int ReportOp(const Invocation& call, const absl::StatusOr<OpName>& op) {
 }
 
 std::optional<Store> OpenStore(const std::string& directory, int& exit_code,
-                               bool create) {
+                               const StoreOptions& options) {
   if (const Store* held = Console::Current().held_store()) return *held;
-  auto store = Store::Open(directory, StoreOptions{.create = create});
+  auto store = Store::Open(directory, options);
   if (!store.ok()) {
     const std::string why(ToStd(store.status().message()));
     // Main tries again, or says it.
@@ -398,6 +399,8 @@ std::optional<Store> OpenStore(const std::string& directory, int& exit_code,
   if (!store->notice().empty()) Fail(kDone, store->notice());
   if (process.stays) {
     auto server = ControlServer::Start(directory, *store, process.run);
+    // Where nothing can be written a command that stays does its own work all the same.
+    if (!server.ok() && !store->Writable().ok()) return *std::move(store);
     if (!server.ok()) {
       exit_code = Fail(kWorld, ToStd(server.status().message()));
       return std::nullopt;
@@ -405,6 +408,24 @@ std::optional<Store> OpenStore(const std::string& directory, int& exit_code,
     process.server = *std::move(server);
   }
   return *std::move(store);
+}
+
+void ReopenStore(std::optional<Store>& store, const std::string& directory,
+                 const StoreOptions& options, int& exit_code) {
+  process.server.reset();
+  store.reset();
+  const auto deadline = std::chrono::steady_clock::now() + kLockPatience;
+  for (;;) {
+    process.in_use.reset();
+    store = OpenStore(directory, exit_code, options);
+    // A short command may have come in between.
+    if (store || !process.in_use) return;
+    if (std::chrono::steady_clock::now() >= deadline) {
+      exit_code = Fail(kWorld, *std::exchange(process.in_use, std::nullopt));
+      return;
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
 }
 
 std::optional<Base> OpenBase(const Invocation& call, int& exit_code) {
@@ -437,7 +458,7 @@ MadeStore::~MadeStore() {
 }
 
 Store* MadeStore::Open(int& exit_code) {
-  store_ = OpenStore(directory_, exit_code, /*create=*/true);
+  store_ = OpenStore(directory_, exit_code, {.create = true});
   return store_ ? &*store_ : nullptr;
 }
 

@@ -109,7 +109,11 @@ class CommandLine {
 // if another process holds the store the command is run again, so nothing may have been
 // read from stdin before.
 std::optional<Store> OpenStore(const std::string& directory, int& exit_code,
-                               bool create = false);
+                               const StoreOptions& options = {.create = false});
+// Closes the store that this process has opened, of which `store` is the last handle
+// beside those of guests, and opens it anew. Null after a failure, with its code.
+void ReopenStore(std::optional<Store>& store, const std::string& directory,
+                 const StoreOptions& options, int& exit_code);
 // The base of --base, or the only one of the store.
 std::optional<Base> OpenBase(const Invocation& call, int& exit_code);
 
@@ -135,12 +139,17 @@ class MadeStore {
   std::optional<Store> store_;
 };
 
+struct ServeWish {
+  std::string listen = {};                // empty: nowhere
+  std::vector<std::string> connect = {};  // kept connected
+  // Also finds peers on the local network, through the interface of that address if it
+  // is not empty.
+  std::optional<std::string> lan = std::nullopt;
+};
+
 // Stays with an open store until SIGINT or SIGTERM (HoldSignals was called before it
 // was opened), in a command that is `alone`; prints the address and then one line per
-// event. `lan`: also finds peers on the local network, through the interface of that
-// address if it is not empty.
-int Serve(Store store, const Invocation& call, const std::string& listen,
-          const std::vector<std::string>& connect,
-          const std::optional<std::string>& lan = std::nullopt);
+// event. The caller keeps no handle of the store.
+int Serve(Store store, const Invocation& call, ServeWish wish);
 
 }  // namespace weft::cli

@@ -10,7 +10,9 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <fstream>
 #include <map>
 #include <memory>
 #include <string>
@@ -26,7 +28,23 @@
 namespace weft::cli {
 namespace {
 
+using std::chrono::milliseconds;
+
 constexpr std::size_t kWaitingBytesMax = 256 * 1024;
+constexpr std::chrono::seconds kLookAgain(1);
+// A holder that was stopped, and says nothing for so long, is not waited for.
+constexpr std::chrono::seconds kStoppedPatience(5);
+
+// Whether the process was stopped by a signal or a debugger; false if nobody can say.
+bool IsStopped(pid_t process) {
+  std::ifstream file(absl::StrFormat("/proc/%d/stat", process));
+  std::string text;
+  std::getline(file, text);
+  // The name before the state may hold anything.
+  const std::size_t name_end = text.rfind(')');
+  if (name_end == std::string::npos || name_end + 2 >= text.size()) return false;
+  return text[name_end + 2] == 'T' || text[name_end + 2] == 't';
+}
 
 // What waits to be written to a file. Never writes more than the file takes at once: a
 // process that only wrote could wait for ever for one that does the same.
@@ -74,7 +92,10 @@ class Sink {
 class Client {
  public:
   Client(const Holder& holder, const Asked& asked, bool holds_signals)
-      : socket_(holder.socket.get()), asked_(asked), holds_signals_(holds_signals) {}
+      : socket_(holder.socket.get()),
+        process_(holder.process),
+        asked_(asked),
+        holds_signals_(holds_signals) {}
 
   std::optional<int> Run() {
     if (holds_signals_) HoldSignals();
@@ -98,7 +119,9 @@ class Client {
         pollfd{out_.waiting() > 0 ? out_.file() : -1, POLLOUT, 0},
         pollfd{command_ && command_->waiting() > 0 ? command_->file() : -1, POLLOUT,
                0}};
-    if (poll(files.data(), files.size(), -1) < 0) return;
+    const int ready = poll(files.data(), files.size(), kLookAgain / milliseconds(1));
+    if (ready == 0) LookAtHolder();
+    if (ready <= 0) return;
     if (files[1].revents != 0 && !stopped_) {
       // Half closed: the command hears of it and still has the last word.
       stopped_ = true;
@@ -113,10 +136,25 @@ class Client {
     if (files[0].revents != 0) Take();
   }
 
+  // Nothing has come for a while: a holder that works may take its time.
+  void LookAtHolder() {
+    const auto now = std::chrono::steady_clock::now();
+    if (!IsStopped(process_)) {
+      stopped_since_.reset();
+    } else if (!stopped_since_) {
+      stopped_since_ = now;
+    } else if (now - *stopped_since_ >= kStoppedPatience) {
+      code_ = Fail(kWorld, absl::StrFormat("%s: process %d, which holds the store, is "
+                                           "stopped; `kill -CONT %d` lets it go on",
+                                           asked_.store, process_, process_));
+    }
+  }
+
   int StdoutFailed() const { return Fail(kWorld, "stdout: cannot be written"); }
 
   void Take() {
     const auto frame = ReceiveFrame(socket_, kPieceBytesMax);
+    stopped_since_.reset();
     if (!frame.ok()) return Lost();
     switch (frame->type) {
       case FrameType::kOut:
@@ -232,9 +270,11 @@ class Client {
   }
 
   const int socket_;
+  const pid_t process_;
   const Asked& asked_;
   const bool holds_signals_;
   bool stopped_ = false;
+  std::optional<std::chrono::steady_clock::time_point> stopped_since_;  // the holder
   bool again_ = false;
   std::optional<int> code_;
   std::optional<ReadWanted> wanted_;

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/time.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -18,6 +19,7 @@ namespace {
 
 constexpr const char* kName = "control";
 constexpr int kBacklog = 64;
+constexpr timeval kPatience{10, 0};
 
 absl::Status Trouble(const std::string& directory, int error) {
   const std::string text =
@@ -125,10 +127,18 @@ absl::StatusOr<std::optional<Holder>> ConnectToHolder(const std::string& directo
   Holder holder;
   holder.socket = NewSocket();
   if (!holder.socket.ok()) return Trouble(directory, errno);
+  // A holder that was stopped lets nobody in, and may not be waited for without end: in
+  // a queue that is full, or with more to say than a socket takes.
+  setsockopt(holder.socket.get(), SOL_SOCKET, SO_SNDTIMEO, &kPatience,
+             sizeof(kPatience));
   const sockaddr_un address = AddressIn(folder);
   if (connect(holder.socket.get(), reinterpret_cast<const sockaddr*>(&address),
               sizeof(address)) != 0) {
     if (errno == ECONNREFUSED || errno == ENOENT) return std::optional<Holder>();
+    if (errno == EAGAIN) {
+      return absl::UnavailableError(absl::StrFormat(
+          "%s: the process that holds the store lets nobody in", directory));
+    }
     return Trouble(directory, errno);
   }
   const std::optional<ucred> peer = PeerOf(holder.socket.get());

@@ -33,7 +33,7 @@ bool IsKey(const std::string& text) {
 }
 
 Json CoreJson(const CoreStatus& core) {
-  return Json{{"key", core.key},
+  Json object{{"key", core.key},
               {"id", core.id},
               {"discovery_key", core.discovery_key},
               {"length", core.length},
@@ -42,6 +42,8 @@ Json CoreJson(const CoreStatus& core) {
               {"have", core.have},
               {"writable", core.writable},
               {"removed", core.removed}};
+  if (!core.name.empty()) PutText(object, "name", core.name);
+  return object;
 }
 
 void PrintCore(const CoreStatus& core) {
@@ -50,6 +52,7 @@ void PrintCore(const CoreStatus& core) {
       "blocks%s\n",
       core.key, core.id, core.length, core.byte_length, core.fork, core.have,
       core.writable ? "\nours    yes" : "");
+  if (!core.name.empty()) Out() << "name    " << Printable(core.name) << '\n';
 }
 
 int Create(const Invocation& call, const std::string& name) {
@@ -200,9 +203,10 @@ int List(const Invocation& call) {
     if (call.json) {
       list.push_back(CoreJson(core));
     } else {
-      Out() << absl::StrFormat("%s  length %d, have %d%s%s\n", core.key, core.length,
+      Out() << absl::StrFormat("%s  length %d, have %d%s%s%s\n", core.key, core.length,
                                core.have, core.writable ? ", ours" : "",
-                               core.removed ? ", removed" : "");
+                               core.removed ? ", removed" : "",
+                               core.name.empty() ? "" : ", " + Printable(core.name));
     }
   }
   const std::vector<std::string> blocked = store->BlockedCores();
@@ -274,9 +278,8 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
   }
   const auto core = store->CloneCore(call.arguments[0], arguments.connect, options);
   // What came before the time was over is kept.
-  if (core.ok() || core.status().code() == absl::StatusCode::kDeadlineExceeded) {
-    made.Keep();
-  }
+  const auto held = store->CoreInfo(call.arguments[0]);
+  if (core.ok() || (held.ok() && held->have > 0)) made.Keep();
   if (!core.ok()) return FailOfPeer(core.status());
   if (!arguments.encryption_key.empty() && core->have > 0) {
     CoreReadOptions keyed;
@@ -328,9 +331,9 @@ void AddServe(CommandLine& line, CLI::App* group) {
   CLI::App* serve = line.AddTo(group, spec, [listen](const Invocation& call) -> int {
     Console::Current().HoldSignals();
     int code = kDone;
-    auto store = OpenStore(call.store, code, /*create=*/true);
+    auto store = OpenStore(call.store, code, {.create = true});
     if (!store) return code;
-    return Serve(*std::move(store), call, *listen, {});
+    return Serve(*std::move(store), call, {.listen = *listen});
   });
   serve->add_option("--listen", *listen, "host:port (port 0: any) or unix:PATH")
       ->required();

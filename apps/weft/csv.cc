@@ -33,12 +33,14 @@ absl::Status CsvReader::CheckLength() const {
 
 absl::StatusOr<bool> CsvReader::Next(CsvRow& row) {
   row.fields.clear();
+  row.quoted.clear();
   row.line = line_;
   if (OnlyBlankLinesLeft()) return false;
   row_at_ = at_;
   row_line_ = line_;
   for (;;) {
-    WEFT_RETURN_IF_ERROR(Field(row.fields.emplace_back()));
+    row.quoted.push_back(dialect_.quotes && at_ < text_.size() && text_[at_] == '"');
+    WEFT_RETURN_IF_ERROR(Field(row.fields.emplace_back(), row.quoted.back()));
     if (at_ == text_.size()) return true;
     if (text_[at_] == dialect_.delimiter) {
       ++at_;
@@ -51,9 +53,8 @@ absl::StatusOr<bool> CsvReader::Next(CsvRow& row) {
 }
 
 // Stops at a delimiter, at an end of line or at the end of the text.
-absl::Status CsvReader::Field(std::string& field) {
-  if (dialect_.quotes && at_ < text_.size() && text_[at_] == '"') return Quoted(field);
-  return Plain(field);
+absl::Status CsvReader::Field(std::string& field, bool quoted) {
+  return quoted ? Quoted(field) : Plain(field);
 }
 
 absl::Status CsvReader::Plain(std::string& field) {
@@ -95,7 +96,8 @@ absl::Status CsvReader::Quoted(std::string& field) {
 }
 
 std::string CsvField(std::string_view field) {
-  const bool plain = field.find_first_of("\",\r\n") == std::string_view::npos &&
+  const bool plain = !field.empty() &&
+                     field.find_first_of("\",\r\n") == std::string_view::npos &&
                      !field.starts_with(' ') && !field.ends_with(' ');
   if (plain) return std::string(field);
   std::string quoted = "\"";

@@ -29,6 +29,7 @@ inline constexpr CsvDialect kTabs{'\t', false};
 struct CsvRow {
   std::uint64_t line = 0;  // of the text, from 1, where the row begins
   std::vector<std::string> fields;
+  std::vector<bool> quoted;  // of each field, whether it stood in quotes
 };
 
 class CsvReader {
@@ -44,7 +45,7 @@ class CsvReader {
   std::size_t offset() const { return at_; }
 
  private:
-  absl::Status Field(std::string& field);
+  absl::Status Field(std::string& field, bool quoted);
   absl::Status Quoted(std::string& field);
   absl::Status Plain(std::string& field);
   absl::Status CheckLength() const;
@@ -59,7 +60,8 @@ class CsvReader {
   std::uint64_t line_ = 1;
 };
 
-// The field as it stands in a CSV file, quoted where it has to be.
+// The field as it stands in a CSV file, quoted where it has to be. An empty one is, as
+// nothing at all stands for a cell that is not there.
 std::string CsvField(std::string_view field);
 
 }  // namespace weft::cli

@@ -2,8 +2,10 @@
 // so that import reads them back.
 //
 // The key column comes first: the first column, in byte order, whose cell is the row's
-// key in every row. A table without such a column gets one called `key`. Cells with
-// conflicts are exported as they are shown, counters and the like by what they say.
+// key in every row. A table without such a column gets one without a name, which import
+// takes as the key and for no cell. A cell that is not there is an empty field, an
+// empty text is "". Cells with conflicts are exported as they are shown, counters and
+// the like by what they say.
 
 #include <map>
 
@@ -17,8 +19,7 @@ namespace weft::cli {
 namespace {
 
 struct Columns {
-  std::string key;  // the key column, a cell of every row or not
-  bool key_is_cell = false;
+  std::string key;  // the key column; empty: the key is a cell of no column
   std::vector<std::string> others;  // in byte order
   std::uint64_t rows = 0;
 };
@@ -41,16 +42,13 @@ absl::StatusOr<Columns> FindColumns(const Base& base, const std::string& table) 
     for (const auto& [column, lanes] : entry.lane_cells) is_key[column] += 0;
   }
   if (!entries.status().ok()) return entries.status();
-  columns.key = "key";
   for (const auto& [column, rows] : is_key) {
-    if (!columns.key_is_cell && rows == columns.rows) {
+    if (columns.key.empty() && rows == columns.rows) {
       columns.key = column;
-      columns.key_is_cell = true;
     } else {
       columns.others.push_back(column);
     }
   }
-  while (!columns.key_is_cell && is_key.contains(columns.key)) columns.key += "_";
   return columns;
 }
 
@@ -79,9 +77,9 @@ absl::Status PrintCsv(const Entry& entry, const Columns& columns,
 
 void PrintObject(const Entry& entry, const Columns& columns, const std::string& key) {
   Json object = Json::object();
-  object[columns.key] = columns.key_is_cell
-                            ? CellJson(entry.cells.at(columns.key).winner.value)
-                            : CellJson(Datum::Of(key));
+  object[columns.key] = columns.key.empty()
+                            ? CellJson(Datum::Of(key))
+                            : CellJson(entry.cells.at(columns.key).winner.value);
   for (const auto& [column, cell] : entry.cells) {
     if (column != columns.key) object[column] = CellJson(cell.winner.value);
   }
@@ -92,7 +90,7 @@ void PrintObject(const Entry& entry, const Columns& columns, const std::string& 
 }
 
 void PrintHeader(const Columns& columns) {
-  Out() << CsvField(columns.key);
+  if (!columns.key.empty()) Out() << CsvField(columns.key);
   for (const std::string& column : columns.others) Out() << ',' << CsvField(column);
   Out() << '\n';
 }

@@ -4,6 +4,7 @@
 // of it; the second commits. Up to 65 536 rows are one commit: all of them or none. A
 // larger file goes in commits of that size. Cells that read already as the file has
 // them are left alone, so an import that was stopped is finished by running it again.
+// An empty field takes the cell away; columns that the file does not name stay.
 
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
@@ -30,20 +31,38 @@ struct ImportOptions {
 
 using Cells = std::vector<std::pair<std::string, Datum>>;
 
-// The cells of the row that a reader does not see as the file has them. A file has no
-// word for a cell that is not there, so in a row that is there an empty text is none.
-absl::StatusOr<Cells> Missing(const Base& base, const std::string& key, TableRow& row) {
+// What it takes until a reader sees the row as the file has it.
+struct Change {
+  Cells set;
+  std::vector<std::string> unset;
+  std::size_t ops() const { return (set.empty() ? 0 : 1) + (unset.empty() ? 0 : 1); }
+};
+
+bool Reads(const Entry& entry, const std::string& column, const Datum& value) {
+  const auto cell = entry.cells.find(column);
+  if (cell != entry.cells.end()) return cell->second.winner.value == value;
+  const auto lanes = entry.lane_cells.find(column);
+  return lanes != entry.lane_cells.end() &&
+         Datum::Of(LanesText(lanes->second)) == value;
+}
+
+absl::StatusOr<Change> ChangeOf(const Base& base, const std::string& key,
+                                TableRow& row) {
   const auto entry = base.Get(key);
   if (!entry.ok() && !absl::IsNotFound(entry.status())) return entry.status();
-  if (!entry.ok() || !entry->is_record) return std::move(row.cells);
-  Cells missing;
-  for (auto& [column, value] : row.cells) {
-    const auto cell = entry->cells.find(column);
-    const bool reads = cell == entry->cells.end() ? value == Datum::Of("")
-                                                  : cell->second.winner.value == value;
-    if (!reads) missing.emplace_back(std::move(column), std::move(value));
+  Change change;
+  if (!entry.ok() || !entry->is_record) {
+    change.set = std::move(row.cells);
+    return change;
   }
-  return missing;
+  for (auto& [column, value] : row.cells) {
+    if (Reads(*entry, column, value)) continue;
+    change.set.emplace_back(std::move(column), std::move(value));
+  }
+  for (std::string& column : row.empty) {
+    if (entry->cells.contains(column)) change.unset.push_back(std::move(column));
+  }
+  return change;
 }
 
 // The second pass.
@@ -85,23 +104,27 @@ class Importer {
   absl::Status Add(TableRow& row) {
     const std::string key = table_ + "/" + row.key;
     const std::uint64_t more = BatchBytesOf(row);
-    WEFT_ASSIGN_OR_RETURN(Cells missing, Missing(base_, key, row));
-    if (missing.empty()) {
+    WEFT_ASSIGN_OR_RETURN(Change change, ChangeOf(base_, key, row));
+    if (change.ops() == 0) {
       ++unchanged_;
       return absl::OkStatus();
     }
-    if (batch_.size() == Limits().batch_ops || bytes_ + more > kCommitBytesMax) {
+    if (batch_.size() + change.ops() > Limits().batch_ops ||
+        bytes_ + more > kCommitBytesMax) {
       WEFT_RETURN_IF_ERROR(Commit());
     }
     bytes_ += more;
-    batch_.Set(key, std::move(missing));
+    ++rows_;
+    if (!change.set.empty()) batch_.Set(key, std::move(change.set));
+    if (!change.unset.empty()) batch_.Unset(key, std::move(change.unset));
     return absl::OkStatus();
   }
 
   absl::Status Commit() {
     WEFT_ASSIGN_OR_RETURN(const Committed committed, base_.Commit(batch_));
-    written_ += batch_.size();
+    written_ += rows_;
     ++commits_;
+    rows_ = 0;
     bytes_ = 0;
     if (list_ops_) {
       for (const OpName& op : committed.ops) ops_.push_back(op.ToText());
@@ -114,6 +137,7 @@ class Importer {
   std::string table_;
   const bool list_ops_;
   Batch batch_;
+  std::uint64_t rows_ = 0;   // in the batch
   std::uint64_t bytes_ = 0;  // in the batch
   std::uint64_t written_ = 0;
   std::uint64_t unchanged_ = 0;

@@ -1,5 +1,9 @@
 #include "apps/weft/json.h"
 
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <cstdlib>
 #include <set>
 #include <vector>
 
@@ -7,6 +11,7 @@
 #include "absl/strings/str_format.h"
 #include "apps/weft/console.h"
 #include "engine/bytes.h"
+#include "engine/status.h"
 #include "engine/text.h"
 
 namespace weft::cli {
@@ -212,8 +217,61 @@ absl::StatusOr<Datum> DatumOf(const Json& value) {
   return absl::InvalidArgumentError("a value is a list or an object");
 }
 
+namespace {
+
+// The library makes an integer beyond 64 bits a real, which is another number.
+absl::Status CheckNumber(std::string_view number) {
+  const char* const end = number.data() + number.size();
+  if (number.find_first_of(".eE") == std::string_view::npos) {
+    std::int64_t value = 0;
+    std::uint64_t large = 0;  // what DatumOf refuses
+    const auto fits = [&](auto& integer) {
+      return std::from_chars(number.data(), end, integer).ec !=
+             std::errc::result_out_of_range;
+    };
+    if (fits(value) || (number.front() != '-' && fits(large))) return absl::OkStatus();
+    const bool below = number.front() == '-';
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s is %s integer, %d", number.substr(0, 80),
+                        below ? "below the smallest" : "above the largest",
+                        below ? INT64_MIN : INT64_MAX));
+  }
+  double value = 0;
+  const bool huge =
+      std::from_chars(number.data(), end, value).ec == std::errc::result_out_of_range &&
+      std::abs(std::strtod(std::string(number).c_str(), nullptr)) > 1;
+  if (!huge) return absl::OkStatus();
+  return absl::InvalidArgumentError(
+      absl::StrFormat("%s is larger than any real", number.substr(0, 80)));
+}
+
+// Of all numbers in the text, JSON or not.
+absl::Status CheckNumbers(std::string_view text) {
+  constexpr std::string_view kOfNumbers = "0123456789+-.eE";
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == '"') {
+      for (++at; at < text.size() && text[at] != '"'; ++at) {
+        if (text[at] == '\\') ++at;
+      }
+      ++at;
+    } else if (text[at] == '-' || (text[at] >= '0' && text[at] <= '9')) {
+      const std::size_t end =
+          std::min(text.find_first_not_of(kOfNumbers, at), text.size());
+      // Shorter ones hold nothing that does not fit.
+      if (end - at > 4) WEFT_RETURN_IF_ERROR(CheckNumber(text.substr(at, end - at)));
+      at = end;
+    } else {
+      ++at;
+    }
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
 absl::StatusOr<Json> ParseObject(std::string_view line) {
   if (!IsUtf8(line)) return absl::InvalidArgumentError("not UTF-8");
+  WEFT_RETURN_IF_ERROR(CheckNumbers(line));
   std::vector<std::set<std::string>> members;
   std::string repeated;
   const auto watch = [&](int, Json::parse_event_t event, Json& parsed) {

@@ -44,7 +44,8 @@ void PrintJson(const Json& object);
 // neither an int64 nor a finite real
 absl::StatusOr<Datum> DatumOf(const Json& value);
 // One object of a line of NDJSON.
-// INVALID_ARGUMENT  not UTF-8, not an object, a member twice; says which
+// INVALID_ARGUMENT  not UTF-8, not an object, a member twice, a number that no int64 or
+//                   real is; says which
 absl::StatusOr<Json> ParseObject(std::string_view line);
 // INVALID_ARGUMENT  neither `name` nor `name64`, both, or not a string
 absl::StatusOr<std::string> TakeText(const Json& object, const std::string& name);

@@ -2,6 +2,7 @@
 // min or flag, on a key or (--column) in a cell of a row; push: an item at the end of a
 // list; text: reading and typing.
 
+#include <algorithm>
 #include <charconv>
 
 #include "absl/strings/str_format.h"
@@ -35,10 +36,25 @@ int Report(const Invocation& call, const std::vector<OpName>& ops) {
   return kDone;
 }
 
-int Commit(const Invocation& call, const Batch& batch) {
+// Why the change would change nothing at a key that reads so; empty: it may.
+using Idle = std::function<std::string(const Invocation&, const Lanes&)>;
+
+int Commit(const Invocation& call, const Batch& batch, const Idle& idle = {},
+           const Batch::Column& column = {}) {
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
+  if (idle) {
+    const auto entry = base->Get(call.arguments[0]);
+    if (!entry.ok() && !absl::IsNotFound(entry.status())) return Fail(entry.status());
+    Lanes lanes;
+    if (entry.ok() && !column) lanes = entry->lanes;
+    if (entry.ok() && column && entry->lane_cells.contains(*column)) {
+      lanes = entry->lane_cells.at(*column);
+    }
+    const std::string why = idle(call, lanes);
+    if (!why.empty()) return Fail(kNotSo, Printable(call.arguments[0]) + ": " + why);
+  }
   const auto committed = base->Commit(batch);
   if (!committed.ok()) return Fail(committed.status());
   return Report(call, committed->ops);
@@ -47,7 +63,8 @@ int Commit(const Invocation& call, const Batch& batch) {
 // A change of one lane, once its arguments are read.
 using Change = std::function<bool(const Invocation&, Batch::Column, Batch&)>;
 
-CLI::App* AddLaneCommand(CommandLine& line, const CommandSpec& spec, Change change) {
+CLI::App* AddLaneCommand(CommandLine& line, const CommandSpec& spec, Change change,
+                         const Idle& idle = {}) {
   auto column = std::make_shared<std::string>();
   const std::string name = spec.name;
   CLI::App* app = line.Add(spec, [=](const Invocation& call) {
@@ -57,7 +74,7 @@ CLI::App* AddLaneCommand(CommandLine& line, const CommandSpec& spec, Change chan
     if (!change(call, cell, batch)) {
       return Fail(kUsage, name + ": '" + call.arguments.back() + "' is not an integer");
     }
-    return Commit(call, batch);
+    return Commit(call, batch, idle, cell);
   });
   app->add_option("--column", *column, "of this cell of the row KEY, not of the key");
   return app;
@@ -159,11 +176,23 @@ void AddLaneCommands(CommandLine& line) {
   AddLaneCommand(line, {"inc", "KEY [BY]", "adds to a counter", 1, 2},
                  WithInteger(&Batch::Increment));
   AddLaneCommand(line, {"reset", "KEY", "takes a counter back to nothing", 1, 1},
-                 Alone(&Batch::Reset));
+                 Alone(&Batch::Reset),
+                 [](const Invocation&, const Lanes& lanes) -> std::string {
+                   return lanes.counter ? "" : "there is no counter to reset";
+                 });
   AddLaneCommand(line, {"add", "KEY ELEMENT", "adds to a set", 2, 2},
                  WithElement(&Batch::Add));
   AddLaneCommand(line, {"rem", "KEY ELEMENT", "removes from a set", 2, 2},
-                 WithElement(&Batch::Remove));
+                 WithElement(&Batch::Remove),
+                 [](const Invocation& call, const Lanes& lanes) -> std::string {
+                   const Datum element = Datum::Of(call.arguments[1]);
+                   const bool is_there =
+                       lanes.set && std::find(lanes.set->begin(), lanes.set->end(),
+                                              element) != lanes.set->end();
+                   return is_there ? ""
+                                   : "the set has no element '" +
+                                         Printable(call.arguments[1]) + "'";
+                 });
   AddLaneCommand(line, {"max", "KEY INTEGER", "raises a maximum", 2, 2},
                  WithInteger(&Batch::Max));
   AddLaneCommand(line, {"min", "KEY INTEGER", "lowers a minimum", 2, 2},

@@ -1,12 +1,5 @@
 // init, join, grant, members, serve, sync: bases, the people in them, and meeting.
 
-#include <poll.h>
-#include <unistd.h>
-
-#include <condition_variable>
-#include <deque>
-#include <mutex>
-#include <thread>
 #include <utility>
 
 #include "absl/strings/str_format.h"
@@ -15,7 +8,6 @@
 #include "apps/weft/file_stream.h"
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
-#include "apps/weft/signals.h"
 #include "crdt/link.h"
 #include "engine/text.h"
 #include "replication/stream_wire.h"
@@ -238,124 +230,6 @@ int Sync(const Invocation& call, SyncArguments arguments) {
   return kDone;
 }
 
-// Prints events on a thread of its own: whoever reads them slowly, or not at all, does
-// not hold up the store.
-class EventPrinter {
- public:
-  struct Line {
-    const char* name;   // in JSON
-    const char* words;  // before the text, for people
-    std::string text;
-  };
-
-  explicit EventPrinter(bool json) : json_(json), thread_([this] { Run(); }) {}
-  ~EventPrinter() {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      ended_ = true;
-    }
-    changed_.notify_all();
-    thread_.join();
-  }
-
-  // From any thread; never waits.
-  void Add(Line line) {
-    {
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (lines_.size() < kLinesMax) {
-        lines_.push_back(std::move(line));
-      } else {
-        ++dropped_;
-      }
-    }
-    changed_.notify_all();
-  }
-
- private:
-  static constexpr std::size_t kLinesMax = 4096;
-
-  void Run() {
-    std::unique_lock<std::mutex> lock(mutex_);
-    for (;;) {
-      changed_.wait(lock, [this] { return ended_ || !lines_.empty(); });
-      const std::deque<Line> lines = std::exchange(lines_, {});
-      const std::uint64_t dropped = std::exchange(dropped_, 0);
-      if (lines.empty()) return;
-      lock.unlock();
-      for (const Line& line : lines) Print(line);
-      if (dropped > 0) {
-        Print({"event", "", absl::StrFormat("%d more events", dropped)});
-      }
-      lock.lock();
-    }
-  }
-
-  // Waits for a reader, but not beyond our end: a pipe that has room takes a line.
-  bool AwaitRoom() {
-    for (;;) {
-      pollfd file{STDOUT_FILENO, POLLOUT, 0};
-      if (poll(&file, 1, 50) != 0) return true;
-      const std::lock_guard<std::mutex> lock(mutex_);
-      if (ended_) return false;
-    }
-  }
-
-  void Print(const Line& line) {
-    if (!AwaitRoom()) return;
-    if (json_) {
-      PrintJson(Json{{line.name, line.text}});
-    } else {
-      Out() << line.words << line.text << std::endl;
-    }
-  }
-
-  const bool json_;
-  std::mutex mutex_;
-  std::condition_variable changed_;
-  std::deque<Line> lines_;
-  std::uint64_t dropped_ = 0;
-  bool ended_ = false;
-  std::thread thread_;
-};
-
-int ServeUntilSignal(Store& store, const std::string& listen,
-                     const std::vector<std::string>& connect,
-                     const std::optional<std::string>& lan, EventPrinter& printer) {
-  if (!listen.empty()) {
-    const auto address = store.Listen(listen);
-    if (!address.ok()) return Fail(address.status());
-    printer.Add({"listening", "listening on ", *address});
-  }
-  for (const std::string& peer : connect) {
-    if (const absl::Status status = store.Connect(peer); !status.ok()) {
-      return Fail(status);
-    }
-  }
-  if (lan) {
-    if (const absl::Status status = store.DiscoverOnLan(*lan); !status.ok()) {
-      return Fail(status);
-    }
-  }
-  AwaitSignal();
-  return kDone;
-}
-
-}  // namespace
-
-int Serve(Store store, const Invocation& call, const std::string& listen,
-          const std::vector<std::string>& connect,
-          const std::optional<std::string>& lan) {
-  EventPrinter printer(call.json);
-  store.OnEvent([&printer](const std::string& line) {
-    printer.Add({"event", "", line});
-  });
-  const int code = ServeUntilSignal(store, listen, connect, lan, printer);
-  store.OnEvent({});
-  return code;
-}
-
-namespace {
-
 void AddBaseCommands(CommandLine& line) {
   auto init_name = std::make_shared<std::string>("main");
   CLI::App* init =
@@ -424,9 +298,9 @@ void AddMeetingCommands(CommandLine& line) {
           }
           connect = *std::move(known);
         }
-        return Serve(*std::move(store), call, serve_options->listen, connect,
-                     serve_options->lan ? std::optional(serve_options->lan_interface)
-                                        : std::nullopt);
+        ServeWish wish{.listen = serve_options->listen, .connect = connect};
+        if (serve_options->lan) wish.lan = serve_options->lan_interface;
+        return Serve(*std::move(store), call, std::move(wish));
       });
   serve->add_option("--listen", serve_options->listen,
                     "host:port (port 0: any) or unix:PATH");

@@ -30,17 +30,16 @@ void ReleaseSignals() {
   pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
 }
 
-void AwaitSignal() {
+bool AwaitSignal(std::chrono::milliseconds patience) {
   const sigset_t set = Stops();
-  int signal = 0;
-  while (sigwait(&set, &signal) != 0) {
-  }
+  timespec wait{};
+  wait.tv_sec = patience.count() / 1000;
+  wait.tv_nsec = patience.count() % 1000 * 1'000'000;
+  return sigtimedwait(&set, nullptr, &wait) > 0;
 }
 
 bool SignalPending() {
-  const sigset_t set = Stops();
-  const timespec at_once{};
-  return sigtimedwait(&set, nullptr, &at_once) > 0;
+  return AwaitSignal(std::chrono::milliseconds(0));
 }
 
 int SignalFile() {

@@ -2,13 +2,15 @@
 
 #pragma once
 
+#include <chrono>
+
 namespace weft::cli {
 
 // Blocks both signals for this thread and for those it starts later. Call it before a
 // store is opened, or a thread of the store takes the signal.
 void HoldSignals();
-// Returns when one of them came.
-void AwaitSignal();
+// True when one of them came; false after so long without.
+bool AwaitSignal(std::chrono::milliseconds patience);
 // Both signals end the process again.
 void ReleaseSignals();
 // True once one of them came; takes it.

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstring>
 #include <set>
+#include <utility>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_format.h"
@@ -84,8 +85,12 @@ absl::Status CheckUtf8(std::string_view text) {
 // The place of the key column in a header that has been checked.
 absl::StatusOr<std::size_t> CheckHeader(const CsvRow& header, std::string_view key) {
   std::set<std::string_view> seen;
-  for (const std::string& column : header.fields) {
-    if (column.empty()) return At(header.line, "a column has no name");
+  const bool first_is_key = key.empty() || key == header.fields[0];
+  for (std::size_t i = 0; i < header.fields.size(); ++i) {
+    const std::string& column = header.fields[i];
+    if (column.empty() && (i > 0 || !first_is_key)) {
+      return At(header.line, "a column has no name");
+    }
     if (!seen.insert(column).second) {
       return At(header.line, "the column '%s' is there twice", column);
     }
@@ -120,8 +125,15 @@ class SeparatedReader final : public TableReader {
     row.line = fields_.line;
     row.key = fields_.fields[key_place_];
     row.cells.clear();
+    row.empty.clear();
     for (std::size_t i = 0; i < fields_.fields.size(); ++i) {
-      row.cells.emplace_back(header_.fields[i], Datum::Of(fields_.fields[i]));
+      const std::string& column = header_.fields[i];
+      if (column.empty()) continue;
+      if (fields_.fields[i].empty() && !fields_.quoted[i]) {
+        row.empty.push_back(column);
+      } else {
+        row.cells.emplace_back(column, Datum::Of(fields_.fields[i]));
+      }
     }
     WEFT_RETURN_IF_ERROR(checker_.Check(row));
     return true;
@@ -152,6 +164,7 @@ class ObjectReader final : public TableReader {
       if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
       row.line = line_;
       row.cells.clear();
+      row.empty.clear();
       WEFT_RETURN_IF_ERROR(ReadObject(line, row));
       WEFT_RETURN_IF_ERROR(checker_.Check(row));
       return true;
@@ -168,7 +181,9 @@ class ObjectReader final : public TableReader {
     auto object = ParseObject(line);
     if (!object.ok()) return At(row.line, "%s", ToStd(object.status().message()));
     if (object->empty()) return At(row.line, "an empty object");
-    if (key_column_.empty()) key_column_ = object->begin().key();
+    if (!std::exchange(key_known_, true) && key_column_.empty()) {
+      key_column_ = object->begin().key();
+    }
     const auto key = object->find(key_column_);
     if (key == object->end()) {
       return At(row.line, "there is no member '%s' to be the key", key_column_);
@@ -179,6 +194,7 @@ class ObjectReader final : public TableReader {
         return At(row.line, "'%s': %s", column, ToStd(datum.status().message()));
       }
       if (column == key_column_) row.key = datum->ToText();
+      if (column == key_column_ && column.empty()) continue;
       row.cells.emplace_back(column, *std::move(datum));
     }
     return absl::OkStatus();
@@ -187,6 +203,7 @@ class ObjectReader final : public TableReader {
   std::string_view text_;
   RowChecker checker_;
   std::string key_column_;
+  bool key_known_ = false;  // the first row has told which, if nobody else
   std::size_t at_ = 0;
   std::uint64_t line_ = 0;
 };
@@ -266,6 +283,7 @@ std::uint64_t BatchBytesOf(const TableRow& row) {
   for (const auto& [column, value] : row.cells) {
     bytes += value.as_string().size() + 24;
   }
+  for (const std::string& column : row.empty) bytes += column.size() + 8;
   return bytes;
 }
 

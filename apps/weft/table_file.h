@@ -2,7 +2,9 @@
 // with the file. Every fault is one line with the number of the line it is on.
 //
 // The first line of CSV and TSV names the columns. A line of NDJSON is one object,
-// column to value. Each row is keyed by one of its columns, by default the first.
+// column to value. Each row is keyed by one of its columns, by default the first. A key
+// column whose name is empty is the key and no cell. A field of CSV or TSV that is
+// empty and not quoted is a cell that is not there; "" in quotes is an empty text.
 
 #pragma once
 
@@ -29,6 +31,7 @@ struct TableRow {
   std::uint64_t line = 0;
   std::string key;                                   // the value of the key column
   std::vector<std::pair<std::string, Datum>> cells;  // the key column's too
+  std::vector<std::string> empty;                    // columns without a cell
 };
 
 class TableReader {

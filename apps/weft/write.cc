@@ -1,5 +1,7 @@
 // put, del, set, unset, erase: one change each, durable when the command ends.
 
+#include <algorithm>
+
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
 #include "apps/weft/json.h"
@@ -55,8 +57,18 @@ int Unset(const Invocation& call) {
   int code = kDone;
   auto base = OpenBase(call, code);
   if (!base) return code;
-  std::vector<std::string> columns(call.arguments.begin() + 1, call.arguments.end());
-  return ReportOp(call, base->Unset(call.arguments[0], std::move(columns)));
+  const std::vector<std::string> columns(call.arguments.begin() + 1,
+                                         call.arguments.end());
+  const auto entry = base->Get(call.arguments[0]);
+  if (!entry.ok()) return Fail(entry.status());
+  const bool any = std::any_of(columns.begin(), columns.end(), [&](const auto& column) {
+    return entry->cells.contains(column) || entry->lane_cells.contains(column);
+  });
+  if (!any) {
+    return Fail(kNotSo, Printable(call.arguments[0]) + ": there is no cell '" +
+                            Printable(columns.front()) + "'");
+  }
+  return ReportOp(call, base->Unset(call.arguments[0], columns));
 }
 
 int Erase(const Invocation& call) {

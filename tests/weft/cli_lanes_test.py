@@ -37,6 +37,25 @@ class Lanes(CliTest):
         self.fails(1, "there is nothing", "get", store, "likes")
         self.fails(2, "not an integer", "inc", store, "likes", "many")
 
+    def test_what_would_change_nothing_is_said_and_not_written(self):
+        store = self.path("s")
+        self.weft("init", store)
+        self.weft("add", store, "tags", "red")
+        self.weft("set", store, "t/1", "a=x")
+        self.weft("add", store, "t/1", "red", "--column", "tags")
+        version = self.weft("root", store)["version"]
+        for words, said in [(["rem", store, "tags", "blue"], "no element 'blue'"),
+                            (["rem", store, "none", "red"], "no element 'red'"),
+                            (["rem", store, "t/1", "red"], "no element 'red'"),
+                            (["rem", store, "t/1", "blue", "--column", "tags"], "'blue'"),
+                            (["reset", store, "tags"], "no counter"),
+                            (["unset", store, "t/1", "b"], "no cell 'b'"),
+                            (["unset", store, "t/2", "b"], "t/2")]:
+            self.fails(1, said, *words)
+        self.assertEqual(self.weft("root", store)["version"], version)
+        self.weft("rem", store, "t/1", "red", "--column", "tags")
+        self.weft("unset", store, "t/1", "a", "b")
+
     def test_lanes_of_one_key_are_all_shown(self):
         store = self.path("s")
         self.weft("init", store)

@@ -71,8 +71,17 @@ class Peers(CliTest):
 
     def test_a_peer_that_says_nothing_is_given_up(self):
         stranger = Stranger(self, b"")
-        self.fails(3, stranger.address, "sync", self.store(), "--connect",
+        store = self.store()
+        self.fails(3, [stranger.address, "1000 ms"], "sync", store, "--connect",
                    stranger.address, "--timeout", "1")
+        for words in [["clone", "1" * 64], ["get", "1" * 64, "0"]]:
+            verb, *rest = words
+            place = [rest[0], self.path("c")] if verb == "clone" else [
+                self.path("c"), *rest]
+            for timeout in ["0.5", "30"] if verb == "clone" else ["0.5"]:
+                self.fails(3, stranger.address, "core", verb, *place, "--connect",
+                           stranger.address, "--timeout", timeout)
+                self.assertFalse(os.path.exists(self.path("c")))
 
     def test_guests_that_speak_something_else_do_not_disturb_the_others(self):
         ada, bob = self.pair()
@@ -173,6 +182,22 @@ class Cores(CliTest):
         self.assertEqual(
             [c["key"] for c in self.weft("core", "list", store)["cores"]], [key])
         self.assertEqual(self.weft("core", "create", store, "--name", "log")["key"], key)
+
+    def test_a_core_is_listed_by_the_name_it_was_made_by(self):
+        store = self.path("s")
+        made = self.weft("core", "create", store, "--name", "news \u2603")
+        self.weft("core", "create", store, "--name", "other")
+        self.assertEqual(made["name"], "news \u2603")
+        names = [c["name"] for c in self.weft("core", "list", store)["cores"]]
+        self.assertEqual(sorted(names), ["news \u2603", "other"])
+        self.assertIn("news \u2603".encode(),
+                      self.run_weft("core", "list", store).stdout)
+        self.assertEqual(self.weft("core", "info", store, made["key"])["name"],
+                         "news \u2603")
+        self.weft("core", "purge", store, made["key"])
+        self.assertEqual(
+            [c["name"] for c in self.weft("core", "list", store)["cores"]], ["other"])
+        self.fails(2, "1024", "core", "create", store, "--name", "x" * 1025)
 
     def test_faults_of_cores_have_their_codes(self):
         store = self.path("s")

@@ -441,6 +441,54 @@ class Tables(CliTest):
         self.assertEqual(self.weft("get", self.path("other-ndjson"), "t/1")["cells"]["n"],
                          5)
 
+    def test_a_table_goes_out_as_it_came_in(self):
+        for name, table in [
+                ("csv", 'id,a,b\n1,,""\n2,x,\n3,,\n'),
+                ("csv", ',a\n1,x\n'),
+                ("ndjson", '{"id":"1","a":"","b":null}\n{"id":"2"}\n'),
+                ("ndjson", '{"":"1","a":5}\n')]:
+            store = self.store(f"s{len(os.listdir(self.folder.name))}")
+            self.weft("import", store, "t", "-", "--format", name, stdin=table)
+            out = self.run_weft("export", store, "t", "--format", name).stdout
+            if not table.startswith('{"id"'):
+                self.assertEqual(out.decode(), table)
+            root = self.weft("root", store)["root"]
+            other = self.store(f"s{len(os.listdir(self.folder.name))}")
+            self.weft("import", other, "t", "-", "--format", name, stdin=out)
+            self.assertEqual(
+                self.run_weft("export", other, "t", "--format", name).stdout, out)
+            self.assertEqual([e["cells"] for e in self.lines("scan", other)],
+                             [e["cells"] for e in self.lines("scan", store)])
+            again = self.weft("import", store, "t", "-", "--format", name, stdin=out)
+            self.assertEqual((again["written"], self.weft("root", store)["root"]),
+                             (0, root))
+
+    def test_an_empty_field_takes_a_cell_away_and_a_missing_column_does_not(self):
+        store = self.store()
+        self.weft("import", store, "t", "-", stdin="id,a,b\n1,x,y\n")
+        self.weft("import", store, "t", "-", stdin="id,a\n1,\n")
+        self.assertEqual(self.weft("get", store, "t/1")["cells"], {"id": "1", "b": "y"})
+
+    def test_rows_without_a_key_column_keep_their_cells(self):
+        store = self.store()
+        self.weft("set", store, "t/1", "a=x")
+        self.weft("inc", store, "t/1", "5", "--column", "n")
+        out = self.run_weft("export", store, "t").stdout
+        self.assertEqual(out, b",a,n\n1,x,5\n")
+        self.assertEqual(self.weft("import", store, "t", "-", stdin=out)["written"], 0)
+        self.assertEqual(self.weft("get", store, "t/1")["cells"], {"a": "x"})
+        self.assertEqual(self.run_weft("export", store, "t").stdout, out)
+
+    def test_an_integer_that_fits_nowhere_is_no_real(self):
+        store = self.store()
+        for number in ["9223372036854775808", "18446744073709551616",
+                       "-9223372036854775809"]:
+            line = '{"op":"put","key":"a","value":%s}\n' % number
+            self.fails(2, ["line 1", number], "batch", store, stdin=line)
+            self.fails(3, ["line 2", number], "import", store, "t", "-", "--format",
+                       "ndjson", stdin='{"k":1}\n{"k":%s}\n' % number)
+        self.assertEqual(self.lines("scan", store), [])
+
     def test_a_file_with_a_fault_writes_nothing(self):
         store = self.store()
         for content, words in [("a,b\n1,2\n3\n", "line 3"),

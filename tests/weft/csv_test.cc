@@ -90,6 +90,28 @@ TEST(Csv, AFieldIsReadBackAsItWasWritten) {
   EXPECT_EQ(*Read(text + "\n"), Rows{fields});
 }
 
+TEST(Csv, NothingBetweenTwoCommasIsNotAnEmptyText) {
+  CsvReader reader("a,,\"\"\n");
+  CsvRow row;
+  ASSERT_TRUE(*reader.Next(row));
+  EXPECT_THAT(row.fields, ElementsAre("a", "", ""));
+  EXPECT_THAT(row.quoted, ElementsAre(false, false, true));
+  EXPECT_EQ(CsvField(""), "\"\"");
+}
+
+TEST(TableFile, AnEmptyFieldIsNoCellAndAKeyWithoutANameIsNone) {
+  const std::vector<TableRow> rows = RowsOf(",a,b\n7,,\"\"\n", TableFormat::kCsv);
+  ASSERT_EQ(rows.size(), 1u);
+  EXPECT_EQ(rows[0].key, "7");
+  EXPECT_THAT(rows[0].cells, ElementsAre(std::pair("b", Datum::Of(""))));
+  EXPECT_THAT(rows[0].empty, ElementsAre("a"));
+  const std::vector<TableRow> objects =
+      RowsOf("{\"\":\"7\",\"a\":1}\n{\"a\":2,\"\":\"8\"}\n", TableFormat::kNdjson);
+  ASSERT_EQ(objects.size(), 2u);
+  EXPECT_EQ(objects[1].key, "8");
+  EXPECT_THAT(objects[1].cells, ElementsAre(std::pair("a", Datum::Integer(2))));
+}
+
 TEST(TableFile, ARowIsKeyedByItsFirstColumnOrByTheOneNamed) {
   const std::vector<TableRow> first = RowsOf("id,name\n7,Ada\n", TableFormat::kCsv);
   ASSERT_EQ(first.size(), 1u);
@@ -150,6 +172,19 @@ TEST(TableFile, NdjsonFaultsNameTheirLine) {
   EXPECT_EQ(fault("{\"a\":9223372036854775808}\n"),
             "line 1: 'a': 9223372036854775808 is above the largest integer, "
             "9223372036854775807");
+  // The library would take these for reals, which are other numbers.
+  EXPECT_EQ(fault("{\"a\":1}\n{\"a\":18446744073709551616}\n"),
+            "line 2: 18446744073709551616 is above the largest integer, "
+            "9223372036854775807");
+  EXPECT_EQ(fault("{\"a\":-9223372036854775809}\n"),
+            "line 1: -9223372036854775809 is below the smallest integer, "
+            "-9223372036854775808");
+  EXPECT_EQ(fault("{\"a\":1e999}\n"), "line 1: 1e999 is larger than any real");
+  EXPECT_EQ(RowsOf("{\"a\":\"\\\"18446744073709551616\",\"b\":1e-999}\n",
+                   TableFormat::kNdjson)[0]
+                .cells[1]
+                .second,
+            Datum::Real(0));
 }
 
 TEST(TableFile, ARowThatNoBlockCanHoldIsAFaultAndIsNotKept) {

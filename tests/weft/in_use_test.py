@@ -210,6 +210,29 @@ class InUse(Holders):
             self.assertEqual(self.weft("get", store, "k")["value"], "v")
         self.assertFalse(os.path.exists(store + "/control"))
 
+    def test_a_server_that_stands_still_is_not_waited_for_without_end(self):
+        with self.held() as (store, server):
+            self.weft("put", store, "k", "v")
+            batch = self.start("batch", store, "--each", "--ack", stdin=subprocess.PIPE,
+                               stderr=subprocess.PIPE)
+            batch.stdin.write(b'{"op":"put","key":"a","value":1}\n')
+            batch.stdin.flush()
+            self.assertIn(b":", batch.stdout.readline())
+            server.send_signal(signal.SIGSTOP)
+            try:
+                self.fails(3, [store, str(server.pid), "stopped", "-CONT"], "get", store,
+                           "k")
+                _, error = batch.communicate(b'{"op":"put","key":"a","value":2}\n')
+                self.assertEqual((batch.returncode, error.count(b"\n")), (3, 1), error)
+                self.assertIn(b"stopped", error)
+                guests = [self.connect(store) for _ in range(60)]
+                self.assertEqual(len(guests), 60)
+            finally:
+                server.send_signal(signal.SIGCONT)
+            for guest in guests:
+                guest.close()
+            self.assertEqual(self.weft("get", store, "k")["value"], "v")
+
     def test_a_server_killed_in_the_middle_of_a_command_is_one_line(self):
         with self.held() as (store, server):
             batch = self.start("batch", store, "--each", "--ack", stdin=subprocess.PIPE,
