@@ -189,11 +189,11 @@ class Indexer {
   absl::StatusOr<IndexResult> Index(const CoreKey& log);
   // The same for every log that matters here.
   absl::StatusOr<IndexResult> IndexAll();
-  // A fork proof (F1), from anybody. Kept for ever, and effective at once, if the log
-  // is known here; else remembered until it is, or until this process ends. Everything
-  // is computed anew with it; reads wait for that. INVALID_ARGUMENT  malformed, or it
-  // shows no fork DATA_LOSS         a signature does not hold
-  absl::StatusOr<IndexResult> TakeForkProof(ByteView proof);
+  // Fork proofs (F1), from anybody; what is malformed or does not hold is passed over.
+  // One is kept for ever, and effective at once, if its log is known here; else it is
+  // remembered until it is, or until this process ends. If blocks beyond a fork were
+  // taken in, everything is computed anew, once; reads wait for that.
+  absl::StatusOr<IndexResult> TakeForkProofs(std::span<const Bytes> proofs);
   // Which changed keys to report; null: none. Costs a copy of the entry twice a change.
   void SetChangeFilter(std::function<bool(std::string_view key)> filter);
   // Writes back what changed, after syncing the logs.

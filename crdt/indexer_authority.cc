@@ -54,16 +54,26 @@ void Indexer::State::Note(AuthEvent::Kind kind, const CoreKey& log, std::uint64_
   result->events.push_back(std::move(event));
 }
 
-// Attack 66: a range with a tree hash that is not that of the log is of no effect.
+// Attack 66: a range with a tree hash that is not that of the log is of no effect. One
+// that ends inside a batch is rounded inward (D8).
 void Indexer::State::CheckRanges(std::span<DecodedBlock> batch) const {
   for (DecodedBlock& block : batch) {
     for (AuthOperation& operation : block.payload.auth_operations) {
       auto* verdict = std::get_if<VerdictOp>(&operation);
       if (verdict == nullptr) continue;
       const std::optional<WriterNumber> log = view->writers().Find(verdict->log);
-      if (!log || graph->length(*log) < verdict->to ||
+      if (!log || verdict->named < verdict->to || graph->length(*log) < verdict->to ||
           graph->TreeHashAt(*log, verdict->to) != verdict->tree_hash) {
         verdict->named = 0;
+        continue;
+      }
+      const BlockRecord last = graph->RecordOf(*log, verdict->to - 1);
+      if (last.batch_index + 1 >= last.batch_count) continue;
+      const std::uint64_t rounded = verdict->to - 1 - last.batch_index;
+      if (rounded <= verdict->from) {
+        verdict->named = 0;
+      } else {
+        verdict->to = rounded;
       }
     }
   }
@@ -138,6 +148,7 @@ absl::Status Indexer::State::TakeChange(const AuthorityChange& change,
     event.op = invite;
     result->events.push_back(std::move(event));
   }
+  if (!change.holders.empty() || !change.ranges.empty()) ++authority_changes;
   bool moved = false;
   for (const CoreKey& identity : change.holders) {
     for (const CoreKey& log : authority->LogsOf(identity)) {

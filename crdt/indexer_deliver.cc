@@ -43,6 +43,7 @@ absl::Status Indexer::State::Drain(IndexResult* result) {
     WEFT_RETURN_IF_ERROR(SettleForks(result));
   }
   logs->Rest();
+  for (auto& [log, fork] : forks) fork.rest.clear();
   payloads.clear();
   payload_bytes = 0;
   WEFT_RETURN_IF_ERROR(graph->status());

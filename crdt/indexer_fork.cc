@@ -1,5 +1,4 @@
-// Forked logs (part 7): which proofs are known, what survives, and everything anew when
-// that changes.
+// Forked logs (part 7): what survives of them, and everything anew when that changes.
 //
 // A fork is learned rarely, and it may change what any block had seen. So the base is
 // indexed anew from the logs with the fork known; if seniors turn out to have built
@@ -20,32 +19,8 @@
 namespace weft {
 namespace {
 
-constexpr std::size_t kUnplacedProofsMax = 256;
-constexpr std::uint64_t kPrefixBlocks = 256;  // read at a time
-
-// Of two proofs of one log the smaller is kept: the smaller fork point, then the
-// smaller identity that its first block shows.
-std::pair<std::uint64_t, CoreKey> RankOf(std::uint64_t point,
-                                         const std::optional<Incarnation>& shown) {
-  CoreKey none;
-  none.bytes.fill(0xff);
-  return {point, shown ? shown->identity : none};
-}
-
-// What block 0 in the proof says, if it is a certificate that holds.
-std::optional<Incarnation> CertificateIn(const ForkProof& proof, const BaseId& base_id,
-                                         const Genesis& genesis) {
-  if (proof.first_block.empty()) return std::nullopt;
-  LogState log(proof.core);
-  DecodedBlock block = DecodeBlock(log, proof.first_block, genesis.limits);
-  if (!block.incarnation || block.header.state != BlockState::kValid) {
-    return std::nullopt;
-  }
-  if (!VerifyIncarnation(base_id, genesis.salt, proof.core, *block.incarnation).ok()) {
-    return std::nullopt;
-  }
-  return std::move(block.incarnation);
-}
+constexpr std::uint64_t kReadBlocks = 256;  // at a time
+constexpr std::size_t kTurnsSpare = 256;    // for logs that are found on the way
 
 }  // namespace
 
@@ -70,95 +45,27 @@ absl::StatusOr<std::vector<Bytes>> Indexer::State::ReadBlocks(WriterNumber write
                                                               std::uint64_t from,
                                                               std::uint64_t to) {
   const CoreKey& key = view->writers().key(writer);
-  const Fork* fork = ForkOf(key);
-  if (fork == nullptr || !fork->other || to <= fork->point) {
+  const auto found = forks.find(key);
+  if (found == forks.end() || !found->second.other || to <= found->second.point) {
     return logs->Read(key, from, to);
   }
+  Fork& fork = found->second;
   std::vector<Bytes> blocks;
-  if (from < fork->point) {
-    WEFT_ASSIGN_OR_RETURN(blocks, logs->Read(key, from, fork->point));
+  if (from < fork.point) {
+    WEFT_ASSIGN_OR_RETURN(blocks, logs->Read(key, from, fork.point));
   }
-  const std::uint64_t start = std::max(from, fork->point);
-  WEFT_ASSIGN_OR_RETURN(std::vector<Bytes> rest,
-                        logs->ReadBranch(key, start, fork->cut, fork->hashes.back()));
-  if (rest.size() != fork->cut - start) {
-    return absl::DataLossError("a branch of a forked log is no longer held");
+  // A branch is one row of the store: it is read once, not for every piece.
+  if (fork.rest.empty()) {
+    WEFT_ASSIGN_OR_RETURN(
+        fork.rest, logs->ReadBranch(key, fork.point, fork.cut, fork.hashes.back()));
+    if (fork.rest.size() != fork.cut - fork.point) {
+      return absl::DataLossError("a branch of a forked log is no longer held");
+    }
   }
-  rest.resize(to - start);
-  for (Bytes& block : rest) blocks.push_back(std::move(block));
+  for (std::uint64_t at = std::max(from, fork.point); at < to; ++at) {
+    blocks.push_back(fork.rest[at - fork.point]);
+  }
   return blocks;
-}
-
-// --- proofs ---
-
-absl::Status Indexer::State::LoadProofs() {
-  auto rows =
-      storage->Scan(Family::kMeta, keys::ForkProofs(options.base_number), nullptr);
-  for (; rows->valid(); rows->Next()) {
-    WEFT_ASSIGN_OR_RETURN(ForkProof proof, DecodeForkProof(rows->value()));
-    Fork fork;
-    fork.point = proof.fork_point;
-    fork.cut = proof.fork_point;
-    fork.certificate = CertificateIn(proof, base_id, genesis);
-    forks.emplace(proof.core, std::move(fork));
-  }
-  return rows->status();
-}
-
-// Keeps the proofs of logs that are known by now. True if there was one.
-absl::StatusOr<bool> Indexer::State::AdoptProofs() {
-  bool adopted = false;
-  for (auto at = unplaced_proofs.begin(); at != unplaced_proofs.end();) {
-    const ForkProof& proof = at->second;
-    std::optional<Incarnation> shown = CertificateIn(proof, base_id, genesis);
-    const bool known = view->writers().Find(proof.core).has_value() ||
-                       (shown && authority->IsNamed(shown->identity));
-    if (!known) {
-      ++at;
-      continue;
-    }
-    StorageBatch batch;
-    batch.Put(Family::kMeta, keys::ForkProof(options.base_number, proof.core),
-              EncodeForkProof(proof));
-    WEFT_RETURN_IF_ERROR(storage->Commit(batch, Durability::kSynced));
-    Fork fork;
-    fork.point = proof.fork_point;
-    fork.cut = proof.fork_point;
-    fork.certificate = std::move(shown);
-    forks[proof.core] = std::move(fork);
-    AddWriter(proof.core);
-    adopted = true;
-    at = unplaced_proofs.erase(at);
-  }
-  return adopted;
-}
-
-absl::StatusOr<IndexResult> Indexer::TakeForkProof(ByteView bytes) {
-  IndexResult result;
-  WEFT_ASSIGN_OR_RETURN(ForkProof proof, DecodeForkProof(bytes));
-  State& state = *state_;
-  const auto rank =
-      RankOf(proof.fork_point, CertificateIn(proof, state.base_id, state.genesis));
-  if (const State::Fork* known = state.ForkOf(proof.core)) {
-    if (RankOf(known->point, known->certificate) <= rank) return result;
-  }
-  WEFT_RETURN_IF_ERROR(VerifyForkProof(proof));
-  const auto waiting = state.unplaced_proofs.find(proof.core);
-  if (waiting != state.unplaced_proofs.end()) {
-    const ForkProof& other = waiting->second;
-    if (RankOf(other.fork_point, CertificateIn(other, state.base_id, state.genesis)) <=
-        rank) {
-      return result;
-    }
-    state.unplaced_proofs.erase(waiting);
-  }
-  const CoreKey core = proof.core;
-  state.unplaced_proofs.emplace(core, std::move(proof));
-  WEFT_RETURN_IF_ERROR(state.Drain(&result));
-  if (state.unplaced_proofs.size() > kUnplacedProofsMax) {
-    state.unplaced_proofs.erase(core);
-  }
-  return result;
 }
 
 // --- what survives (F2) ---
@@ -172,9 +79,9 @@ absl::Status Indexer::State::SettleForks(IndexResult* result) {
 // True if what was delivered rests on other forks, or on less of them, than are known.
 absl::StatusOr<bool> Indexer::State::TakeNewForks(IndexResult* result) {
   for (;;) {
-    WEFT_ASSIGN_OR_RETURN(const bool adopted, AdoptProofs());
+    WEFT_ASSIGN_OR_RETURN(const bool anew, AdoptProofs(result));
     WEFT_ASSIGN_OR_RETURN(const bool changed, UpdateForks());
-    if (adopted || changed) return true;
+    if (anew || changed) return true;
     // What a named branch waits for may have been found just now.
     if (queue.empty()) return false;
     WEFT_RETURN_IF_ERROR(DrainQueue(result));
@@ -186,11 +93,41 @@ absl::StatusOr<bool> Indexer::State::TakeNewForks(IndexResult* result) {
 absl::StatusOr<bool> Indexer::State::UpdateForks() {
   bool changed = false;
   for (auto& [log, fork] : forks) {
+    const bool news = JudgeNames(&fork);
+    if (!news && fork.found_at == authority_changes) continue;
     WEFT_ASSIGN_OR_RETURN(const bool one, UpdateFork(log, &fork));
     changed = changed || one;
   }
   WEFT_RETURN_IF_ERROR(graph->status());
   return changed;
+}
+
+// Sorts out the names whose batch is whole by now. True if there is one more that may
+// count.
+bool Indexer::State::JudgeNames(Fork* fork) const {
+  const std::size_t judged = fork->judged;
+  std::size_t waiting = judged;  // they move up to here
+  for (std::size_t i = judged; i < fork->names.size(); ++i) {
+    const Fork::Name name = fork->names[i];
+    BlockRecord record;
+    if (name.position < graph->length(name.writer)) {
+      record = graph->RecordOf(name.writer, name.position);
+    }
+    if (record.status == BlockStatus::kOpen) {
+      fork->names[waiting++] = name;
+      continue;
+    }
+    // A certificate uses no grant, whatever it cites (S2).
+    const bool certifies = record.auth && record.op_count == 0;
+    if (record.status != BlockStatus::kSound || record.batch_count == 0 || certifies ||
+        authority->At(record.cited).role < GrantRole::kAdmin) {
+      continue;
+    }
+    fork->names[waiting++] = name;
+    std::swap(fork->names[fork->judged++], fork->names[waiting - 1]);
+  }
+  fork->names.resize(waiting);
+  return fork->judged > judged;
 }
 
 // The names that count if what they name is held, in the order of F2.
@@ -206,16 +143,10 @@ std::vector<Indexer::State::Fork::Name> Indexer::State::CountingNames(
     Fork::Name name;
   };
   std::vector<Counting> counting;
-  for (const Fork::Name& name : fork.names) {
-    if (name.position >= graph->length(name.writer)) continue;  // waits for more
+  for (const Fork::Name& name : std::span(fork.names).first(fork.judged)) {
     const BlockRecord record = graph->RecordOf(name.writer, name.position);
-    // A certificate uses no grant, whatever it cites (S2).
-    if (record.status != BlockStatus::kSound || record.batch_count == 0 ||
-        (record.auth && record.op_count == 0)) {
-      continue;
-    }
     const Grant& cited = authority->At(record.cited);
-    if (cited.role < GrantRole::kAdmin || (holder && !(cited.path < *holder))) continue;
+    if (holder && !(cited.path < *holder)) continue;
     const std::uint64_t first = name.position - record.batch_index;
     const Standing standing =
         authority->StandingOf(record.cited, view->writers().key(name.writer), first,
@@ -240,28 +171,17 @@ std::vector<Indexer::State::Fork::Name> Indexer::State::CountingNames(
 
 absl::StatusOr<bool> Indexer::State::UpdateFork(const CoreKey& log, Fork* fork) {
   fork->wanted.clear();
+  fork->found_at.reset();
   const std::optional<WriterNumber> writer = view->writers().Find(log);
+  bool waits = !writer || graph->length(*writer) < fork->point;
   std::uint64_t cut = fork->point;
   std::vector<TreeHash> hashes;
   bool other = false;
   std::vector<Fork::Name> names;
-  if (writer && graph->length(*writer) >= fork->point) {
-    names = CountingNames(log, *fork);
-  }
-  if (!names.empty()) {
-    WEFT_ASSIGN_OR_RETURN(const LogInfo info, logs->Info(log));
-    if (!fork->held) {
-      fork->held.emplace(LogState(log));
-      WEFT_RETURN_IF_ERROR(ReadPrefix(log, fork->point, &*fork->held));
-    }
-    const std::uint64_t read = fork->point + fork->held->hashes.size();
-    if (info.fork == 0 && info.length > read) {
-      WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> more,
-                            logs->Read(log, read, info.length));
-      Extend(&*fork->held, more);
-    }
-    CompleteBranch(&*fork->held);
-  }
+  if (!waits) names = CountingNames(log, *fork);
+  std::uint64_t longest = 0;
+  for (const Fork::Name& name : names) longest = std::max(longest, name.length);
+  if (!names.empty()) WEFT_RETURN_IF_ERROR(ReadHeld(log, longest, fork));
   for (const Fork::Name& name : names) {
     if (name.length <= cut) continue;  // contains nothing beyond what counts already
     const std::size_t more = name.length - fork->point;
@@ -275,6 +195,7 @@ absl::StatusOr<bool> Indexer::State::UpdateFork(const CoreKey& log, Fork* fork) 
           logs->ReadBranch(log, fork->point, name.length, name.tree_hash));
       if (blocks.size() != more) {
         fork->wanted.push_back({log, fork->point, name.length, name.tree_hash});
+        waits = true;
         continue;
       }
       found.emplace(LogState(log));
@@ -284,6 +205,7 @@ absl::StatusOr<bool> Indexer::State::UpdateFork(const CoreKey& log, Fork* fork) 
       branch = &*found;
     }
     if (branch->complete < more || branch->hashes[more - 1] != name.tree_hash) {
+      waits = true;
       if (branch->complete == branch->deps.size()) continue;
       for (const Dep& dep : branch->deps[branch->complete]) {
         if (!IsMet(dep)) AddWriter(dep.writer);
@@ -300,20 +222,48 @@ absl::StatusOr<bool> Indexer::State::UpdateFork(const CoreKey& log, Fork* fork) 
   fork->cut = cut;
   fork->hashes = std::move(hashes);
   fork->other = other;
+  if (changed) fork->rest.clear();
+  if (!waits) fork->found_at = authority_changes;
   return changed;
+}
+
+// Blocks [from, to) of what Read gives, some at a time.
+absl::Status Indexer::State::ReadPieces(
+    const CoreKey& log, std::uint64_t from, std::uint64_t to,
+    const std::function<void(std::span<const Bytes>)>& take) {
+  for (; from < to; from += kReadBlocks) {
+    WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks,
+                          logs->Read(log, from, std::min(to, from + kReadBlocks)));
+    take(blocks);
+  }
+  return absl::OkStatus();
 }
 
 // What comes before the branch.
 absl::Status Indexer::State::ReadPrefix(const CoreKey& log, std::uint64_t point,
                                         Fork::Branch* branch) {
-  for (std::uint64_t from = 0; from < point; from += kPrefixBlocks) {
-    WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks,
-                          logs->Read(log, from, std::min(point, from + kPrefixBlocks)));
+  return ReadPieces(log, 0, point, [&](std::span<const Bytes> blocks) {
     for (const Bytes& block : blocks) {
       DecodeBlock(branch->log, block, genesis.limits);
       branch->tree.AppendBlock(block, [](const TreeNode&) {});
     }
+  });
+}
+
+// The branch that Read gives, as far as it is held and names reach.
+absl::Status Indexer::State::ReadHeld(const CoreKey& log, std::uint64_t length,
+                                      Fork* fork) {
+  WEFT_ASSIGN_OR_RETURN(const LogInfo info, logs->Info(log));
+  if (!fork->held) {
+    fork->held.emplace(LogState(log));
+    WEFT_RETURN_IF_ERROR(ReadPrefix(log, fork->point, &*fork->held));
   }
+  const std::uint64_t read = fork->point + fork->held->hashes.size();
+  const std::uint64_t held = info.fork == 0 ? std::min(length, info.length) : 0;
+  WEFT_RETURN_IF_ERROR(ReadPieces(log, read, held, [&](std::span<const Bytes> blocks) {
+    Extend(&*fork->held, blocks);
+  }));
+  CompleteBranch(&*fork->held);
   return absl::OkStatus();
 }
 
@@ -390,7 +340,7 @@ absl::Status Indexer::State::Rebuild(IndexResult* result) {
     status = moved.status();
     if (!status.ok() || !*moved) break;
     // Each turn settles one more fork, in the order of seniority.
-    if (turns > 2 * forks.size() + kUnplacedProofsMax) {
+    if (turns > 2 * forks.size() + kTurnsSpare) {
       status = absl::InternalError("forked logs have no answer");
     }
   }
@@ -422,49 +372,6 @@ absl::Status Indexer::State::Rebuild(IndexResult* result) {
     }
   }
   return graph->status();
-}
-
-// --- what is told ---
-
-ForkedLog Indexer::State::Describe(const CoreKey& log, const Fork& fork) const {
-  ForkedLog told;
-  told.log = log;
-  told.identity = authority->IdentityOf(log);
-  told.fork_point = fork.point;
-  told.cut = fork.cut;
-  told.other_branch = fork.other;
-  return told;
-}
-
-std::vector<ForkedLog> Indexer::Forks() const {
-  std::vector<ForkedLog> forks;
-  for (const auto& [log, fork] : state_->forks) {
-    forks.push_back(state_->Describe(log, fork));
-  }
-  return forks;
-}
-
-std::optional<ForkedLog> Indexer::ForkOf(const CoreKey& log) const {
-  const State::Fork* fork = state_->ForkOf(log);
-  if (fork == nullptr) return std::nullopt;
-  return state_->Describe(log, *fork);
-}
-
-absl::StatusOr<std::vector<Bytes>> Indexer::ForkProofs() const {
-  std::vector<Bytes> proofs;
-  auto rows = state_->storage->Scan(
-      Family::kMeta, keys::ForkProofs(state_->options.base_number), nullptr);
-  for (; rows->valid(); rows->Next()) proofs.push_back(ToBytes(rows->value()));
-  WEFT_RETURN_IF_ERROR(rows->status());
-  return proofs;
-}
-
-std::vector<Indexer::NamedBranch> Indexer::WantedBranches() const {
-  std::vector<NamedBranch> wanted;
-  for (const auto& [log, fork] : state_->forks) {
-    wanted.insert(wanted.end(), fork.wanted.begin(), fork.wanted.end());
-  }
-  return wanted;
 }
 
 }  // namespace weft

@@ -4,7 +4,8 @@
 //   indexer_batches.cc  blocks into batches, batches to the judge, heads
 //   indexer_authority.cc  what changes when a verdict does
 //   indexer_apply.cc    ops into the lanes
-//   indexer_fork.cc     forked logs: proofs, what survives, everything anew
+//   indexer_fork.cc     forked logs: what survives, everything anew
+//   indexer_fork_proofs.cc  forked logs: proofs
 //   indexer_fork_order.cc  forked logs: what counts as a block's past
 //   indexer_store.cc    what is written back, and read at the start
 //   indexer_author.cc   commits into blocks
@@ -68,11 +69,26 @@ struct Indexer::State {
     std::uint64_t cut = 0;
     std::vector<TreeHash> hashes;
     bool other = false;  // they are read with LogSource::ReadBranch
+    // The first `judged` are of sound batches under an admin's grant; what becomes of
+    // the batches of the others is not known yet.
     std::vector<Name> names;
+    std::size_t judged = 0;
     std::vector<Indexer::NamedBranch>
         wanted;                  // names that would count and are not here
     std::optional<Branch> held;  // what Read gives; filled when needed
+    std::vector<Bytes> rest;     // what ReadBranch gives, until the indexer rests
+    // What survives was found with as many changes of authority, and does not change
+    // before there are more of them or of the names.
+    std::optional<std::uint64_t> found_at;
 
+    // The blocks are going to be delivered anew.
+    void Forget() {
+      names.clear();
+      judged = 0;
+      held.reset();
+      rest.clear();
+      found_at.reset();
+    }
     // Of a dep beyond the fork point: it names what survives.
     bool Survives(const Dep& dep) const {
       return dep.length <= cut && hashes[dep.length - point - 1] == dep.tree_hash;
@@ -190,19 +206,28 @@ struct Indexer::State {
   absl::StatusOr<std::uint64_t> HeldBlocks(WriterNumber writer, const LogInfo& info);
   absl::StatusOr<std::vector<Bytes>> ReadBlocks(WriterNumber writer, std::uint64_t from,
                                                 std::uint64_t to);
-  absl::Status LoadProofs();
-  absl::StatusOr<bool> AdoptProofs();
   absl::Status SettleForks(IndexResult* result);
   absl::StatusOr<bool> TakeNewForks(IndexResult* result);
   absl::Status Rebuild(IndexResult* result);
   absl::StatusOr<bool> UpdateForks();
   absl::StatusOr<bool> UpdateFork(const CoreKey& log, Fork* fork);
+  bool JudgeNames(Fork* fork) const;
   std::vector<Fork::Name> CountingNames(const CoreKey& log, const Fork& fork) const;
+  absl::Status ReadPieces(const CoreKey& log, std::uint64_t from, std::uint64_t to,
+                          const std::function<void(std::span<const Bytes>)>& take);
   absl::Status ReadPrefix(const CoreKey& log, std::uint64_t point,
                           Fork::Branch* branch);
+  absl::Status ReadHeld(const CoreKey& log, std::uint64_t length, Fork* fork);
   void Extend(Fork::Branch* branch, std::span<const Bytes> blocks) const;
   void CompleteBranch(Fork::Branch* branch) const;
   bool IsMet(const Dep& dep) const;
+
+  // indexer_fork_proofs.cc
+  absl::Status LoadProofs();
+  absl::StatusOr<bool> TakeUnplaced(ForkProof proof);
+  void BoundUnplaced();
+  absl::StatusOr<bool> AdoptProofs(IndexResult* result);
+  absl::Status CutUnread(const CoreKey& log, IndexResult* result);
   ForkedLog Describe(const CoreKey& log, const Fork& fork) const;
 
   // indexer_fork_order.cc
@@ -239,10 +264,18 @@ struct Indexer::State {
   std::deque<WriterState> writers;  // by number
   std::deque<WriterNumber> queue;
   std::map<CoreKey, Fork> forks;
-  // Of logs that nobody here has named; bounded.
-  std::map<CoreKey, ForkProof> unplaced_proofs;
+  // Of logs that nobody here has named; bounded. With what block 0 in them says.
+  struct UnplacedProof {
+    ForkProof proof;
+    std::optional<Incarnation> shown;
+    std::uint64_t taken = 0;  // so many were before it
+  };
+  std::map<CoreKey, UnplacedProof> unplaced_proofs;
+  std::uint64_t proofs_taken = 0;
   // Blocks on a cycle: what stands only because it survives counts to the fork point.
   absl::flat_hash_set<std::pair<WriterNumber, std::uint64_t>> demoted;
+  // Blocks that wait no longer for what they name of a forked log and have not seen.
+  absl::flat_hash_set<std::pair<WriterNumber, std::uint64_t>> released;
   std::size_t open_bytes = 0;  // of the payloads kept for open batches
   PayloadCache payloads;       // emptied when the indexer rests
   std::size_t payload_bytes = 0;
@@ -255,6 +288,7 @@ struct Indexer::State {
   std::uint64_t bytes_since_flush = 0;
   bool changed_since_flush = false;
   std::uint64_t deliveries = 0;  // blocks delivered and members admitted
+  std::uint64_t authority_changes = 0;
 
   std::function<bool(std::string_view)> filter;
   // First sight of each changed key within one call, in key order.

@@ -67,8 +67,7 @@ absl::Status Indexer::State::Clear(bool running) {
   WEFT_ASSIGN_OR_RETURN(trie, Trie::Open(storage, keys::TriePrefix(base)));
   authority = MakeAuthority();
   for (auto& [log, fork] : forks) {
-    fork.names.clear();
-    fork.held.reset();
+    fork.Forget();
     if (fork.certificate) {
       authority->AddIncarnation(log, *fork.certificate);
     }
@@ -80,6 +79,7 @@ absl::Status Indexer::State::Clear(bool running) {
   payloads.clear();
   payload_bytes = 0;
   demoted.clear();
+  released.clear();
   open_bytes = 0;
   stored_facts = 0;
   effective_ops = 0;

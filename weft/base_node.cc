@@ -610,10 +610,9 @@ void BaseNode::TellEvidence(std::span<const Bytes> proofs) {
 
 void BaseNode::TakeForkProof(ByteView proof) {
   if (!host_->storage->Writable().ok()) return;  // it is told again
-  const absl::StatusOr<IndexResult> result = indexer_->TakeForkProof(proof);
-  if (absl::IsInvalidArgument(result.status()) || absl::IsDataLoss(result.status())) {
-    return;
-  }
+  const Bytes bytes = ToBytes(proof);
+  const absl::StatusOr<IndexResult> result =
+      indexer_->TakeForkProofs(std::span(&bytes, 1));
   const absl::Status status = result.ok() ? ActOn(*result) : result.status();
   if (!status.ok()) return Fail(status);
   PostSettle();

@@ -73,7 +73,7 @@ TEST_F(ForkedLog, F1_AProofIsKeptOverARestartAndItsEffectWithIt) {
   EXPECT_THAT(ada_.Keys(), ElementsAre("shared"));
   ASSERT_EQ(ada_.indexer().ForkProofs()->size(), 1U);
   bob_.FetchAll(ada_);
-  ASSERT_TRUE(bob_.indexer().TakeForkProof(ada_.indexer().ForkProofs()->front()).ok());
+  ASSERT_TRUE(bob_.indexer().TakeForkProofs(*ada_.indexer().ForkProofs()).ok());
   ExpectEqual(ada_, bob_);
 }
 
@@ -101,6 +101,55 @@ TEST_F(ForkedLog, F1_TheSmallestForkPointCountsInEveryOrder) {
   bob_.TakeProof(at_two);
   ExpectEqual(ada_, bob_);
   EXPECT_THAT(bob_.Keys(), ElementsAre("shared"));
+}
+
+TEST_F(ForkedLog, F1_AProofBeyondWhatWasReadOfTheLogComputesNothingAnew) {
+  bob_.FetchAll(backup_);
+  bob_.Do(Put("by bob", "v"));  // has seen "b"
+  ada_.Fetch(laptop_, mia(), 1);
+  ada_.Fetch(bob_, people_.ids[2]);
+  EXPECT_EQ(ada_.Text("by bob"), "-") << "waits for the backup's branch";
+  ada_.logs().blocks_read = 0;
+  const IndexResult result = ada_.TakeProof(Proof());
+  EXPECT_EQ(ada_.logs().blocks_read, 0U);
+  EXPECT_EQ(result.blocks, 1U);
+  EXPECT_EQ(ada_.Text("by bob"), "v") << "waits no longer (F3)";
+  bob_.TakeProof(Proof());
+  ExpectEqual(ada_, bob_);
+  ada_.FetchAll(laptop_);
+  ExpectEqual(ada_, bob_);
+  ASSERT_TRUE(ada_.indexer().Flush().ok());
+  ada_.Reopen();
+  ExpectEqual(ada_, bob_);
+}
+
+TEST_F(ForkedLog, F1_ProofsThatComeTogetherComputeEverythingAnewOnce) {
+  // Bob forked too, where Mia did; and of Mia there is a proof of a later point
+  // besides.
+  Replica other_bob(people_.genesis, people_.ids[2]);
+  other_bob.FetchAll(bob_);
+  bob_.Do(Put("x", "one"));
+  other_bob.Do(Put("x", "two"));
+  std::vector<Bytes> longer = laptop_.logs().logs[mia()];
+  longer[2] = {1, 2, 3};
+  const auto bob = people_.ids[2];
+  const std::vector<Bytes> proofs = {
+      EncodeForkProof(people_.Proof(3, laptop_.logs().logs[mia()], longer)),
+      EncodeForkProof(Proof()), Bytes{1, 2, 3},
+      EncodeForkProof(
+          people_.Proof(2, bob_.logs().logs[bob], other_bob.logs().logs[bob]))};
+  ada_.FetchAll(laptop_);
+  ada_.FetchAll(bob_);
+  ada_.logs().blocks_read = 0;
+  ASSERT_TRUE(ada_.indexer().TakeForkProofs(proofs).ok());
+  EXPECT_EQ(ada_.logs().blocks_read, 4U) << "three of the founder's and one of Mia's";
+  EXPECT_THAT(ada_.Keys(), ElementsAre("shared"));
+  fay_.FetchAll(backup_);
+  fay_.FetchAll(other_bob);
+  for (const Bytes& proof : proofs) {
+    ASSERT_TRUE(fay_.indexer().TakeForkProofs(std::span(&proof, 1)).ok());
+  }
+  ExpectEqual(ada_, fay_);
 }
 
 TEST_F(ForkedLog, F2_Attack32_WhatASeniorHadBuiltUponSurvivesOnEveryReplica) {
@@ -205,7 +254,7 @@ TEST_F(ForkedLog, F3b_WhatWasSeenOnlyThroughTheDeadPartIsConcurrentAgain) {
   ExpectEqual(ada_, bob_);
 }
 
-TEST_F(ForkedLog, F5_WhoForkedThreeTimesMoreThanHisGranterKnewIsModerated) {
+TEST_F(ForkedLog, F5_WhoForkedThreeTimesMoreThanHisGranterKnewIsModeratedByOthers) {
   Authority authority(people_.genesis,
                       [](const CoreKey&, std::uint64_t, const CoreKey&) { return 0; });
   const auto standing = [&](bool writes) {
@@ -223,6 +272,18 @@ TEST_F(ForkedLog, F5_WhoForkedThreeTimesMoreThanHisGranterKnewIsModerated) {
   }
   EXPECT_EQ(standing(true), Standing::kPending);
   EXPECT_EQ(standing(false), Standing::kEffective) << "auth ops wait for nobody";
+  // Nor does he accept his own: a verdict counts below its cite (6.6).
+  VerdictOp accept;
+  accept.log = people_.ids[0];
+  accept.to = accept.named = 1;
+  DecodedBlock block;
+  block.header.position = 1;
+  block.header.envelope.emplace();
+  block.header.envelope->cite = GenesisGrantId(0);
+  block.payload.auth_operations = {accept};
+  authority.Add(people_.ids[0], std::span(&block, 1), 0);
+  authority.Evaluate(&change);
+  EXPECT_EQ(standing(true), Standing::kPending);
 }
 
 TEST_F(ForkedLog, F4_AForkedAuthorCannotGoOnWithThatLog) {

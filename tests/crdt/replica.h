@@ -34,6 +34,7 @@ class MemoryLogs final : public LogSource {
                                           std::uint64_t to) override {
     const std::vector<Bytes>& blocks = logs[log];
     WEFT_CHECK(from <= to && to <= blocks.size());
+    blocks_read += to - from;
     return std::vector<Bytes>(blocks.begin() + static_cast<std::ptrdiff_t>(from),
                               blocks.begin() + static_cast<std::ptrdiff_t>(to));
   }
@@ -76,6 +77,7 @@ class MemoryLogs final : public LogSource {
   std::map<CoreKey, std::vector<Bytes>> logs;
   std::map<CoreKey, std::vector<std::vector<Bytes>>> others;  // of forked logs
   std::map<CoreKey, std::uint64_t> forks;
+  std::uint64_t blocks_read = 0;
 };
 
 inline Mutation Put(std::string_view key, std::string_view text) {
@@ -199,7 +201,8 @@ class Replica {
     }
   }
   IndexResult TakeProof(const ForkProof& proof) {
-    auto result = indexer_->TakeForkProof(EncodeForkProof(proof));
+    const Bytes bytes = EncodeForkProof(proof);
+    auto result = indexer_->TakeForkProofs(std::span(&bytes, 1));
     WEFT_CHECK(result.ok());
     return *std::move(result);
   }
