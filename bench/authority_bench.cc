@@ -1,5 +1,6 @@
 // Authority (6.4): a hundred thousand auth ops from scratch, and one more. The aims are
-// 1 s and a median of 1 ms.
+// 1 s and a median of 1 ms. And verdicts of moderators (6.6), each on all that somebody
+// wrote.
 
 #include <benchmark/benchmark.h>
 
@@ -133,6 +134,60 @@ BENCHMARK(AuthorityOneMore)
     ->Iterations(2'000)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
+
+// So many verdicts, one after the other, on as many batches of a moderated member, and
+// after each what becomes of each batch, which is what an indexer asks.
+void AuthorityVerdicts(benchmark::State& state) {
+  const auto count = static_cast<std::uint64_t>(state.range(0));
+  const Salt salt{};
+  Seed secret;
+  secret.bytes[0] = 1;
+  const KeyPair pair = KeyPairFromSeed(secret);
+  Genesis genesis;
+  genesis.founders.push_back(IdentityManifest(salt, std::span(&pair.public_key, 1), 1));
+  const CoreKey founder = KeyOf(genesis.founders[0]);
+  CoreKey member;
+  member.bytes.fill(7);
+  for (auto _ : state) {
+    Authority authority(genesis, [](const CoreKey&, std::uint64_t, const CoreKey&) {
+      return std::uint64_t{UINT64_MAX};
+    });
+    AuthorityChange change;
+    DecodedBlock block;
+    block.header.envelope.emplace();
+    block.header.envelope->cite = GenesisGrantId(0);
+    const auto add = [&](const AuthOperation& operation) {
+      block.payload.auth_operations = {operation};
+      authority.Add(founder, std::span(&block, 1), 0);
+      authority.Evaluate(&change);
+      ++block.header.position;
+    };
+    GrantOp grant;
+    grant.identity = member;
+    grant.role = GrantRole::kModerated;
+    add(grant);
+    const GrantNumber cited = *authority.Cited({founder, 0, 0}, 1);
+    std::uint64_t effective = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      VerdictOp verdict;
+      verdict.type = i % 2 == 0 ? AuthOpType::kAccept : AuthOpType::kReject;
+      verdict.log = member;
+      verdict.to = count;
+      verdict.named = count;
+      add(verdict);
+      for (std::uint64_t at = 0; at < count; ++at) {
+        const Standing standing = authority.StandingOf(cited, member, at, at + 1, true);
+        effective += standing == Standing::kEffective ? 1 : 0;
+      }
+    }
+    WEFT_CHECK(effective == (count + 1) / 2 * count);
+  }
+}
+BENCHMARK(AuthorityVerdicts)
+    ->Arg(250)
+    ->Arg(500)
+    ->Arg(1'000)
+    ->Unit(benchmark::kMillisecond);
 
 }  // namespace
 }  // namespace weft

@@ -388,6 +388,10 @@ void Authority::AddIncarnation(const CoreKey& writer, const Incarnation& certifi
     return;
   }
   if (!restoring_) new_facts_.push_back(EncodeIncarnationFact(writer, certificate));
+  if (forks_.contains(writer)) {
+    --forked_logs_[writer];
+    ++forked_logs_[certificate.identity];
+  }
   std::vector<IncarnationState>& logs = incarnations_[certificate.identity];
   const IncarnationState state{writer, certificate.number, certificate.prev_core,
                                certificate.prev_length};
@@ -407,6 +411,7 @@ void Authority::SetFork(const CoreKey& writer, std::uint64_t fork_point,
   if (!added && entry->second.fork_point == fork_point && entry->second.cut == cut) {
     return;
   }
+  if (added) ++forked_logs_[IdentityOf(writer)];
   entry->second = {fork_point, cut};
   all_dirty_ = true;
 }

@@ -275,7 +275,7 @@ class Authority {
   struct Outcome {
     bool effective = false;
     bool beyond_limit = false;
-    std::vector<Cut> cuts;  // of the holder's logs; empty: all plain
+    std::vector<Cut> cuts;  // of the holder's logs, by log; empty: all plain
     std::vector<Hit> hits;  // the effective revocations
     bool operator==(const Outcome&) const = default;
   };
@@ -339,6 +339,7 @@ class Authority {
   void Judge(GrantState* state, BatchNumber number, AuthorityChange* change);
   void Toggle(const GrantState& state, BatchNumber number, AuthorityChange* change);
   void ToggleModeration(const Batch& batch, AuthorityChange* change);
+  bool IsSeniorToSome(GrantNumber cited, const CoreKey& log) const;
   void SetEffective(GrantState* state, bool effective);
   bool IsWithinLimit(const GrantState& state);
   void List(GrantState* state);
@@ -353,17 +354,17 @@ class Authority {
   void DecideRedemption(std::uint32_t index, AuthorityChange* change);
   void DecideLateBatch(BatchNumber number, AuthorityChange* change);
   void Report(GrantState* state, AuthorityChange* change);
-  static void ReportEntry(const ModerationEntry& entry, AuthorityChange* change);
+  void ReportEntry(const ModerationEntry& entry, AuthorityChange* change) const;
   std::uint64_t ForkCut(const CoreKey& log) const;
-  static const Cut* CutOf(const GrantState& state, const CoreKey& log);
+  static const Cut* CutIn(std::span<const Cut> cuts, const CoreKey& log);
+  static const Cut* CutOf(const GrantState& state, const CoreKey& log) {
+    return CutIn(state.now.cuts, log);
+  }
   bool IsModerated(const GrantState& state) const;
   // authority_standing.cc
   Standing StandingOfGrant(const GrantState& state) const;
-  const ModerationEntry* Better(const ModerationEntry* a,
-                                const ModerationEntry* b) const;
-  std::optional<ModerationEntry> VerdictOn(const GrantState& state,
-                                           const CoreKey& writer, std::uint64_t first,
-                                           std::uint64_t end) const;
+  const ModerationEntry* VerdictOn(const GrantState& state, const CoreKey& writer,
+                                   std::uint64_t first) const;
   void BlameGrant(const GrantState& state, Blame* blame) const;
   void BlameCut(const GrantState& state, const CoreKey& log, std::uint64_t end,
                 Blame* blame) const;
@@ -381,10 +382,13 @@ class Authority {
   absl::flat_hash_set<OpId> redeems_;  // all, those of no invite included
   absl::flat_hash_map<CoreKey, std::vector<GrantNumber>> by_holder_;
   absl::flat_hash_map<CoreKey, std::vector<BatchNumber>> by_log_;  // by position
-  Moderation moderation_;
+  Moderation moderation_{[this](GrantNumber a, GrantNumber b) {
+    return grants_[a]->grant.path < grants_[b]->grant.path;
+  }};
   absl::flat_hash_map<CoreKey, std::vector<IncarnationState>> incarnations_;
   absl::flat_hash_map<CoreKey, std::pair<CoreKey, std::uint64_t>> identities_;
   absl::btree_map<CoreKey, ForkState> forks_;
+  absl::flat_hash_map<CoreKey, std::uint64_t> forked_logs_;  // how many, by identity
   std::vector<Bytes> new_facts_;
   bool restoring_ = false;
 

@@ -39,11 +39,11 @@ void Authority::EvaluateAll(AuthorityChange* change) {
   }
   for (Batch& batch : batches_) batch.passes = false;
   for (Redemption& redemption : redemptions_) redemption.counts = false;
-  std::vector<bool> was_active(moderation_.size());
-  for (std::size_t i = 0; i < was_active.size(); ++i) {
-    ModerationEntry& entry = moderation_.At(static_cast<ModerationNumber>(i));
-    was_active[i] = std::exchange(entry.active, false);
+  std::vector<bool> was_active;
+  for (ModerationNumber i = 0; i < moderation_.size(); ++i) {
+    was_active.push_back(moderation_.At(i).active);
   }
+  moderation_.Deactivate();
   for (const auto& state : grants_) {
     if (state->grant.is_genesis()) SetEffective(state.get(), true);
   }
@@ -52,8 +52,8 @@ void Authority::EvaluateAll(AuthorityChange* change) {
   DecideRedemptions(change);
   in_full_pass_ = false;
   for (const auto& state : grants_) Report(state.get(), change);
-  for (std::size_t i = 0; i < was_active.size(); ++i) {
-    const ModerationEntry& entry = moderation_.At(static_cast<ModerationNumber>(i));
+  for (ModerationNumber i = 0; i < moderation_.size(); ++i) {
+    const ModerationEntry& entry = moderation_.At(i);
     if (entry.active != was_active[i]) ReportEntry(entry, change);
   }
 }
@@ -193,10 +193,8 @@ void Authority::EvaluateGrant(GrantNumber number, AuthorityChange* change) {
 // Would grants that are there take another rank?
 bool Authority::MovesRank(const GrantState& state, std::span<const Cut> cuts) const {
   const auto late_from = [](std::span<const Cut> of, const CoreKey& log) {
-    for (const Cut& cut : of) {
-      if (cut.log == log) return cut.late_from;
-    }
-    return std::uint64_t{UINT64_MAX};
+    const Cut* cut = CutIn(of, log);
+    return cut == nullptr ? std::uint64_t{UINT64_MAX} : cut->late_from;
   };
   bool same = true;
   for (const Cut& cut : cuts) {
@@ -294,6 +292,8 @@ void Authority::FindCuts(const GrantState& state, std::vector<Hit>* hits,
     cut.counts = !cut.by_limit;
   }
   FindLate(identity, cuts);
+  std::sort(cuts->begin(), cuts->end(),
+            [](const Cut& a, const Cut& b) { return a.log < b.log; });
 }
 
 // Rule S2: which rank-creating ops are late.
@@ -320,11 +320,11 @@ void Authority::FindLate(const CoreKey& identity, std::vector<Cut>* cuts) const 
   }
 }
 
-const Authority::Cut* Authority::CutOf(const GrantState& state, const CoreKey& log) {
-  for (const Cut& cut : state.now.cuts) {
-    if (cut.log == log) return &cut;
-  }
-  return nullptr;
+const Authority::Cut* Authority::CutIn(std::span<const Cut> cuts, const CoreKey& log) {
+  const auto found = std::lower_bound(
+      cuts.begin(), cuts.end(), log,
+      [](const Cut& cut, const CoreKey& key) { return cut.log < key; });
+  return found == cuts.end() || found->log != log ? nullptr : &*found;
 }
 
 // Rule P4: by an admit whose cite is senior to the grant and not junior to that of any
@@ -332,18 +332,16 @@ const Authority::Cut* Authority::CutOf(const GrantState& state, const CoreKey& l
 bool Authority::IsAdmitted(const GrantState& state, std::span<const Hit> hits,
                            const CoreKey& writer, std::uint64_t first,
                            std::uint64_t end) const {
-  bool admitted = false;
-  moderation_.VisitCovering(writer, first, end, [&](const ModerationEntry& entry) {
-    if (admitted || entry.type != AuthOpType::kAdmit) return;
-    const GrantPath& by = grants_[entry.cited]->grant.path;
-    if (by >= state.grant.path) return;
-    admitted = std::all_of(hits.begin(), hits.end(), [&](const Hit& hit) {
-      if (Kept(state, hit, writer) >= end) return true;
-      const Batch& batch = batches_[revocations_[hit.revocation].batch];
-      return by <= grants_[batch.cited]->grant.path;
-    });
+  // If any does, the most senior one does.
+  const ModerationEntry* admit = moderation_.AdmitOf(writer, first);
+  if (admit == nullptr) return false;
+  const GrantPath& by = grants_[admit->cited]->grant.path;
+  if (by >= state.grant.path) return false;
+  return std::all_of(hits.begin(), hits.end(), [&](const Hit& hit) {
+    if (Kept(state, hit, writer) >= end) return true;
+    const Batch& batch = batches_[revocations_[hit.revocation].batch];
+    return by <= grants_[batch.cited]->grant.path;
   });
-  return admitted;
 }
 
 bool Authority::Passes(const GrantState& state, const Batch& batch) const {
@@ -391,11 +389,27 @@ void Authority::Toggle(const GrantState& state, BatchNumber number,
   if (!batch.moderation.empty()) ToggleModeration(batch, change);
 }
 
-void Authority::ReportEntry(const ModerationEntry& entry, AuthorityChange* change) {
-  if (!entry.ops.empty()) {
-    change->ops.insert(change->ops.end(), entry.ops.begin(), entry.ops.end());
-    return;
+// Whether what is said under the grant may count for something in the log. A grant of
+// its holder that has effect only later is reported whole then.
+bool Authority::IsSeniorToSome(GrantNumber cited, const CoreKey& log) const {
+  constexpr std::size_t kLookedAt = 64;  // of more grants in one hand: perhaps
+  const auto held = by_holder_.find(IdentityOf(log));
+  if (held == by_holder_.end()) return false;
+  const GrantPath& path = grants_[cited]->grant.path;
+  return held->second.size() > kLookedAt ||
+         std::any_of(held->second.begin(), held->second.end(), [&](GrantNumber number) {
+           const GrantState& state = *grants_[number];
+           return (state.now.effective || state.told.effective) &&
+                  path < state.grant.path;
+         });
+}
+
+void Authority::ReportEntry(const ModerationEntry& entry,
+                            AuthorityChange* change) const {
+  for (const OpId& op : entry.ops) {
+    if (IsSeniorToSome(entry.cited, op.writer)) change->ops.push_back(op);
   }
+  if (!entry.ops.empty() || !IsSeniorToSome(entry.cited, entry.log)) return;
   const bool hides =
       entry.type == AuthOpType::kHide || entry.type == AuthOpType::kUnhide;
   change->ranges.push_back({entry.log, entry.from, entry.to, hides});
@@ -403,8 +417,8 @@ void Authority::ReportEntry(const ModerationEntry& entry, AuthorityChange* chang
 
 void Authority::ToggleModeration(const Batch& batch, AuthorityChange* change) {
   for (const ModerationNumber number : batch.moderation) {
-    ModerationEntry& entry = moderation_.At(number);
-    entry.active = batch.passes;
+    moderation_.SetActive(number, batch.passes);
+    const ModerationEntry& entry = moderation_.At(number);
     if (in_full_pass_) {
       if (entry.type != AuthOpType::kAdmit) continue;
     } else {
@@ -436,11 +450,9 @@ void Authority::Report(GrantState* state, AuthorityChange* change) {
   const CoreKey& identity = state->grant.identity;
   change->holders.push_back(identity);
   if (now.effective && !before.effective) change->admitted.push_back(identity);
-  const auto cut_of = [](const Outcome& outcome, const CoreKey& log) -> Cut {
-    for (const Cut& cut : outcome.cuts) {
-      if (cut.log == log) return cut;
-    }
-    return {};
+  const auto cut_of = [](const Outcome& outcome, const CoreKey& log) {
+    const Cut* cut = CutIn(outcome.cuts, log);
+    return cut == nullptr ? Cut() : *cut;
   };
   for (const CoreKey& log : LogsOf(identity)) {
     const Cut old_cut = cut_of(before, log);

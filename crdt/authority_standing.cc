@@ -37,36 +37,18 @@ Standing Authority::StandingOfGrant(const GrantState& state) const {
 // Rules 6.1 and F5.
 bool Authority::IsModerated(const GrantState& state) const {
   if (state.grant.role == GrantRole::kModerated) return true;
-  if (forks_.empty()) return false;
-  std::uint64_t forked = 0;
-  for (const CoreKey& log : LogsOf(state.grant.identity)) {
-    forked += forks_.contains(log) ? 1 : 0;
-  }
+  const auto found = forked_logs_.find(state.grant.identity);
+  const std::uint64_t forked = found == forked_logs_.end() ? 0 : found->second;
   return forked >= state.grant.forks + kForksForgiven;
 }
 
-// The one that decides: of the more senior cite, and of one cite the later.
-const ModerationEntry* Authority::Better(const ModerationEntry* a,
-                                         const ModerationEntry* b) const {
-  if (a == nullptr) return b;
-  if (a->cited != b->cited) {
-    return grants_[a->cited]->grant.path < grants_[b->cited]->grant.path ? a : b;
-  }
-  return std::tie(a->number, a->id) > std::tie(b->number, b->id) ? a : b;
-}
-
-std::optional<ModerationEntry> Authority::VerdictOn(const GrantState& state,
-                                                    const CoreKey& writer,
-                                                    std::uint64_t first,
-                                                    std::uint64_t end) const {
-  const ModerationEntry* best = nullptr;
-  moderation_.VisitCovering(writer, first, end, [&](const ModerationEntry& entry) {
-    if (entry.type == AuthOpType::kAdmit) return;
-    if (grants_[entry.cited]->grant.path < state.grant.path)
-      best = Better(best, &entry);
-  });
-  if (best == nullptr) return std::nullopt;
-  return *best;
+// The accept or reject that decides about a batch, if its cite is senior (6.6).
+const ModerationEntry* Authority::VerdictOn(const GrantState& state,
+                                            const CoreKey& writer,
+                                            std::uint64_t first) const {
+  const ModerationEntry* entry = moderation_.VerdictOn(writer, first);
+  if (entry == nullptr) return nullptr;
+  return grants_[entry->cited]->grant.path < state.grant.path ? entry : nullptr;
 }
 
 Standing Authority::StandingOf(GrantNumber cited, const CoreKey& writer,
@@ -84,8 +66,8 @@ Standing Authority::StandingOf(GrantNumber cited, const CoreKey& writer,
     }
   }
   if (!writes || !IsModerated(state)) return Standing::kEffective;
-  const std::optional<ModerationEntry> verdict = VerdictOn(state, writer, first, end);
-  if (!verdict) return Standing::kPending;
+  const ModerationEntry* verdict = VerdictOn(state, writer, first);
+  if (verdict == nullptr) return Standing::kPending;
   return verdict->type == AuthOpType::kAccept ? Standing::kEffective
                                               : Standing::kRejected;
 }
@@ -162,7 +144,7 @@ Authority::Blame Authority::WhyNot(GrantNumber cited, const CoreKey& writer,
       break;
     case Standing::kRejected:
       blame.reason = "a moderator rejected it";
-      blame.by = VerdictOn(state, writer, first, end)->id;
+      blame.by = VerdictOn(state, writer, first)->id;
       break;
     case Standing::kAfterFork:
       blame.reason = absl::StrFormat("its log has two branches from block %d on",
@@ -186,13 +168,10 @@ Authority::Blame Authority::WhyNot(GrantNumber cited, const CoreKey& writer,
 std::optional<OpId> Authority::HiddenBy(GrantNumber cited, const OpId& op,
                                         std::string_view key) const {
   if (!moderation_.HidesIn(op.writer)) return std::nullopt;
-  const GrantPath& path = grants_[cited]->grant.path;
-  const ModerationEntry* best = nullptr;
-  moderation_.VisitHiding(op, key, [&](const ModerationEntry& entry) {
-    if (grants_[entry.cited]->grant.path < path) best = Better(best, &entry);
-  });
-  if (best == nullptr || best->type != AuthOpType::kHide) return std::nullopt;
-  return best->id;
+  const ModerationEntry* entry = moderation_.HidingOf(op, key);
+  if (entry == nullptr || entry->type != AuthOpType::kHide) return std::nullopt;
+  const bool counts = grants_[entry->cited]->grant.path < grants_[cited]->grant.path;
+  return counts ? std::optional<OpId>(entry->id) : std::nullopt;
 }
 
 }  // namespace weft

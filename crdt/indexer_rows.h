@@ -19,7 +19,7 @@ namespace weft {
 
 // Which ops this program evaluates: one more whenever ops that used to park no longer
 // do, so that views stored before are built anew.
-inline constexpr std::uint64_t kEvaluator = 5;
+inline constexpr std::uint64_t kEvaluator = 6;
 
 struct ViewStateRow {
   std::uint64_t sem_version = 0;

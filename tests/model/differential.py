@@ -3,6 +3,7 @@
 
     differential.py --engine build/release/tests/model/model_replay --seeds 1 2000
     differential.py --engine ... --case tests/model/cases/x.json
+    differential.py --engine ... --small 3      every history of authority with 3 ops
 
 Exit code 0: no difference, 1: a difference, printed with its seed, 2: usage.
 """
@@ -21,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 import engine as engines  # noqa: E402
 import generate  # noqa: E402
 import lanes  # noqa: E402
+import small  # noqa: E402
 from model import Model  # noqa: E402
 from story import WRITER, Story  # noqa: E402
 
@@ -344,6 +346,22 @@ def run_seeds(job):
     return tally, failures
 
 
+def run_small(job):
+    """Every `of`-th of the small histories, from the `first` on."""
+    program, ops, first, of = job
+    engine = engines.Engine(program)
+    tally, failures = Tally(), []
+    for number, history in enumerate(small.histories(ops)):
+        if number % of != first:
+            continue
+        model, differences = run_history(engine, {**history, "seed": number}, count=2)
+        tally.add(model)
+        if differences:
+            failures.append((number, differences))
+    engine.close()
+    return tally, failures
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--engine", required=True, help="the model_replay program")
@@ -351,6 +369,8 @@ def main():
                         metavar=("FIRST", "END"))
     parser.add_argument("--features", default="", help="comma-separated; 'built': what the engine has; 'all'")
     parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--small", type=int, metavar="OPS",
+                        help="every history of four members with up to so many ops")
     parser.add_argument("--case", help="a history as JSON instead of seeds")
     parser.add_argument("--save", help="write the first failing history here")
     options = parser.parse_args()
@@ -366,17 +386,22 @@ def main():
                                      compared="revocation" in built(engine))
         failures = [(options.case, differences)] if differences else []
     else:
-        first, last = options.seeds
-        size = max(1, min(250, (last - first) // options.jobs))
-        jobs = [(options.engine, n, min(n + size, last), features, True)
-                for n in range(first, last, size)]
+        run = run_small if options.small else run_seeds
+        if options.small:
+            jobs = [(options.engine, options.small, n, options.jobs)
+                    for n in range(options.jobs)]
+        else:
+            first, last = options.seeds
+            size = max(1, min(250, (last - first) // options.jobs))
+            jobs = [(options.engine, n, min(n + size, last), features, True)
+                    for n in range(first, last, size)]
         tally, failures = Tally(), []
         with multiprocessing.Pool(options.jobs) as pool:
-            for one, failed in pool.imap_unordered(run_seeds, jobs):
+            for one, failed in pool.imap_unordered(run, jobs):
                 tally.update(one)
                 failures += failed
         print(tally.report(), f"in {time.time() - started:.0f} s")
-        if failures and options.save:
+        if failures and options.save and not options.small:
             if features == ("built",):
                 features = built(engines.Engine(options.engine))
             Path(options.save).write_text(json.dumps(
