@@ -151,13 +151,13 @@ struct Input {
 };
 
 // container v1 := (signer:uint signature:64 patch:uint)[] node[]
-// container v0 := (flags:uint signer:uint signature:64 [start:uint length:uint
-// uint[]])[]
-//                 node[]
+// container v0 := (flags:uint signer:uint signature:64 [patch])[] node[]
+// patch        := start:uint length:uint position:uint[]
 // node         := tree_index:uint size:uint hash:32
 struct Container {
   std::vector<Input> inputs;
-  std::vector<TreeNode> nodes;
+  std::vector<TreeNode> nodes;  // version 1 and up: by tree index, each once
+  std::vector<bool> used;       // of those, which a patch needed
 };
 
 Input ReadInput(Reader& reader, const Manifest& manifest, std::uint64_t length) {
@@ -183,8 +183,9 @@ Input ReadInput(Reader& reader, const Manifest& manifest, std::uint64_t length) 
   return input;
 }
 
-// Stricter than a Node peer: nothing superfluous and nothing in two forms, so that a
-// signature cannot be altered and stay valid.
+// Stricter than a Node peer: nothing in two forms, and no node twice or without a patch
+// that needs it, so that what others pass on cannot be made longer and stay valid. As
+// there, inputs beyond the quorum are not verified.
 std::optional<Container> ReadContainer(const Manifest& manifest, std::uint64_t length,
                                        ByteView signature) {
   Reader reader(signature);
@@ -207,29 +208,46 @@ std::optional<Container> ReadContainer(const Manifest& manifest, std::uint64_t l
     container.nodes.push_back(node);
   }
   if (!reader.ok() || !reader.done()) return std::nullopt;
+  if (manifest.version >= 1) {
+    std::ranges::sort(container.nodes, {}, &TreeNode::tree_index);
+    const auto twice =
+        std::ranges::adjacent_find(container.nodes, {}, &TreeNode::tree_index);
+    if (twice != container.nodes.end()) return std::nullopt;
+  }
+  container.used.resize(nodes);
   return container;
 }
 
-// The longer tree that a signer with a patch signed.
-std::optional<MerkleTree> PatchedTree(const MerkleTree& tree,
-                                      const Container& container,
-                                      const Manifest& manifest, const Input& input) {
+// Where the node stands that the patch of `input` means by this index.
+std::optional<std::size_t> PlaceOf(const Container& container, const Manifest& manifest,
+                                   const Input& input, std::uint64_t tree_index) {
+  if (manifest.version >= 1) {
+    const auto found = std::ranges::lower_bound(container.nodes, tree_index, {},
+                                                &TreeNode::tree_index);
+    if (found == container.nodes.end() || found->tree_index != tree_index) {
+      return std::nullopt;
+    }
+    return static_cast<std::size_t>(found - container.nodes.begin());
+  }
+  for (const std::uint64_t position : input.patch_nodes) {
+    if (position < container.nodes.size() &&
+        container.nodes[position].tree_index == tree_index) {
+      return static_cast<std::size_t>(position);
+    }
+  }
+  return std::nullopt;
+}
+
+// The tree that this signer signed, which is longer if it has a patch.
+std::optional<MerkleTree> SignedTree(const MerkleTree& tree, Container& container,
+                                     const Manifest& manifest, const Input& input) {
+  if (input.patch == 0) return tree;
   if (input.patch > flat_tree::kLengthMax - tree.length()) return std::nullopt;
   const auto by_index = [&](std::uint64_t tree_index) -> std::optional<TreeNode> {
-    const auto named = [tree_index](const TreeNode& node) {
-      return node.tree_index == tree_index;
-    };
-    if (manifest.version >= 1) {
-      const auto found = std::ranges::find_if(container.nodes, named);
-      if (found == container.nodes.end()) return std::nullopt;
-      return *found;
-    }
-    for (const std::uint64_t position : input.patch_nodes) {
-      if (position < container.nodes.size() && named(container.nodes[position])) {
-        return container.nodes[position];
-      }
-    }
-    return std::nullopt;
+    const auto place = PlaceOf(container, manifest, input, tree_index);
+    if (!place) return std::nullopt;
+    container.used[*place] = true;
+    return container.nodes[*place];
   };
   return ExtendTree(tree, tree.length() + input.patch, by_index);
 }
@@ -249,25 +267,23 @@ bool VerifyBare(const Manifest& manifest, const CoreKey& key, const TreeHash& tr
 
 bool VerifyMany(const Manifest& manifest, const CoreKey& key, const MerkleTree& tree,
                 std::uint64_t fork, ByteView signature) {
-  const auto container = ReadContainer(manifest, tree.length(), signature);
+  auto container = ReadContainer(manifest, tree.length(), signature);
   if (!container || container->inputs.size() < manifest.quorum) return false;
   std::vector<bool> seen(manifest.signers.size());
-  for (std::uint64_t i = 0; i < manifest.quorum; ++i) {
+  for (std::uint64_t i = 0; i < container->inputs.size(); ++i) {
     const Input& input = container->inputs[i];
+    const auto signed_tree = SignedTree(tree, *container, manifest, input);
+    if (i >= manifest.quorum) continue;
     if (input.signer >= manifest.signers.size() || seen[input.signer]) return false;
     seen[input.signer] = true;
-    std::optional<MerkleTree> signed_tree = tree;
-    if (input.patch != 0) {
-      signed_tree = PatchedTree(tree, *container, manifest, input);
-      if (!signed_tree) return false;
-    }
+    if (!signed_tree) return false;
     const Bytes message = SignableOf(manifest, key, input.signer, signed_tree->hash(),
                                      signed_tree->length(), fork);
     if (!Verify(manifest.signers[input.signer].public_key, message, input.signature)) {
       return false;
     }
   }
-  return true;
+  return std::ranges::find(container->used, false) == container->used.end();
 }
 
 }  // namespace

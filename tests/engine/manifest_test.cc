@@ -141,6 +141,35 @@ TEST(Signatures, TwoOfThreeHoldWithAndWithoutAPatchAndNoAlteredBitDoes) {
   }
 }
 
+// Attack 23: nodes that no patch needs would be found by looking at all of them.
+TEST(Signatures, Attack23_ANodeThatNoPatchNeedsOrThatIsThereTwiceIsRefused) {
+  const auto list = VectorFile("signatures.json", "multisig");
+  const auto entry = *std::ranges::find(list, "2-of-3 with patch", [](const auto& one) {
+    return one["name"].template get<std::string>();
+  });
+  const auto manifest = *DecodeManifest(HexBytes(entry["manifestEncoded"]));
+  auto blocks = BlocksOf(entry, 0);
+  blocks.resize(entry["coreLength"]);
+  const MerkleTree tree = TreeOf(blocks);
+  const Bytes signature = HexBytes(entry["signature"]);
+  const auto holds = [&](ByteView candidate) {
+    return VerifyTree(manifest, KeyOf(manifest), tree.roots(), tree.length(), 0,
+                      candidate);
+  };
+  ASSERT_TRUE(holds(signature));
+  // Two inputs of 66 bytes stand between the two counts.
+  constexpr std::size_t kCount = 1 + 2 * 66;
+  Bytes longer = signature;
+  ++longer[kCount];
+  longer.insert(longer.end(), 34, 0);
+  EXPECT_FALSE(holds(longer)) << "node 0, of which no patch speaks";
+  longer = signature;
+  ++longer[kCount];
+  const Bytes node(signature.begin() + kCount + 1, signature.begin() + kCount + 35);
+  longer.insert(longer.end(), node.begin(), node.end());
+  EXPECT_FALSE(holds(longer)) << "the first node again";
+}
+
 TEST(Signatures, AVersionZeroCoreOfManySignersHasAContainerOfItsOwn) {
   Manifest manifest;
   manifest.version = 0;
