@@ -148,14 +148,16 @@ class Hypercore {
                                                   bool allow_fork = true);
 
   // Apply for several cores of one store, each at most once: what passed of all of them
-  // is one commit. An error of the disk is every core's result.
+  // is one commit. What the disk will not read of a core is that core's result alone;
+  // an error of the commit is every core's, and `committed` if that is given.
   struct Proofs {
     Hypercore* core = nullptr;  // not owned
     std::span<const Proof* const> proofs;
     bool allow_fork = true;
   };
   using Results = absl::StatusOr<std::vector<absl::Status>>;
-  static std::vector<Results> ApplyTogether(std::span<const Proofs> all);
+  static std::vector<Results> ApplyTogether(std::span<const Proofs> all,
+                                            absl::Status* committed = nullptr);
 
   // The observer is called on the core's strand until the returned handle is
   // destroyed. It may call the core, but not add or remove observers.

@@ -280,7 +280,8 @@ Hypercore::Results Hypercore::Apply(std::span<const Proof* const> proofs,
   return std::move(ApplyTogether({&all, 1}).front());
 }
 
-std::vector<Hypercore::Results> Hypercore::ApplyTogether(std::span<const Proofs> all) {
+std::vector<Hypercore::Results> Hypercore::ApplyTogether(std::span<const Proofs> all,
+                                                         absl::Status* committed) {
   std::vector<Results> results;
   results.reserve(all.size());
   std::vector<std::unique_ptr<Applier>> appliers;
@@ -298,6 +299,7 @@ std::vector<Hypercore::Results> Hypercore::ApplyTogether(std::span<const Proofs>
     appliers[i]->Finish(stored);
     if (!stored.ok() && results[i].ok()) results[i] = stored;
   }
+  if (committed != nullptr) *committed = stored;
   // Observers may look at any of the cores.
   for (const auto& applier : appliers) applier->Notify();
   return results;

@@ -28,6 +28,7 @@ void Merge(std::map<std::uint64_t, std::uint64_t>& runs, BlockRange blocks) {
 }  // namespace
 
 void Announcer::Open(std::uint64_t visible_length, const SendMessage& send) {
+  due_ = wants_;
   const std::uint64_t held = std::min(core_->contiguous_length(), visible_length);
   if (held == 0 || (held < visible_length && visible_length > kTailBlocks)) return;
   SendRange(false, {0, held}, send);

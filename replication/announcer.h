@@ -21,7 +21,8 @@ class Announcer {
   // `core` must outlive the announcer.
   explicit Announcer(const Hypercore* core) : core_(core) {}
 
-  // The first word on a fresh channel, behind the sync.
+  // The first word to a peer that may have our blocks from now on. What it wanted while
+  // it might not is answered at the next Flush.
   void Open(std::uint64_t visible_length, const SendMessage& send);
 
   void OnWant(const WantMessage& message);

@@ -58,12 +58,18 @@ absl::StatusOr<AnswerBatch::Outcome> AnswerBatch::Store() {
     all.push_back(
         {&part.channel->core(), part.answers->proofs, part.channel->allow_fork()});
   }
-  const std::vector<Hypercore::Results> results = Hypercore::ApplyTogether(all);
+  absl::Status committed;
+  const auto results = Hypercore::ApplyTogether(all, &committed);
+  WEFT_RETURN_IF_ERROR(committed);
   Outcome outcome;
   for (std::size_t i = 0; i < parts_.size(); ++i) {
-    WEFT_RETURN_IF_ERROR(results[i].status());
+    CoreChannel& channel = *parts_[i].channel;
     outcome.settled += parts_[i].answers->requests.size();
-    outcome.useless += parts_[i].channel->Settle(*parts_[i].answers, *results[i]);
+    if (results[i].ok()) {
+      outcome.useless += channel.Settle(*parts_[i].answers, *results[i]);
+    } else {
+      channel.GiveUp(results[i].status());
+    }
   }
   return outcome;
 }

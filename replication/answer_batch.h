@@ -37,7 +37,8 @@ class AnswerBatch {
     std::size_t useless = 0;  // answers among them that were checked in vain
   };
   // Gives every answer to its core, in one commit, and tells the channels.
-  // The status is an error of the disk.
+  // What cannot be read of one core ends the channel of that core. The status is an
+  // error of the commit: then nothing was stored.
   absl::StatusOr<Outcome> Store();
 
   // Those whose answers were taken.

@@ -115,7 +115,9 @@ void CoreChannel::set_uploads(bool uploads) {
   if (uploads_ == uploads) return;
   uploads_ = uploads;
   sync_due_ = open_;
-  if (open_) session_->ScheduleWork(shared_from_this());
+  if (!open_) return;
+  if (uploads_) announcer_.Open(visible_length(), send_);
+  session_->ScheduleWork(shared_from_this());
 }
 
 RemoteCore CoreChannel::Remote() const {
@@ -139,7 +141,7 @@ absl::Status CoreChannel::OnOpen(MuxChannel&, ByteView handshake) {
   open_ = true;
   session_->OnOpenAnswered(*this);
   SendSync();
-  announcer_.Open(visible_length(), send_);
+  if (uploads_) announcer_.Open(visible_length(), send_);
   session_->ScheduleWork(shared_from_this());
   if (session_->options_.observer != nullptr) {
     session_->options_.observer->OnCoreOpen(*session_, *core_);
@@ -282,7 +284,8 @@ void CoreChannel::OnCoreEvent(const CoreEvent& event) {
       sync_due_ = true;
       break;
     case CoreEvent::Kind::kBlocks:
-      announcer_.OnBlocks({event.from, event.to});
+      // Nobody is told later either: where uploads begin, all that is held is new.
+      if (uploads_) announcer_.OnBlocks({event.from, event.to});
       break;
     case CoreEvent::Kind::kCleared:
       announcer_.OnCleared({event.from, event.to});
@@ -323,7 +326,7 @@ void CoreChannel::SendSync() {
 absl::StatusOr<bool> CoreChannel::Work() {
   if (!open_) return false;
   if (sync_due_) SendSync();
-  if (uploads_ && announcer_.has_work(visible_length()) && !session_->output_full()) {
+  if (announces() && !session_->output_full()) {
     announcer_.Flush(visible_length(), remote_, send_);
   }
   AskForMore();
@@ -339,9 +342,10 @@ absl::StatusOr<bool> CoreChannel::Work() {
   if (!open_) return false;
   CheckLevel();
   if (!open_) return false;
-  if (!checking_ && downloader_.has_answers()) return true;
+  // While nothing may be checked the end of that is waited for, without turns of ours.
+  if (!checking_ && downloader_.has_answers() && session_->may_check()) return true;
   if (session_->output_full()) return false;
-  return uploader_.has_work() || announcer_.has_work(visible_length());
+  return uploader_.has_work() || announces();
 }
 
 std::unique_ptr<Downloader::Answers> CoreChannel::TakeAnswers() {
@@ -384,6 +388,10 @@ std::size_t CoreChannel::Settle(Downloader::Answers& answers,
   }
   Recount();
   return applied.useless;
+}
+
+void CoreChannel::GiveUp(const absl::Status& why) {
+  if (session_ != nullptr) session_->GiveUp(*this, why);
 }
 
 void CoreChannel::AskForMore() {

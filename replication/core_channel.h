@@ -59,14 +59,14 @@ class CoreChannel final : public ChannelHandler,
   // What the core made of the proofs. Returns how many were checked in vain.
   std::size_t Settle(Downloader::Answers& answers,
                      std::span<const absl::Status> results);
+  // Our copy cannot be read: the channel ends, and only this one.
+  void GiveUp(const absl::Status& why);
   bool allow_fork() const;
 
   // One bounded step of all but the answers. True if there is more to do at once.
   absl::StatusOr<bool> Work();
   // Waits only for room in the output.
-  bool blocked() const {
-    return uploader_.has_work() || announcer_.has_work(visible_length());
-  }
+  bool blocked() const { return uploader_.has_work() || announces(); }
   // Something is expected that the peer has not given; then OnBeat is called every few
   // seconds.
   bool waits() const {
@@ -98,6 +98,8 @@ class CoreChannel final : public ChannelHandler,
   bool CanUpgrade() const;
   // The length others may hear of: what is durable, for a core of our own.
   std::uint64_t visible_length() const;
+  // There is something to tell of our blocks, and the peer may have them.
+  bool announces() const { return uploads_ && announcer_.has_work(visible_length()); }
   void AskForMore();
   void AskForWindows();
   void Unwant();

@@ -253,15 +253,27 @@ void Session::Drop(CoreChannel& channel, bool refused) {
   }
 }
 
-void Session::Bar(CoreChannel& channel, const absl::Status& why) {
+std::shared_ptr<CoreChannel> Session::KeepOut(CoreChannel& channel) {
   const auto found = channels_.find(channel.core().discovery_key());
-  if (found == channels_.end()) return;
-  const std::shared_ptr<CoreChannel> kept = found->second;
+  if (found == channels_.end()) return nullptr;
+  std::shared_ptr<CoreChannel> kept = found->second;
   OnOpenAnswered(*kept);
   barred_.insert(found->first);
   wanted_.erase(found->first);
   channels_.erase(found);
   kept->Close();
+  return kept;
+}
+
+void Session::GiveUp(CoreChannel& channel, const absl::Status& why) {
+  const std::shared_ptr<CoreChannel> kept = KeepOut(channel);
+  if (kept == nullptr || options_.observer == nullptr) return;
+  options_.observer->OnUnreadable(*this, kept->core(), why);
+}
+
+void Session::Bar(CoreChannel& channel, const absl::Status& why) {
+  const std::shared_ptr<CoreChannel> kept = KeepOut(channel);
+  if (kept == nullptr) return;
   if (options_.observer != nullptr)
     options_.observer->OnFault(*this, kept->core(), why);
   if (++faulty_feeds_ >= kFaultyFeedsMax) {

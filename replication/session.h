@@ -111,6 +111,9 @@ class SessionObserver {
   virtual void OnForkRefused(Session&, Hypercore&, std::uint64_t /*fork*/) {}
   // DATA_LOSS or INVALID_ARGUMENT: a proof was wrong; the channel is closed and barred.
   virtual void OnFault(Session&, Hypercore&, const absl::Status&) {}
+  // Our copy of the core cannot be read or added to, which is nobody's fault but our
+  // disk's; the channel is closed and stays so on this connection.
+  virtual void OnUnreadable(Session&, Hypercore&, const absl::Status&) {}
   // A message of a named extension on the core's channel: a hint, nothing more.
   virtual void OnExtension(Session&, Hypercore&, std::string_view /*name*/,
                            ByteView /*payload*/) {}
@@ -264,6 +267,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // The channel has requests under way: its OnTick is called until it has none.
   void Watch(const std::shared_ptr<CoreChannel>& channel);
   void Bar(CoreChannel& channel, const absl::Status& why);
+  void GiveUp(CoreChannel& channel, const absl::Status& why);
+  // Takes the channel out and keeps its core out; null if it is out already.
+  std::shared_ptr<CoreChannel> KeepOut(CoreChannel& channel);
   void Drop(CoreChannel& channel, bool refused);
   bool output_full() const;
   void Work();

@@ -463,6 +463,12 @@ void Node::OnFault(Session& session, Hypercore& core, const absl::Status& why) {
   DoubtLog(core.key());
 }
 
+void Node::OnUnreadable(Session& session, Hypercore& core, const absl::Status& why) {
+  PeerEvent(session,
+            absl::StrFormat("core %s cannot be stored: %s", ShortId(core.key().view()),
+                            std::string(why.message())));
+}
+
 // What does not fit our copy of a log may be of another branch of it.
 void Node::DoubtLog(const CoreKey& key) {
   for (const auto& base : bases_) {

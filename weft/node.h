@@ -168,6 +168,8 @@ class Node final : private CoreProvider, private SessionObserver {
   void OnLevel(Session& session, Hypercore& core) override;
   void OnForkRefused(Session& session, Hypercore& core, std::uint64_t fork) override;
   void OnFault(Session& session, Hypercore& core, const absl::Status& why) override;
+  void OnUnreadable(Session& session, Hypercore& core,
+                    const absl::Status& why) override;
   void OnClosed(Session& session, const absl::Status& why) override;
   void OnExtension(Session& session, Hypercore& core, std::string_view name,
                    ByteView payload) override;

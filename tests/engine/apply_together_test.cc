@@ -23,14 +23,14 @@ struct Shelf {
       proofs.push_back({*sources[i]->Prove(request)});
     }
   }
-  std::vector<Hypercore::Results> Take() {
+  std::vector<Hypercore::Results> Take(absl::Status* committed = nullptr) {
     std::vector<std::vector<const Proof*>> pointers(kCores);
     std::vector<Hypercore::Proofs> all;
     for (std::size_t i = 0; i < kCores; ++i) {
       for (const Proof& proof : proofs[i]) pointers[i].push_back(&proof);
       all.push_back({readers[i].get(), pointers[i], true});
     }
-    return Hypercore::ApplyTogether(all);
+    return Hypercore::ApplyTogether(all, committed);
   }
   void ExpectTaken(const Hypercore& core) const {
     EXPECT_EQ(core.length(), kBlocks);
@@ -108,6 +108,31 @@ TEST(ApplyTogether, OnAFullDiskNoCoreHasMovedAndNobodyIsTold) {
   shelf.storage.failing = false;
   for (const auto& results : shelf.Take()) EXPECT_TRUE(results->at(0).ok());
   for (const auto& reader : shelf.readers) shelf.ExpectTaken(*reader);
+}
+
+TEST(ApplyTogether, ACoreThatCannotBeReadCostsItselfOnlyAndIsNoErrorOfTheCommit) {
+  Shelf shelf;
+  shelf.Take();
+  shelf.readers.clear();
+  StorageBatch damage;
+  damage.Put(Family::kCores, keys::TreePage(1, 0, 0), {1, 2, 3});
+  ASSERT_TRUE(shelf.storage.Commit(damage, Durability::kSynced).ok());
+  shelf.cores = *Corestore::Open(&shelf.storage, &shelf.random);
+  for (std::size_t i = 0; i < kCores; ++i) {
+    shelf.readers.push_back(*shelf.cores->OpenRemote(shelf.sources[i]->key()));
+    ProofRequest request;
+    request.block = BlockRequest{5, 3};
+    shelf.proofs[i] = {*shelf.sources[i]->Prove(request)};
+  }
+  absl::Status committed = absl::UnknownError("not said");
+  const auto results = shelf.Take(&committed);
+  EXPECT_TRUE(committed.ok()) << committed;
+  EXPECT_TRUE(absl::IsDataLoss(results[0].status())) << results[0].status();
+  for (std::size_t i = 1; i < kCores; ++i) {
+    ASSERT_TRUE(results[i].ok());
+    EXPECT_TRUE(results[i]->at(0).ok()) << results[i]->at(0);
+    EXPECT_EQ(shelf.readers[i]->held_blocks(), 2U);
+  }
 }
 
 TEST(ApplyTogether, APurgedCoreIsRefusedAndTheOthersAreStored) {

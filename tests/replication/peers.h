@@ -73,6 +73,9 @@ struct Peer : SessionObserver, CoreProvider {
   void OnFault(Session&, Hypercore&, const absl::Status& status) override {
     faults.push_back(status);
   }
+  void OnUnreadable(Session&, Hypercore&, const absl::Status&) override {
+    ++unreadable;
+  }
   void OnExtension(Session&, Hypercore&, std::string_view name,
                    ByteView payload) override {
     extensions.push_back(std::string(name) + "=" + std::string(AsText(payload)));
@@ -91,7 +94,7 @@ struct Peer : SessionObserver, CoreProvider {
   int finds = 0;                   // cores that were opened for somebody
 
   int ready = 0, opened = 0, closed = 0, refused = 0, upgrades = 0, level = 0;
-  int forks_refused = 0;
+  int forks_refused = 0, unreadable = 0;
   std::vector<absl::Status> faults;
   std::vector<std::string> extensions;
   std::optional<absl::Status> ended;
@@ -99,9 +102,16 @@ struct Peer : SessionObserver, CoreProvider {
 
 // One thread, whose time moves only when everybody sleeps.
 struct EventLoop {
+  // Runs until everybody waits for time or for bytes, which must come to pass.
   void Drain() {
+    constexpr std::size_t kTurnsMax = 10'000'000;
     io.restart();
-    io.poll();
+    std::size_t turns = 0;
+    while (io.poll_one() > 0) {
+      if (++turns < kTurnsMax) continue;
+      ADD_FAILURE() << "somebody works without end";
+      return;
+    }
   }
   void RunFor(Nanos duration) {
     const Nanos until = clock.Now() + duration;

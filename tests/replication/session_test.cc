@@ -4,6 +4,7 @@
 
 #include <gmock/gmock.h>
 
+#include "engine/key_layout.h"
 #include "tests/replication/peers.h"
 
 namespace weft {
@@ -34,6 +35,55 @@ TEST_F(SessionTest, AWholeCoreOfAnyLengthArrives) {
     a->Close();
     world.Drain();
   }
+}
+
+// It once told of its blocks for ever, and told nobody.
+TEST_F(SessionTest, ACopyThatMayNotUploadRestsWhenItHasEverything) {
+  const auto notes = ada.Writer("notes", 10);
+  bob.rule.upload = false;
+  const auto copy = bob.Reader(*notes);
+  const auto [a, b] = world.Connect(ada, bob);
+  b->Replicate(copy, Download::Whole());
+  world.Drain();
+  ExpectSame(*copy, *notes);
+  EXPECT_EQ(a->Remote(notes->key())->contiguous_length, 0U);
+  bob.rule.upload = true;
+  b->PolicyChanged();
+  world.Drain();
+  EXPECT_EQ(a->Remote(notes->key())->contiguous_length, 10U);
+}
+
+TEST_F(SessionTest, ADamagedCopyEndsItsOwnChannelAndNoOther) {
+  const std::vector<std::shared_ptr<Hypercore>> sources = {ada.Writer("one", 100),
+                                                           ada.Writer("two", 100)};
+  {
+    const auto [a, b] = world.Connect(ada, bob);
+    for (const auto& source : sources) {
+      b->Replicate(bob.Reader(*source), Download::Blocks({{0, 10}}));
+    }
+    world.Drain();
+    a->Close();
+    world.Drain();
+  }
+  StorageBatch damage;
+  damage.Put(Family::kCores, keys::TreePage(1, 0, 0), {1, 2, 3});
+  ASSERT_TRUE(bob.storage.Commit(damage, Durability::kSynced).ok());
+  bob.store = *Corestore::Open(&bob.storage, &bob.random);
+  bob.ended.reset();
+  std::vector<std::shared_ptr<Hypercore>> copies;
+  const auto [a, b] = world.Connect(ada, bob);
+  for (const auto& source : sources) {
+    copies.push_back(bob.Reader(*source));
+    b->Replicate(copies.back(), Download::Whole());
+  }
+  world.RunFor(seconds(60));
+  EXPECT_FALSE(bob.ended.has_value()) << *bob.ended;
+  ExpectSame(*copies[1], *sources[1]);
+  EXPECT_EQ(copies[0]->held_blocks(), 10U);
+  EXPECT_EQ(bob.unreadable, 1);
+  EXPECT_EQ(bob.points, 0) << "the peer did nothing wrong";
+  EXPECT_TRUE(bob.faults.empty());
+  EXPECT_FALSE(b->Remote(sources[0]->key()).has_value());
 }
 
 TEST_F(SessionTest, ALiveCopyFollowsEveryAppend) {
