@@ -75,6 +75,7 @@ class Downloader final : public DownloadPeer {
     std::vector<std::unique_ptr<Outstanding>> requests;  // those without answer too
     std::vector<const Proof*> proofs;                    // of the answered ones
     std::size_t bytes = 0;                               // of their blocks
+    std::size_t held_bytes = 0;                          // of all of them, as they came
     std::size_t upgrades = 0;                            // among them
     bool more = false;
     std::uint64_t old_length = 0;  // of the core, when they were given back
@@ -115,7 +116,7 @@ class Downloader final : public DownloadPeer {
   std::uint64_t scheduler_id() const { return peer_; }
   // Requests without an answer, and answers taken that are not applied.
   std::size_t in_flight() const { return outstanding_.size() + taken_; }
-  // Bytes of blocks that came and are not applied.
+  // Bytes of answers that came and are not applied.
   std::size_t answers_bytes() const { return answers_bytes_; }
   // True for the id of no request so far, other than 0, which a stock peer uses to
   // tell of a conflict.

@@ -39,7 +39,12 @@ absl::Status Downloader::OnData(std::uint64_t id, ByteView body, RemoteState& re
   if (request->upgrade && !proof.upgrade) upgrade_refused_ = true;
   const bool empty = !proof.block && !proof.upgrade && !proof.hash;
   const bool answered = proof.fork == request->fork && !empty;
-  if (answered && proof.block) answers_bytes_ += proof.block->value.size();
+  if (answered) {
+    request->answer_bytes = body.size();
+    answers_bytes_ += body.size();
+  } else {
+    request->answer = DataMessage();  // nobody counts what it held
+  }
   outstanding_.Finish(
       *request, answered ? Outstanding::State::kAnswered : Outstanding::State::kFailed);
   return absl::OkStatus();
@@ -79,6 +84,7 @@ std::unique_ptr<Downloader::Answers> Downloader::Take() {
     if (request.state == Outstanding::State::kFailed) continue;
     const Proof& proof = request.answer.proof;
     answers->bytes += proof.block ? proof.block->value.size() : 0;
+    answers->held_bytes += request.answer_bytes;
     answers->upgrades += proof.upgrade ? 1 : 0;
     answers->proofs.push_back(&proof);
   }
@@ -108,7 +114,7 @@ void Downloader::GiveBack(Answers& answers) {
     ++run.to;
   }
   release();
-  answers_bytes_ -= answers.bytes;
+  answers_bytes_ -= answers.held_bytes;
   taken_ = 0;
   answers.old_length = core_->length();
   answers.old_fork = core_->fork();

@@ -79,7 +79,12 @@ void ReadUpgrade(Reader& reader, UpgradeProof* upgrade) {
   upgrade->length = reader.Uint();
   ReadNodes(reader, &upgrade->nodes);
   ReadNodes(reader, &upgrade->additional_nodes);
-  ReadBytes(reader.Buffer(), &upgrade->signature);
+  const ByteView signature = reader.Buffer();
+  if (signature.size() > kSignatureBytesMax) {
+    reader.Fail();
+    return;
+  }
+  ReadBytes(signature, &upgrade->signature);
 }
 
 void WriteUpgrade(const UpgradeProof& upgrade, Writer& writer) {

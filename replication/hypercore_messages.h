@@ -32,6 +32,9 @@ inline constexpr std::string_view kHypercoreProtocol = "hypercore/alpha";
 // More nodes than any tree of 2^53 blocks needs in one list (attack 23).
 inline constexpr std::size_t kProofNodesMax = 256;
 inline constexpr std::size_t kManifestBytesMax = 64 * 1024;
+// As many signers as such a manifest names, and the nodes of their patches. With it a
+// data message around the largest block stays below kMuxBodyBytesMax.
+inline constexpr std::size_t kSignatureBytesMax = 128 * 1024;
 inline constexpr std::size_t kBitfieldWordsMax = 65536;
 
 enum class CoreMessage : std::uint64_t {

@@ -309,7 +309,8 @@ std::uint64_t Protomux::TakeLocalId() {
 }
 
 void Protomux::Queue(std::uint64_t channel_id, std::uint64_t type, ByteView body) {
-  WEFT_CHECK(body.size() + kItemOverheadMax <= kMessageBytesMax);
+  static_assert(kMuxBodyBytesMax + kItemOverheadMax <= kMessageBytesMax);
+  WEFT_CHECK(body.size() <= kMuxBodyBytesMax);
   if (batch_.size() + body.size() + kItemOverheadMax > kMessageBytesMax) SealFrame();
   const std::size_t before = batch_.size();
   Writer writer(&batch_);

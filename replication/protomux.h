@@ -28,6 +28,9 @@ namespace weft {
 
 class MuxChannel;
 
+// The longest body of one message.
+inline constexpr std::size_t kMuxBodyBytesMax = 16 * 1024 * 1024 - 1024;
+
 // What a protocol does on one channel. The mux holds it until the channel has closed.
 // A status other than OK returned from a callback ends the whole connection with it:
 // what concerns this channel alone is ended by MuxChannel::Close instead.
@@ -50,8 +53,9 @@ class Protomux;
 // Our end of a channel. Owned by the mux; valid until OnClose or Close returns.
 class MuxChannel : public std::enable_shared_from_this<MuxChannel> {
  public:
-  // Queues one message of at most 16 MiB - 1 KiB. Legal as soon as the channel exists:
-  // before it opens its side the peer keeps it for later, within limits, or drops it.
+  // Queues one message of at most kMuxBodyBytesMax. Legal as soon as the channel
+  // exists: before it opens its side the peer keeps it for later, within limits, or
+  // drops it.
   void Send(std::uint64_t type, ByteView body);
   // Ends the channel on both sides. The handler is not called any more.
   void Close();

@@ -28,7 +28,8 @@ struct Outstanding {
   std::optional<std::uint64_t> byte_offset;  // of a seek
   std::uint64_t fork = 0;
   Nanos sent_at{};
-  DataMessage answer;  // while kAnswered
+  DataMessage answer;            // while kAnswered
+  std::size_t answer_bytes = 0;  // as it came
 };
 
 class RequestQueue {

@@ -1,6 +1,7 @@
 #include "replication/uploader.h"
 
 #include "absl/strings/str_format.h"
+#include "replication/protomux.h"
 
 namespace weft {
 namespace {
@@ -79,9 +80,12 @@ absl::Status Uploader::Answer(const RequestMessage& request, const SendMessage& 
     if (proof.ok()) {
       scratch_.clear();
       EncodeData(request.id, request.fork, *proof, &scratch_);
-      *bytes += scratch_.size();
-      send(CoreMessage::kData, scratch_);
-      return absl::OkStatus();
+      // A signature that came by another way may be too long beside a large block.
+      if (scratch_.size() <= kMuxBodyBytesMax) {
+        *bytes += scratch_.size();
+        send(CoreMessage::kData, scratch_);
+        return absl::OkStatus();
+      }
     }
     if (absl::IsInvalidArgument(proof.status())) reason = NoDataReason::kInvalid;
   }

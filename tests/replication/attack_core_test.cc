@@ -227,6 +227,43 @@ TEST_F(CoreAttack, Attack23_ABombThatNobodyAskedForIsNotEvenDecoded) {
   EXPECT_FALSE(DecodeData(body).ok());
 }
 
+// A core whose prologue is its proof may bring any signature.
+TEST_F(CoreAttack, Attack23_AnAnswerThatOutgrowsAFrameIsRefused) {
+  const auto huge = *ada.store->OpenNamed("huge");
+  const Bytes large(9 * kMiB, 7);
+  const ByteView block(large);
+  ASSERT_TRUE(huge->Append({&block, 1}).ok());
+  Manifest manifest;
+  manifest.quorum = 0;
+  manifest.prologue = Prologue{huge->tree_hash(), 1};
+  ProofRequest parts;
+  parts.block = BlockRequest{0, 0};
+  parts.upgrade = UpgradeRequest{0, 1};
+  Proof proof = *huge->Prove(parts);
+  proof.manifest = EncodeManifest(manifest);
+  proof.upgrade->signature = Bytes(8 * kMiB, 1);
+  const auto core = *bob.store->OpenRemote(KeyOf(manifest));
+  const auto results = core->Apply(std::span<const Proof>(&proof, 1));
+  ASSERT_TRUE(results.ok() && results->at(0).ok());
+  const auto raw = RawPeer::Connect(world, bob);
+  MuxChannel* channel = raw->OpenCore(core->key());
+  RequestMessage request;
+  request.id = 1;
+  request.parts = parts;
+  raw->Send(channel, CoreMessage::kRequest, request);
+  EXPECT_EQ(raw->Take(CoreMessage::kNoData).size(), 1U);
+  request.parts.upgrade.reset();
+  raw->Send(channel, CoreMessage::kRequest, request);
+  EXPECT_EQ(raw->Take(CoreMessage::kData).size(), 1U) << "the block alone";
+  Bytes body;
+  EncodeData(1, 0, proof, &body);
+  EXPECT_FALSE(DecodeData(body).ok());
+  proof.upgrade->signature.resize(kSignatureBytesMax);
+  body.clear();
+  EncodeData(1, 0, proof, &body);
+  EXPECT_TRUE(DecodeData(body).ok());
+}
+
 TEST_F(CoreAttack, Attack24_ClaimsOverManyCoresAreBoundedAsWell) {
   NetworkLimits limits;
   limits.claims_bytes_per_peer = 4 * kMiB;
@@ -351,7 +388,7 @@ TEST_F(CoreAttack, Attack27_DataThatNobodyAskedForCountsAndIsNotChecked) {
   EXPECT_FALSE(bob.ended.has_value());
 }
 
-// A clock on which every look takes a millisecond, so that work costs time.
+// A clock on which every look takes 40 ms, so that work costs time.
 class BusyClock final : public AsyncClock {
  public:
   explicit BusyClock(sim::SimClock* clock) : clock_(clock) {}
@@ -386,6 +423,28 @@ TEST_F(CoreAttack, Attack27_WhoMakesUsCheckInVainHasAQuarterOfAProcessor) {
   }
   EXPECT_EQ(checked, 3U);
   EXPECT_FALSE(bob.ended.has_value());
+}
+
+TEST_F(CoreAttack, Attack27_WhileNothingIsCheckedForItAPeerCostsNoTurns) {
+  BusyClock clock(&world.clock);
+  bob.mode = Download::Whole();
+  NetworkLimits limits;
+  limits.useless_work_per_second = std::chrono::milliseconds(1);
+  world.busy_clock = &clock;
+  const auto raw = RawPeer::Connect(world, bob, limits);
+  world.busy_clock = nullptr;
+  const auto spoilt = ada.Writer("spoilt", 1);
+  bob.Reader(*spoilt);
+  Liar(world, bob, *spoilt, raw).Answer([](Proof& proof) {
+    proof.block->value[0] ^= 1;
+  });
+  ASSERT_EQ(bob.faults.size(), 1U);
+  const auto notes = ada.Writer("notes", 1);
+  const auto copy = bob.Reader(*notes);
+  Liar(world, bob, *notes, raw).Answer([](Proof&) {});
+  EXPECT_EQ(copy->held_blocks(), 0U) << "it waits";
+  world.RunFor(std::chrono::minutes(5));
+  EXPECT_EQ(copy->held_blocks(), 1U);
 }
 
 TEST_F(CoreAttack, Attack28_SilenceOnClaimedBlocksCountsOnceAMinute) {
@@ -529,6 +588,42 @@ TEST_F(CoreAttack, L7_WhatWaitsForAnEarlierAnswerIsBounded) {
     liar.raw->Flush();
   }
   EXPECT_LE(sent, 34U) << "MiB: the limit of one peer";
+}
+
+TEST_F(CoreAttack, L7_WhatAnswersHoldBesideTheirBlocksCountsToo) {
+  const auto notes = ada.Writer("notes", 2000);
+  bob.mode = Download::Whole();
+  bob.Reader(*notes);
+  NetworkLimits limits;
+  limits.received_bytes_per_peer = 2 * kMiB;
+  Liar liar(world, bob, *notes, RawPeer::Connect(world, bob, limits));
+  liar.Answer([](Proof&) {});  // the upgrade
+  bool first = true;
+  for (const auto& heard : liar.raw->Take(CoreMessage::kRequest)) {
+    if (std::exchange(first, false)) continue;  // all others wait for it
+    const RequestMessage request = *DecodeRequest(heard.body);
+    Proof proof = *notes->Prove(request.parts);
+    proof.block->nodes.resize(kProofNodesMax);
+    Bytes body;
+    EncodeData(request.id, 0, proof, &body);
+    liar.raw->SendBody(liar.channel, CoreMessage::kData, body);
+    liar.raw->Flush();
+  }
+  ASSERT_TRUE(bob.ended.has_value());
+  EXPECT_EQ(bob.ended->code(), absl::StatusCode::kResourceExhausted);
+}
+
+TEST_F(CoreAttack, AWantOfWhatIsNotGivenMakesNoWorkAndIsAnsweredOnceItIs) {
+  const auto notes = ada.Writer("notes", 10);
+  ada.rule.upload = false;
+  const auto raw = RawPeer::Connect(world, ada);
+  MuxChannel* channel = raw->OpenCore(notes->key());
+  raw->Send(channel, CoreMessage::kWant, WantMessage{0, 2097152, false});
+  EXPECT_TRUE(raw->Take(CoreMessage::kRange).empty());
+  ada.rule.upload = true;
+  raw->session->PolicyChanged();
+  world.Drain();
+  EXPECT_FALSE(raw->Take(CoreMessage::kRange).empty());
 }
 
 }  // namespace
