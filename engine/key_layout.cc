@@ -97,9 +97,10 @@ Bytes ForkProof(std::uint64_t base, const CoreKey& log) {
   Append(key, log.view());
   return key;
 }
-Bytes ForkBranch(std::uint64_t base, const CoreKey& log) {
+Bytes ForkBranch(std::uint64_t base, const CoreKey& log, const TreeHash& hash) {
   Bytes key = BaseRow("branch", base);
   Append(key, log.view());
+  Append(key, hash.view());
   return key;
 }
 ScanRange ForkProofs(std::uint64_t base) {

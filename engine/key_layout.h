@@ -13,24 +13,25 @@
 //   meta    "recovered" base:u64 core:32       length (weft/base_recover.cc)
 //   meta    "copied" core_key:32               empty: ours, and not to be appended to
 //   meta    "blocked" core_key:32              empty: a feed neither fetched nor served
-//   meta    "name" core_key:32                 text:u8*, which a core of ours was made
-//   by meta    "fork" base:u64 core_key:32        a fork proof (crdt/fork.h) meta
-//   "branch" base:u64 core_key:32      of another branch (weft/branch_store.h) cores 01
-//   core:u64                        head of a core (engine/core_record.h) cores   02
-//   core:u64                        secret_key:64 (secret) cores   03 core:u64 level:u8
-//   page:u64      tree page (engine/tree_pages.h) cores   04 core:u64 page:u64 bitfield
-//   page (engine/core_record.h) blocks  core:u64 first_block:u64           row of
-//   blocks (engine/block_rows.h) view    base:u64 00                        its cursor
-//   (crdt/indexer_rows.h) view    base:u64 01 writer:u64             one writer
-//   (crdt/indexer_rows.h) view    base:u64 02 writer:u64             what its log has
-//   said (crdt/envelope.h) view    base:u64 03 grant:u64              one grant
-//   (crdt/authority.h) view    base:u64 04 key:byte*              the lanes of a key
-//   (crdt/view.h) view    base:u64 05 key:byte*              empty: the key has
-//   conflicts view    base:u64 06 chunk:u64              64 ops by arrival
-//   (crdt/op_index.h) view    base:u64 07 writer:u64 page:u64    64 blocks
-//   (crdt/causal_graph.h) view    base:u64 08 way:byte*              the Merkle trie
-//   (engine/trie.h) view    base:u64 10 size:u16 key:byte[size] lane:u8 writer:u64
-//   page:u64
+//   meta    "name" core_key:32                 text:u8*, by which it was made
+//   meta    "fork" base:u64 core_key:32        a fork proof (crdt/fork.h)
+//   meta    "branch" base:u64 core_key:32 tree_hash:32
+//                                              of another branch (weft/branch_store.h)
+//   cores   01 core:u64                        head of a core (engine/core_record.h)
+//   cores   02 core:u64                        secret_key:64 (secret)
+//   cores   03 core:u64 level:u8 page:u64      tree page (engine/tree_pages.h)
+//   cores   04 core:u64 page:u64               bitfield page (engine/core_record.h)
+//   blocks  core:u64 first_block:u64           row of blocks (engine/block_rows.h)
+//   view    base:u64 00                        its cursor (crdt/indexer_rows.h)
+//   view    base:u64 01 writer:u64             one writer (crdt/indexer_rows.h)
+//   view    base:u64 02 writer:u64             what its log has said (crdt/envelope.h)
+//   view    base:u64 03 grant:u64              one grant (crdt/authority.h)
+//   view    base:u64 04 key:byte*              the lanes of a key (crdt/view.h)
+//   view    base:u64 05 key:byte*              empty: the key has conflicts
+//   view    base:u64 06 chunk:u64              64 ops by arrival (crdt/op_index.h)
+//   view    base:u64 07 writer:u64 page:u64    64 blocks (crdt/causal_graph.h)
+//   view    base:u64 08 way:byte*              the Merkle trie (engine/trie.h)
+//   view    base:u64 10 size:u16 key:byte[size] lane:u8 writer:u64 page:u64
 //                                              64 blocks' part of a text or list
 //                                              (crdt/lanes/sequence_log.h)
 //
@@ -63,7 +64,7 @@ Bytes BaseRow(std::string_view kind, std::uint64_t base);
 ScanRange BaseRows(std::string_view kind, std::uint64_t base);
 Bytes ForkProof(std::uint64_t base, const CoreKey& log);
 ScanRange ForkProofs(std::uint64_t base);
-Bytes ForkBranch(std::uint64_t base, const CoreKey& log);
+Bytes ForkBranch(std::uint64_t base, const CoreKey& log, const TreeHash& hash);
 Bytes CopiedCore(const CoreKey& core);
 Bytes CoreName(const CoreKey& core);
 ScanRange CoreNames();

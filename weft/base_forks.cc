@@ -215,34 +215,49 @@ std::optional<Bytes> BaseForks::NextFetch() {
 // it is asked for the rest.
 void BaseForks::AskForBranches() {
   const auto wanted = node_->indexer()->WantedBranches();
-  const Indexer::NamedBranch* next = nullptr;
-  for (const Indexer::NamedBranch& branch : wanted) {
-    if (next == nullptr && failed_[branch.tree_hash] < kTriesMax) next = &branch;
-    if (fetching_ && fetching_->tree_hash == branch.tree_hash) return;
+  const bool goes_on =
+      fetching_ &&
+      std::any_of(wanted.begin(), wanted.end(), [this](const auto& branch) {
+        return branch.tree_hash == fetching_->tree_hash;
+      });
+  if (goes_on) return;
+  fetching_.reset();
+  AskForNext(wanted);
+}
+
+// The one that is wanted after the one that was asked for, if that was one: what nobody
+// can give must not keep others waiting.
+bool BaseForks::AskForNext(std::span<const Indexer::NamedBranch> wanted) {
+  std::size_t start = 0;
+  std::size_t chosen = 0;
+  for (std::size_t i = 0; i < wanted.size() && fetching_; ++i) {
+    if (wanted[i].tree_hash == fetching_->tree_hash) start = i + 1;
   }
   fetched_.clear();
   fetching_.reset();
-  if (next == nullptr) return;
-  fetching_ = *next;
+  for (std::size_t i = 0; i < wanted.size() && !fetching_; ++i) {
+    chosen = (start + i) % wanted.size();
+    const Indexer::NamedBranch& branch = wanted[chosen];
+    if (failed_[branch.tree_hash] < kTriesMax) fetching_ = branch;
+  }
+  if (!fetching_) return true;
   const Bytes ask = *NextFetch();
   node_->TellEvidence(std::span(&ask, 1));
-  if (retry_after_ == Nanos(0)) AskAgainLater(kRetryFirst);
+  if (retry_after_ == Nanos(0)) AskAgainLater(retry_after_ = kRetryFirst);
+  return chosen < start;
 }
 
 // Somebody may have it by then who did not when he was asked.
 void BaseForks::AskAgainLater(Nanos delay) {
-  retry_after_ = delay;
   node_->PostAfter(delay, [this, had = fetched_.size()] {
     if (!fetching_) {
       retry_after_ = Nanos(0);
       return;
     }
-    const bool moves = fetched_.size() > had;
-    if (!moves) {
-      const Bytes ask = *NextFetch();
-      node_->TellEvidence(std::span(&ask, 1));
-    }
-    AskAgainLater(moves ? kRetryFirst : std::min(2 * retry_after_, kRetryMost));
+    if (fetched_.size() > had) return AskAgainLater(retry_after_ = kRetryFirst);
+    const bool all_asked = AskForNext(node_->indexer()->WantedBranches());
+    if (all_asked) retry_after_ = std::min(2 * retry_after_, kRetryMost);
+    AskAgainLater(all_asked ? retry_after_ : kRetryFirst);
   });
 }
 

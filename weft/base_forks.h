@@ -59,6 +59,8 @@ class BaseForks {
   // The next question for a branch that is wanted.
   std::optional<Bytes> NextFetch();
   void AskForBranches();
+  // True if it has begun again with the first.
+  bool AskForNext(std::span<const Indexer::NamedBranch> wanted);
   void AskAgainLater(Nanos delay);
   absl::Status KeepBranch();
   void Compare(const BranchHead& theirs);

@@ -12,10 +12,9 @@ absl::Status SaveBranch(Storage& storage, std::uint64_t base, const CoreKey& log
   Writer out(&row);
   out.Uint(from);
   out.Uint(from + blocks.size());
-  out.Raw(hash.view());
   for (const Bytes& block : blocks) out.Buffer(block);
   StorageBatch batch;
-  batch.Put(Family::kMeta, keys::ForkBranch(base, log), std::move(row));
+  batch.Put(Family::kMeta, keys::ForkBranch(base, log, hash), std::move(row));
   return storage.Commit(batch, Durability::kSynced);
 }
 
@@ -25,15 +24,14 @@ absl::StatusOr<std::vector<Bytes>> ReadBranch(Storage& storage, std::uint64_t ba
                                               const TreeHash& hash) {
   WEFT_ASSIGN_OR_RETURN(
       const std::optional<Bytes> row,
-      storage.Get(Family::kMeta, keys::ForkBranch(base, log), nullptr));
+      storage.Get(Family::kMeta, keys::ForkBranch(base, log, hash), nullptr));
   std::vector<Bytes> blocks;
   if (!row) return blocks;
   Reader in(*row);
   const std::uint64_t start = in.Uint();
   const std::uint64_t end = in.Uint();
-  const auto of = in.Fixed<TreeHash>();
   if (!in.ok() || end < start) return absl::DataLossError("a branch is malformed");
-  if (end != length || of != hash || from < start) return blocks;
+  if (end != length || from < start) return blocks;
   for (std::uint64_t position = start; position < end; ++position) {
     const ByteView block = in.Buffer();
     if (!in.ok()) return absl::DataLossError("a branch is malformed");

@@ -1,10 +1,10 @@
-// What survives of a forked log beyond the fork point, where the store holds another
-// branch of it as the log itself (rule F2): kept beside it, for ever.
+// What seniors have named of a forked log beyond the fork point, where the store holds
+// another branch of it as the log itself (rule F2): kept beside it, for ever.
 //
-// Record, family kMeta: "branch" number:u64 core:32 ->
-//   from:uint length:uint tree_hash:32 block:buffer*     blocks [from, length)
-// One a log: what survives only grows, unless somebody more senior decides otherwise,
-// and then the other record takes its place.
+// Record, family kMeta: "branch" number:u64 core:32 tree_hash:32 ->
+//   from:uint length:uint block:buffer*     blocks [from, length)
+// One a name, those that do not count in the end too: which of two branches contains
+// what is only known while both are held.
 
 #pragma once
 

@@ -16,7 +16,8 @@ constexpr Nanos kTenYears = hours(24 * 3652);
 constexpr std::size_t kHostsMost = 12;
 // Who may remove others, beside the founder, where there are enough who do not lie.
 constexpr std::size_t kAdmin = 1;
-constexpr std::size_t kCopiesOfOne = 2;
+// More would take their connections from each other: a peer has two at most.
+constexpr std::size_t kCopiesOfOne = 1;
 
 bool HasEffect(FateKind kind) {
   return kind == FateKind::kWinner || kind == FateKind::kConflict ||

@@ -51,6 +51,18 @@ INSTANTIATE_TEST_SUITE_P(Simulation, ByzantineSeeds,
                            return "Shard" + std::to_string(shard.param);
                          });
 
+// Founder and admin had each built upon a branch of their own, and a third was held as
+// the log: what was fetched of the one took the place of the other, for ever.
+TEST(Byzantine, F2_BranchesThatDifferentSeniorsNamedAreFetchedOnceEach) {
+  const RunResult result = Simulate(ByzantineRun(78));
+  EXPECT_TRUE(result.problems.empty()) << Told(ByzantineRun(78), result);
+  EXPECT_LT(result.events, 100'000U);
+  RunOrder order;
+  order.seed = 3693;
+  order.size = RunSize::kShort;
+  EXPECT_TRUE(Simulate(order).problems.empty());
+}
+
 TEST(Byzantine, TheSameSeedGivesTheSameTrace) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     const RunResult first = Simulate(ByzantineRun(seed));

@@ -116,6 +116,7 @@ void LevelOut(World& world, const RunOptions& options) {
     if (!reader.ok()) world.Problem("late: " + reader.status().ToString());
   }
   if (world.problems().empty() && !world.RunUntilLevel(minutes(10))) {
+    world.NoteVersions();
     world.Problem("I12: not level ten minutes after the last fault");
   }
 }

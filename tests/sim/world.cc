@@ -257,6 +257,28 @@ std::string World::Digests() const {
   return text;
 }
 
+void World::NoteVersions() {
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (!IsUp(i) || !base(i)->genesis_known()) continue;
+    const Indexer& indexer = *base(i)->indexer();
+    std::string text;
+    for (const auto& [writer, prefix] : indexer.CurrentVersion().writers) {
+      text += absl::StrFormat(" %s:%d(%s)", IdText(writer).substr(0, 8), prefix.length,
+                              ToHex(prefix.tree_hash.view().first(3)));
+    }
+    for (const ForkedLog& fork : indexer.Forks()) {
+      text += absl::StrFormat(" fork %s from %d, cut %d", IdText(fork.log).substr(0, 8),
+                              fork.fork_point, fork.cut);
+    }
+    for (const auto& branch : indexer.WantedBranches()) {
+      text += absl::StrFormat(" wants %s:%d(%s)", IdText(branch.log).substr(0, 8),
+                              branch.length, ToHex(branch.tree_hash.view().first(3)));
+    }
+    for (const std::string& waiting : base(i)->Status().waiting) text += " " + waiting;
+    Note(NameOf(i) + " has settled" + text);
+  }
+}
+
 // --- peers ---
 
 Node* World::node(std::size_t peer) const {

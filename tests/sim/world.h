@@ -156,8 +156,10 @@ class World {
   // Runs until all who are up have one digest and nothing to do. False if that took
   // longer than `limit`.
   bool RunUntilLevel(Nanos limit);
-  // Of everybody, one per line.
+  // Of everybody, in one line.
   std::string Digests() const;
+  // What everybody knows of every log, into the journal.
+  void NoteVersions();
 
   // --- what happened ---
   SimRandom& random() { return random_; }
