@@ -97,7 +97,10 @@ absl::Status Indexer::State::TakePlace(WriterNumber writer, DecodedBlock block,
     BlockRecord parked;
     parked.status = BlockStatus::kParked;
     for (const DecodedBlock& open : state.open) {
-      graph->SetRecord(writer, open.header.position, parked, header.reason);
+      // A cut that goes through its batch too is said of it (D8).
+      BlockRecord place = RecordOfPlace(open.header);
+      place.status = BlockStatus::kParked;
+      graph->SetRecord(writer, open.header.position, place, header.reason);
     }
     DropOpen(&state);
     graph->SetRecord(writer, position, parked, header.reason);
