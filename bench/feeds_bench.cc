@@ -55,9 +55,9 @@ class Club final : public FeedSource {
   void OnLevel(const PublicKey&) override {}
   std::vector<Bytes> Evidence() override { return {}; }
   std::vector<Bytes> JoinRequests() override { return {}; }
-  absl::Status TakeEvidence(ByteView) override { return absl::OkStatus(); }
-  std::vector<FeedOffer> Offers() override { return {}; }
-  void TakeOffer(const FeedOffer&) override {}
+  absl::StatusOr<std::vector<Bytes>> TakeEvidence(const PublicKey&, ByteView) override {
+    return std::vector<Bytes>();
+  }
   void OnPeers(const FeedExchange&, const FeedPeers&) override {}
 
   FeedMap map;

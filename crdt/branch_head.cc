@@ -1,9 +1,9 @@
 #include "crdt/branch_head.h"
 
 #include <algorithm>
-#include <bit>
 #include <map>
 
+#include "crdt/fork_nodes.h"
 #include "engine/codec.h"
 #include "engine/flat_tree.h"
 
@@ -13,116 +13,90 @@ namespace {
 constexpr std::uint64_t kLeaves = 256;
 constexpr std::size_t kSignatureBytesMax = 8 * 1024;
 
-// Blocks [position, position + span).
-struct Place {
-  std::uint64_t position = 0;
-  std::uint64_t span = 1;
-  auto operator<=>(const Place&) const = default;
-  std::uint64_t tree_index() const { return 2 * position + span - 1; }
-};
-
-// What the nodes of a head cover, left to right.
-std::vector<Place> PlacesOf(std::uint64_t from, std::uint64_t length) {
-  std::vector<Place> places;
-  std::uint64_t at = 0;
-  while (at < from) {
-    const std::uint64_t span = std::bit_floor(from - at);
-    places.push_back({at, span});
-    at += span;
-  }
-  for (; at < length && at < from + kLeaves; ++at) places.push_back({at, 1});
-  while (at < length) {
-    std::uint64_t span =
-        at == 0 ? std::bit_floor(length) : std::uint64_t{1} << std::countr_zero(at);
-    while (span > length - at) span /= 2;
-    places.push_back({at, span});
-    at += span;
-  }
-  return places;
+// The nodes of a head, left to right.
+std::vector<std::uint64_t> HeadNodes(std::uint64_t from, std::uint64_t length) {
+  std::vector<std::uint64_t> indices;
+  AppendCover(0, from, &indices);
+  std::uint64_t at = from;
+  for (; at < length && at < from + kLeaves; ++at) indices.push_back(2 * at);
+  AppendCover(at, length, &indices);
+  return indices;
 }
 
-using NodeAt = std::function<std::optional<TreeNode>(const Place&)>;
+using NodeAt = std::function<std::optional<TreeNode>(std::uint64_t tree_index)>;
 
-// The nodes that one side can tell: from all of its leaves.
-class OwnNodes {
- public:
-  explicit OwnNodes(const ForkSide& side) : side_(side) {}
-  std::optional<TreeNode> At(const Place& place) const {
-    if (place.position + place.span > side_.leaves.size()) return std::nullopt;
-    const auto first =
-        side_.leaves.begin() + static_cast<std::ptrdiff_t>(place.position);
-    std::vector<TreeNode> level(first, first + static_cast<std::ptrdiff_t>(place.span));
-    for (std::size_t i = 0; i < level.size(); ++i) {
-      level[i].tree_index = 2 * (place.position + i);
-    }
-    while (level.size() > 1) {
-      for (std::size_t i = 0; 2 * i < level.size(); ++i) {
-        level[i] = MerkleTree::Join(level[2 * i], level[2 * i + 1]);
-      }
-      level.resize(level.size() / 2);
-    }
-    return level[0];
-  }
-
- private:
-  const ForkSide& side_;
-};
-
-// The same from what the other has shown.
+// What a head shows, itself or by its parts.
 class ShownNodes {
  public:
   explicit ShownNodes(const BranchHead& head) {
-    const std::vector<Place> places = PlacesOf(head.from, head.length);
-    for (std::size_t i = 0; i < places.size(); ++i) nodes_[places[i]] = head.nodes[i];
+    for (const TreeNode& node : head.nodes) nodes_[node.tree_index] = node;
   }
-  std::optional<TreeNode> At(const Place& place) const {
-    if (const auto found = nodes_.find(place); found != nodes_.end()) {
+  std::optional<TreeNode> At(std::uint64_t tree_index) const {
+    if (const auto found = nodes_.find(tree_index); found != nodes_.end()) {
       return found->second;
     }
-    if (place.span == 1) return std::nullopt;
-    const std::uint64_t half = place.span / 2;
-    const auto left = At({place.position, half});
-    const auto right = At({place.position + half, half});
-    if (!left || !right) return std::nullopt;
+    if (flat_tree::Depth(tree_index) == 0) return std::nullopt;
+    const auto left = At(flat_tree::LeftChild(tree_index));
+    if (!left) return std::nullopt;
+    const auto right = At(flat_tree::RightChild(tree_index));
+    if (!right) return std::nullopt;
     return MerkleTree::Join(*left, *right);
   }
 
  private:
-  std::map<Place, TreeNode> nodes_;
+  std::map<std::uint64_t, TreeNode> nodes_;
 };
 
-bool Same(const TreeNode& a, const TreeNode& b) {
-  return a.hash == b.hash;  // sizes can be bent (crdt/fork.cc)
-}
-
-bool FillBranch(std::uint64_t fork_point, std::uint64_t length, const NodeAt& node_at,
-                ForkBranch* branch) {
-  branch->length = length;
-  for (std::uint64_t position = fork_point; position < length;) {
-    std::uint64_t span =
-        position == fork_point ? 1 : std::uint64_t{1} << std::countr_zero(position);
-    while (span > length - position) span /= 2;
-    const std::optional<TreeNode> node = node_at({position, span});
+// False if one of them cannot be had.
+bool Gather(std::span<const std::uint64_t> indices, const NodeAt& node_at,
+            std::vector<TreeNode>* nodes) {
+  for (const std::uint64_t tree_index : indices) {
+    const std::optional<TreeNode> node = node_at(tree_index);
     if (!node) return false;
-    branch->nodes.push_back(*node);
-    position += span;
+    nodes->push_back(*node);
   }
   return true;
 }
 
+absl::Status NotHeld() {
+  return absl::NotFoundError("a node of the log's tree is not held");
+}
+
+// Where two branches part, as far as a head tells.
+struct Parting {
+  std::uint64_t block = 0;
+  bool known = false;  // else it is somewhere from that block on
+};
+
+// nullopt: nowhere.
+absl::StatusOr<std::optional<Parting>> FindParting(const ForkSide& ours,
+                                                   const BranchHead& theirs) {
+  for (const TreeNode& shown : theirs.nodes) {
+    const std::uint64_t block = flat_tree::LeftSpan(shown.tree_index) / 2;
+    if (block >= ours.length) break;
+    const bool is_leaf = flat_tree::Depth(shown.tree_index) == 0;
+    if (flat_tree::IsComplete(shown.tree_index, ours.length)) {
+      const std::optional<TreeNode> mine = ours.node(shown.tree_index);
+      if (!mine) return NotHeld();
+      if (mine->hash == shown.hash) continue;  // sizes can be bent (crdt/fork.cc)
+    }
+    return Parting{block, is_leaf};
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
-BranchHead MakeBranchHead(const CoreKey& core, const ForkSide& side,
-                          std::uint64_t from) {
+absl::StatusOr<BranchHead> MakeBranchHead(const CoreKey& core, const ForkSide& side,
+                                          std::uint64_t from) {
   BranchHead head;
   head.core = core;
-  head.length = side.leaves.size();
+  head.length = side.length;
   head.fork = side.fork;
   head.signature = side.signature;
   head.from = from < head.length ? from : head.length - std::min(head.length, kLeaves);
-  const OwnNodes nodes(side);
-  for (const Place& place : PlacesOf(head.from, head.length)) {
-    head.nodes.push_back(*nodes.At(place));
+  if (!Gather(HeadNodes(head.from, head.length), side.node, &head.nodes)) {
+    return NotHeld();
   }
   return head;
 }
@@ -135,10 +109,7 @@ Bytes EncodeBranchHead(const BranchHead& head) {
   out.Uint(head.fork);
   out.Buffer(head.signature);
   out.Uint(head.from);
-  for (const TreeNode& node : head.nodes) {
-    out.Uint(node.size);
-    out.Raw(node.hash.view());
-  }
+  WriteNodes(head.nodes, out);
   return bytes;
 }
 
@@ -158,75 +129,52 @@ absl::StatusOr<BranchHead> DecodeBranchHead(ByteView bytes) {
       head.signature.size() > kSignatureBytesMax) {
     return malformed;
   }
-  for (const Place& place : PlacesOf(head.from, head.length)) {
-    TreeNode node;
-    node.tree_index = place.tree_index();
-    node.size = in.CanonicalUint();
-    node.hash = in.Fixed<TreeHash>();
-    if (!in.ok() || node.size >= std::uint64_t{1} << 46) return malformed;
-    head.nodes.push_back(node);
-  }
+  if (!ReadNodes(HeadNodes(head.from, head.length), in, &head.nodes)) return malformed;
   if (!in.done() || !Equal(EncodeBranchHead(head), bytes)) return malformed;
   return head;
+}
+
+absl::Status VerifyBranchHead(const Manifest& manifest, const BranchHead& head) {
+  const std::vector<TreeNode> roots = RootsWith({}, head.nodes);
+  if (VerifyTree(manifest, head.core, roots, head.length, head.fork, head.signature)) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError("a branch head: its signature does not hold");
 }
 
 absl::StatusOr<BranchComparison> CompareBranches(const Manifest& manifest,
                                                  const ForkSide& ours,
                                                  const BranchHead& theirs) {
-  std::vector<TreeNode> roots;
-  for (TreeNode node : theirs.nodes) {
-    while (!roots.empty() &&
-           flat_tree::Sibling(node.tree_index) == roots.back().tree_index) {
-      node = MerkleTree::Join(roots.back(), node);
-      roots.pop_back();
-    }
-    roots.push_back(node);
-  }
-  if (!VerifyTree(manifest, theirs.core, roots, theirs.length, theirs.fork,
-                  theirs.signature)) {
-    return absl::DataLossError("a branch head: its signature does not hold");
-  }
   BranchComparison result;
-  const OwnNodes own(ours);
-  const ShownNodes shown(theirs);
-  const std::uint64_t length = ours.leaves.size();
-  std::uint64_t fork_point = std::min(length, theirs.length);
-  bool part = false;
-  for (const Place& place : PlacesOf(theirs.from, theirs.length)) {
-    if (place.position >= length) break;
-    const std::optional<TreeNode> mine = own.At(place);
-    if (mine && Same(*mine, *shown.At(place))) continue;
-    if (place.span > 1) {
-      result.look_from = place.position;
-      return result;
-    }
-    fork_point = place.position;
-    part = true;
-    break;
+  WEFT_ASSIGN_OR_RETURN(const std::optional<Parting> parting,
+                        FindParting(ours, theirs));
+  if (!parting && theirs.fork == ours.fork) return result;
+  if (parting && !parting->known) {
+    result.look_from = parting->block;
+    return result;
   }
-  if (!part && theirs.fork == ours.fork) return result;
   ForkProof proof;
   proof.core = theirs.core;
   proof.manifest = manifest;
-  proof.fork_point = fork_point;
-  for (std::uint64_t at = 0; at < fork_point;) {
-    const std::uint64_t span = std::bit_floor(fork_point - at);
-    proof.roots.push_back(*own.At({at, span}));
-    at += span;
+  proof.fork_point = parting ? parting->block : std::min(ours.length, theirs.length);
+  std::vector<std::uint64_t> shared;
+  AppendCover(0, proof.fork_point, &shared);
+  if (!Gather(shared, ours.node, &proof.roots) ||
+      !Gather(BranchNodes(proof.fork_point, ours.length), ours.node, &proof.a.nodes)) {
+    return NotHeld();
   }
-  const bool filled =
-      FillBranch(
-          fork_point, length, [&](const Place& place) { return own.At(place); },
-          &proof.a) &&
-      FillBranch(
-          fork_point, theirs.length,
-          [&](const Place& place) { return shown.At(place); }, &proof.b);
-  if (!filled) {
-    result.look_from = fork_point;
+  const ShownNodes shown(theirs);
+  if (!Gather(
+          BranchNodes(proof.fork_point, theirs.length),
+          [&](std::uint64_t tree_index) { return shown.At(tree_index); },
+          &proof.b.nodes)) {
+    result.look_from = proof.fork_point;
     return result;
   }
+  proof.a.length = ours.length;
   proof.a.fork = ours.fork;
   proof.a.signature = ours.signature;
+  proof.b.length = theirs.length;
   proof.b.fork = theirs.fork;
   proof.b.signature = theirs.signature;
   if (proof.a.fork != 0) std::swap(proof.a, proof.b);

@@ -11,6 +11,7 @@
 
 #pragma once
 
+#include <functional>
 #include <optional>
 
 #include "crdt/fork.h"
@@ -27,20 +28,32 @@ struct BranchHead {
   bool operator==(const BranchHead&) const = default;
 };
 
+// One branch of a log as somebody holds it.
+struct ForkSide {
+  std::uint64_t length = 0;
+  std::uint64_t fork = 0;
+  Bytes signature;
+  // The node of the log's tree, which lies within `length`; nullopt if it is not held.
+  std::function<std::optional<TreeNode>(std::uint64_t tree_index)> node;
+};
+
 // Of the branch that `side` holds, looked at closely from block `from` on; a `from`
-// beyond its end is moved to where the last 256 blocks begin.
-BranchHead MakeBranchHead(const CoreKey& core, const ForkSide& side,
-                          std::uint64_t from);
+// beyond its end is moved to where the last 256 blocks begin. Asks for no more nodes
+// than the head has.  NOT_FOUND  one of them is not held
+absl::StatusOr<BranchHead> MakeBranchHead(const CoreKey& core, const ForkSide& side,
+                                          std::uint64_t from);
 Bytes EncodeBranchHead(const BranchHead& head);
 // INVALID_ARGUMENT  not the one canonical form
 absl::StatusOr<BranchHead> DecodeBranchHead(ByteView bytes);
+// DATA_LOSS  the owner of the log has not signed it
+absl::Status VerifyBranchHead(const Manifest& manifest, const BranchHead& head);
 
 struct BranchComparison {
   std::optional<ForkProof> proof;          // the branches part
   std::optional<std::uint64_t> look_from;  // they part in what is shown from there on
 };
-// Neither: one branch extends the other.
-// DATA_LOSS  the signature of `theirs` does not hold
+// Of a head that was verified. Neither: one branch extends the other.
+// NOT_FOUND  a node of ours that tells is not held
 absl::StatusOr<BranchComparison> CompareBranches(const Manifest& manifest,
                                                  const ForkSide& ours,
                                                  const BranchHead& theirs);

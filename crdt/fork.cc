@@ -1,8 +1,6 @@
 #include "crdt/fork.h"
 
-#include <algorithm>
-#include <bit>
-
+#include "crdt/fork_nodes.h"
 #include "engine/codec.h"
 #include "engine/flat_tree.h"
 #include "engine/text.h"
@@ -17,66 +15,6 @@ absl::Status Refuse(std::string_view what) {
   return absl::InvalidArgumentError(ToAbsl("fork proof: " + std::string(what)));
 }
 
-// How many blocks the next node of a branch covers: the leaf of the fork point alone,
-// then as many as are aligned and there.
-std::uint64_t SpanAt(std::uint64_t position, std::uint64_t fork_point,
-                     std::uint64_t length) {
-  if (position == fork_point) return 1;
-  std::uint64_t span = std::uint64_t{1} << std::countr_zero(position);
-  while (span > length - position) span /= 2;
-  return span;
-}
-
-std::uint64_t IndexOf(std::uint64_t position, std::uint64_t span) {
-  return 2 * position + span - 1;
-}
-
-// The tree indices of the nodes of a branch.
-std::vector<std::uint64_t> Indices(std::uint64_t fork_point, std::uint64_t length) {
-  std::vector<std::uint64_t> indices;
-  for (std::uint64_t position = fork_point; position < length;) {
-    const std::uint64_t span = SpanAt(position, fork_point, length);
-    indices.push_back(IndexOf(position, span));
-    position += span;
-  }
-  return indices;
-}
-
-// The roots of a branch from those of the shared prefix and its nodes.
-std::vector<TreeNode> RootsOf(const ForkProof& proof, const ForkBranch& branch) {
-  std::vector<TreeNode> roots = proof.roots;
-  for (TreeNode node : branch.nodes) {
-    while (!roots.empty() &&
-           flat_tree::Sibling(node.tree_index) == roots.back().tree_index) {
-      node = MerkleTree::Join(roots.back(), node);
-      roots.pop_back();
-    }
-    roots.push_back(node);
-  }
-  return roots;
-}
-
-void WriteNodes(std::span<const TreeNode> nodes, Writer& out) {
-  for (const TreeNode& node : nodes) {
-    out.Uint(node.size);
-    out.Raw(node.hash.view());
-  }
-}
-
-// False if the sizes could overflow a sum.
-bool ReadNodes(std::span<const std::uint64_t> indices, Reader& in,
-               std::vector<TreeNode>* nodes) {
-  for (const std::uint64_t tree_index : indices) {
-    TreeNode node;
-    node.tree_index = tree_index;
-    node.size = in.CanonicalUint();
-    node.hash = in.Fixed<TreeHash>();
-    if (!in.ok() || node.size >= std::uint64_t{1} << 46) return false;
-    nodes->push_back(node);
-  }
-  return true;
-}
-
 bool ReadBranch(std::uint64_t fork_point, Reader& in, ForkBranch* branch) {
   branch->length = in.CanonicalUint();
   branch->fork = in.CanonicalUint();
@@ -86,7 +24,7 @@ bool ReadBranch(std::uint64_t fork_point, Reader& in, ForkBranch* branch) {
       branch->signature.size() > kSignatureBytesMax) {
     return false;
   }
-  return ReadNodes(Indices(fork_point, branch->length), in, &branch->nodes);
+  return ReadNodes(BranchNodes(fork_point, branch->length), in, &branch->nodes);
 }
 
 }  // namespace
@@ -120,9 +58,7 @@ absl::StatusOr<ForkProof> DecodeForkProof(ByteView bytes) {
   if (!in.ok() || proof.fork_point > flat_tree::kLengthMax) return Refuse("cut short");
   WEFT_ASSIGN_OR_RETURN(proof.manifest, DecodeManifest(manifest));
   std::vector<std::uint64_t> indices;
-  for (const std::uint64_t index : flat_tree::FullRoots(proof.fork_point)) {
-    indices.push_back(index);
-  }
+  AppendCover(0, proof.fork_point, &indices);
   if (!ReadNodes(indices, in, &proof.roots) ||
       !ReadBranch(proof.fork_point, in, &proof.a) ||
       !ReadBranch(proof.fork_point, in, &proof.b)) {
@@ -157,65 +93,13 @@ absl::Status VerifyForkProof(const ForkProof& proof) {
     }
   }
   for (const ForkBranch* branch : {&proof.a, &proof.b}) {
-    const std::vector<TreeNode> roots = RootsOf(proof, *branch);
+    const std::vector<TreeNode> roots = RootsWith(proof.roots, branch->nodes);
     if (!VerifyTree(proof.manifest, proof.core, roots, branch->length, branch->fork,
                     branch->signature)) {
       return absl::DataLossError("fork proof: a signature does not hold");
     }
   }
   return absl::OkStatus();
-}
-
-absl::StatusOr<ForkProof> MakeForkProof(const CoreKey& core, const Manifest& manifest,
-                                        const ForkSide& one, const ForkSide& other) {
-  const ForkSide& first = one.fork == 0 ? one : other;
-  const ForkSide& second = one.fork == 0 ? other : one;
-  std::uint64_t same = 0;
-  const std::uint64_t shorter = std::min(first.leaves.size(), second.leaves.size());
-  while (same < shorter && first.leaves[same].hash == second.leaves[same].hash) {
-    ++same;
-  }
-  if (second.fork == 0 && same == shorter) return Refuse("one side extends the other");
-  ForkProof proof;
-  proof.core = core;
-  proof.manifest = manifest;
-  proof.fork_point = same;
-  // The node over blocks [position, position + span).
-  const auto node_over = [](const ForkSide& side, std::uint64_t position,
-                            std::uint64_t span) {
-    std::vector<TreeNode> level(
-        side.leaves.begin() + static_cast<std::ptrdiff_t>(position),
-        side.leaves.begin() + static_cast<std::ptrdiff_t>(position + span));
-    for (std::size_t i = 0; i < level.size(); ++i)
-      level[i].tree_index = 2 * (position + i);
-    while (level.size() > 1) {
-      for (std::size_t i = 0; 2 * i < level.size(); ++i) {
-        level[i] = MerkleTree::Join(level[2 * i], level[2 * i + 1]);
-      }
-      level.resize(level.size() / 2);
-    }
-    return level[0];
-  };
-  std::uint64_t start = 0;
-  for (std::uint64_t left = same; left > 0;) {
-    const std::uint64_t span = std::bit_floor(left);
-    proof.roots.push_back(node_over(first, start, span));
-    start += span;
-    left -= span;
-  }
-  const auto fill = [&](const ForkSide& side, ForkBranch* branch) {
-    branch->length = side.leaves.size();
-    branch->fork = side.fork;
-    branch->signature = side.signature;
-    for (std::uint64_t position = same; position < branch->length;) {
-      const std::uint64_t span = SpanAt(position, same, branch->length);
-      branch->nodes.push_back(node_over(side, position, span));
-      position += span;
-    }
-  };
-  fill(first, &proof.a);
-  fill(second, &proof.b);
-  return proof;
 }
 
 }  // namespace weft

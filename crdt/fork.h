@@ -56,14 +56,4 @@ absl::StatusOr<ForkProof> DecodeForkProof(ByteView bytes);
 // DATA_LOSS         a signature does not hold
 absl::Status VerifyForkProof(const ForkProof& proof);
 
-// One side of a fork as somebody holds it: the leaves of all its blocks.
-struct ForkSide {
-  std::vector<TreeNode> leaves;
-  std::uint64_t fork = 0;
-  Bytes signature;
-};
-// Of two sides that differ. INVALID_ARGUMENT  they do not, or one extends the other
-absl::StatusOr<ForkProof> MakeForkProof(const CoreKey& core, const Manifest& manifest,
-                                        const ForkSide& one, const ForkSide& other);
-
 }  // namespace weft

@@ -219,6 +219,7 @@ class Indexer {
     std::uint64_t fork_point = 0;
     std::uint64_t length = 0;
     TreeHash tree_hash;
+    bool operator==(const NamedBranch&) const = default;
   };
   std::vector<NamedBranch> WantedBranches() const;
   Version CurrentVersion() const;

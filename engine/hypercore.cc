@@ -198,6 +198,19 @@ absl::StatusOr<TreeHash> Hypercore::TreeHashAt(std::uint64_t prefix) const {
   return RootsHash(nodes);
 }
 
+absl::StatusOr<TreeNode> Hypercore::NodeAt(std::uint64_t tree_index) const {
+  WEFT_RETURN_IF_ERROR(state_->CheckUsable());
+  if (!flat_tree::IsComplete(tree_index, length())) {
+    return absl::OutOfRangeError(absl::StrFormat(
+        "node %d is not within the log's %d blocks", tree_index, length()));
+  }
+  WEFT_ASSIGN_OR_RETURN(const auto node, state_->nodes.Find(tree_index));
+  if (!node) {
+    return absl::NotFoundError(absl::StrFormat("node %d is not held", tree_index));
+  }
+  return *node;
+}
+
 std::uint64_t Hypercore::MissingNodes(std::uint64_t block_index) const {
   if (block_index >= length()) return 0;
   return CountMissing(*this, 2 * block_index);

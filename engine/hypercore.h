@@ -102,6 +102,10 @@ class Hypercore {
   // NOT_FOUND  a node of it is not held;  OUT_OF_RANGE  beyond length()
   absl::StatusOr<TreeHash> TreeHashAt(std::uint64_t length) const;
 
+  // A node of the tree that lies within length().
+  // NOT_FOUND  it is not held;  OUT_OF_RANGE  beyond length()
+  absl::StatusOr<TreeNode> NodeAt(std::uint64_t tree_index) const;
+
   // Appends the blocks as one atomic batch under one signature and returns the index
   // of the first. With kSynced the batch is durable when this returns; with kLogged
   // durable_length() stays behind until the storage is next synced, and nobody may be

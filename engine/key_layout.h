@@ -16,7 +16,9 @@
 //   meta    "name" core_key:32                 text:u8*, by which it was made
 //   meta    "fork" base:u64 core_key:32        a fork proof (crdt/fork.h)
 //   meta    "branch" base:u64 core_key:32 tree_hash:32
-//                                              of another branch (weft/branch_store.h)
+//                                              another branch (weft/branch_store.h)
+//   meta    "branch" base:u64 core_key:32 tree_hash:32 block:u64
+//                                              blocks of it, some at a time
 //   cores   01 core:u64                        head of a core (engine/core_record.h)
 //   cores   02 core:u64                        secret_key:64 (secret)
 //   cores   03 core:u64 level:u8 page:u64      tree page (engine/tree_pages.h)

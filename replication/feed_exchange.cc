@@ -137,9 +137,6 @@ absl::Status FeedExchange::OnMessage(MuxChannel&, std::uint64_t type, ByteView b
     case FeedMessageType::kHeads:
       status = OnHeads(body);
       break;
-    case FeedMessageType::kOffers:
-      status = OnOffers(body);
-      break;
     case FeedMessageType::kAcks:
       status = OnAcks(body);
       break;
@@ -206,7 +203,6 @@ void FeedExchange::Compare() {
   if (views_differ && !told_evidence_) {
     told_evidence_ = true;
     TellEvidence(source_->Evidence());
-    TellOffers(source_->Offers());
   }
   if (local_digest_->feeds_root == remote_digest_->feeds_root) {
     walked_ = true;  // whatever comes to differ now is told as it changes
@@ -531,7 +527,7 @@ absl::Status FeedExchange::OnDeny(ByteView body) {
   return absl::OkStatus();
 }
 
-// --- acknowledgements, evidence, offers ---
+// --- acknowledgements, evidence ---
 
 absl::Status FeedExchange::OnAcks(ByteView body) {
   WEFT_ASSIGN_OR_RETURN(const std::vector<FeedAck> acks, DecodeFeedAcks(body));
@@ -568,24 +564,20 @@ absl::Status FeedExchange::OnEvidence(ByteView body) {
   for (const Bytes& proof : proofs) {
     // Who has brought too much that was of no use is not listened to for a while.
     if (!session_->may_check()) return absl::OkStatus();
-    const absl::Status taken = source_->TakeEvidence(proof);
-    if (absl::IsNotFound(taken)) {
-      session_->ChargeUselessWork(kUselessEvidence);
-      continue;
+    const Nanos started = session_->options_.clock->Steady();
+    const auto answers = source_->TakeEvidence(peer(), proof);
+    const bool useless = absl::IsNotFound(answers.status());
+    // What has told us something is not charged; what we were asked for is.
+    if (!answers.ok() || !answers->empty()) {
+      session_->ChargeUselessWork(session_->options_.clock->Steady() - started +
+                                  (useless ? kUselessEvidence : Nanos(0)));
     }
-    if (!taken.ok() && ++bad_evidence_ > kBadEvidenceMax) return taken;
-    if (taken.ok()) TellEvidence(source_->AnswersTo(proof));
+    if (answers.ok()) {
+      TellEvidence(*answers);
+    } else if (!useless && ++bad_evidence_ > kBadEvidenceMax) {
+      return answers.status();
+    }
   }
-  return absl::OkStatus();
-}
-
-void FeedExchange::TellOffers(std::span<const FeedOffer> offers) {
-  SendInParts(FeedMessageType::kOffers, offers, EncodeFeedOffers);
-}
-
-absl::Status FeedExchange::OnOffers(ByteView body) {
-  WEFT_ASSIGN_OR_RETURN(const std::vector<FeedOffer> offers, DecodeFeedOffers(body));
-  for (const FeedOffer& offer : offers) source_->TakeOffer(offer);
   return absl::OkStatus();
 }
 

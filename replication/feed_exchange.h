@@ -56,19 +56,17 @@ class FeedSource {
 
   // Proofs of forks, to be sent before data (rule F1).
   virtual std::vector<Bytes> Evidence() = 0;
+  // Returns what to answer, to that peer alone. The time that an answer or a refusal
+  // takes counts against the peer (L16).
   // INVALID_ARGUMENT, DATA_LOSS  it proves nothing; a peer that goes on is cut off
   // NOT_FOUND                    of no use here; a peer that goes on is slowed down
-  virtual absl::Status TakeEvidence(ByteView proof) = 0;
+  virtual absl::StatusOr<std::vector<Bytes>> TakeEvidence(const PublicKey& peer,
+                                                          ByteView proof) = 0;
   // The same of what no digest covers: who asks to be let in. Told on every connection.
   virtual std::vector<Bytes> JoinRequests() = 0;
-  // What to answer, to that peer alone, to evidence that was just taken.
-  virtual std::vector<Bytes> AnswersTo(ByteView) { return {}; }
   // For a peer whose feeds are as long as ours and whose view is another: what finds
   // the feeds that are the same in name only.
   virtual std::vector<Bytes> SameFeedsEvidence() { return {}; }
-  // Later incarnations, which prove themselves in their block 0 (rule S2).
-  virtual std::vector<FeedOffer> Offers() = 0;
-  virtual void TakeOffer(const FeedOffer& offer) = 0;
   // The peer says where others are (replication/peer_exchange.h).
   virtual void OnPeers(const FeedExchange& from, const FeedPeers& peers) = 0;
 };
@@ -114,7 +112,6 @@ class FeedExchange final : public ChannelHandler,
   void TellDurable(std::span<const FeedAck> acks);
   // New proofs, which the peer may not have.
   void TellEvidence(std::span<const Bytes> proofs);
-  void TellOffers(std::span<const FeedOffer> offers);
   void TellPeers(const FeedPeers& peers);
   // The base wants more logs than before: looks again at all the peer announced.
   void WantsChanged();
@@ -152,7 +149,6 @@ class FeedExchange final : public ChannelHandler,
   absl::Status OnAskNodes(ByteView body);
   absl::Status OnNodes(ByteView body);
   absl::Status OnHeads(ByteView body);
-  absl::Status OnOffers(ByteView body);
   absl::Status OnAcks(ByteView body);
   absl::Status OnEvidence(ByteView body);
   absl::Status OnDeny(ByteView body);

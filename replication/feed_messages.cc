@@ -185,33 +185,6 @@ absl::StatusOr<FeedHeads> DecodeFeedHeads(ByteView bytes) {
   return heads;
 }
 
-Bytes EncodeFeedOffers(std::span<const FeedOffer> offers) {
-  Bytes out;
-  Writer writer(&out);
-  writer.Uint(offers.size());
-  for (const FeedOffer& offer : offers) {
-    writer.Raw(offer.core.view());
-    writer.Raw(offer.identity.view());
-    writer.Uint(offer.number);
-  }
-  return out;
-}
-
-absl::StatusOr<std::vector<FeedOffer>> DecodeFeedOffers(ByteView bytes) {
-  Reader reader(bytes);
-  std::vector<FeedOffer> offers;
-  const std::size_t count = ReadCount(reader, 2 * CoreKey::kSize + 1);
-  for (std::size_t i = 0; i < count && reader.ok(); ++i) {
-    FeedOffer offer;
-    offer.core = reader.Fixed<CoreKey>();
-    offer.identity = reader.Fixed<CoreKey>();
-    offer.number = reader.Uint();
-    offers.push_back(offer);
-  }
-  if (!reader.ok()) return Malformed("offers");
-  return offers;
-}
-
 Bytes EncodeFeedAcks(std::span<const FeedAck> acks) {
   Bytes out;
   Writer writer(&out);

@@ -9,14 +9,13 @@
 // nodes     := 3, id:uint node[]            node := path, bytes:buffer (branch bytes)
 // heads     := 4, flags:uint head[]         bit0: with those told before, all I have
 //              head := core:32 settled:uint bit1: durable on my disk
-// offers    := 5, offer[]                   offer := core:32 identity:32 number:uint
 // acks      := 6, ack[]                     ack := core:32 durable:uint
 // evidence  := 7, (proof:buffer)[]          opaque here; at most 64, of 64 KiB each
 // deny      := 8, core[]                    I neither give nor take these
 // peers     := 9, flags:uint peer[]         bit0: I have enough connections
 //              peer := key:32 address:buffer
-// Types 10 and up are ignored. Arrays begin with their count (uint); a count that
-// cannot fit in what remains is malformed. Bytes after the last field are ignored.
+// Types 5, and 10 and up, are ignored. Arrays begin with their count (uint); a count
+// that cannot fit in what remains is malformed. Bytes after the last field are ignored.
 //
 // capability = BLAKE2b-256(key = handshake hash, NS || base_id), NS being
 // BLAKE2b-256("weft feeds initiator") or ("weft feeds responder") by the side that
@@ -50,7 +49,6 @@ enum class FeedMessageType : std::uint64_t {
   kAskNodes = 2,
   kNodes = 3,
   kHeads = 4,
-  kOffers = 5,
   kAcks = 6,
   kEvidence = 7,
   kDeny = 8,
@@ -106,13 +104,6 @@ struct FeedHeads {
   bool operator==(const FeedHeads&) const = default;
 };
 
-struct FeedOffer {
-  CoreKey core;
-  CoreKey identity;
-  std::uint64_t number = 0;
-  bool operator==(const FeedOffer&) const = default;
-};
-
 struct FeedAck {
   CoreKey core;
   std::uint64_t durable = 0;  // blocks
@@ -143,7 +134,6 @@ Bytes EncodeFeedDigest(const FeedDigest& digest);
 Bytes EncodeFeedAskNodes(const FeedAskNodes& ask);
 Bytes EncodeFeedNodes(const FeedNodes& nodes);
 Bytes EncodeFeedHeads(const FeedHeads& heads);
-Bytes EncodeFeedOffers(std::span<const FeedOffer> offers);
 Bytes EncodeFeedAcks(std::span<const FeedAck> acks);
 Bytes EncodeFeedEvidence(std::span<const Bytes> proofs);
 Bytes EncodeFeedDeny(std::span<const CoreKey> cores);
@@ -155,7 +145,6 @@ absl::StatusOr<FeedDigest> DecodeFeedDigest(ByteView bytes);
 absl::StatusOr<FeedAskNodes> DecodeFeedAskNodes(ByteView bytes);
 absl::StatusOr<FeedNodes> DecodeFeedNodes(ByteView bytes);
 absl::StatusOr<FeedHeads> DecodeFeedHeads(ByteView bytes);
-absl::StatusOr<std::vector<FeedOffer>> DecodeFeedOffers(ByteView bytes);
 absl::StatusOr<std::vector<FeedAck>> DecodeFeedAcks(ByteView bytes);
 absl::StatusOr<std::vector<Bytes>> DecodeFeedEvidence(ByteView bytes);
 absl::StatusOr<std::vector<CoreKey>> DecodeFeedDeny(ByteView bytes);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_format.h"
 #include "engine/codec.h"
 #include "weft/branch_store.h"
 
@@ -15,20 +14,41 @@ constexpr std::uint8_t kAsk = 6;
 constexpr std::uint8_t kHashes = 7;
 constexpr std::uint8_t kPiece = 8;
 constexpr std::uint8_t kFetch = 9;
-constexpr int kTriesMax = 16;
-constexpr Nanos kRetryFirst = std::chrono::seconds(2);
-constexpr Nanos kRetryMost = std::chrono::minutes(5);
+constexpr Nanos kPatienceFirst = std::chrono::seconds(2);
+constexpr Nanos kPatienceMost = std::chrono::minutes(5);
+// Who gives a branch has so long before one more may.
+constexpr Nanos kGivingPatience = std::chrono::seconds(30);
 constexpr std::size_t kPieceBytes = 48 * 1024;
-constexpr std::size_t kBranchBytesMax = 64 * 1024 * 1024;
+constexpr std::uint64_t kLengthBytesMax = 5;  // of one block in a piece
 constexpr std::size_t kHashesPerMessage = 512;
 constexpr std::size_t kHashMessagesMax = 64;
-constexpr std::size_t kDoubtsMax = 1'024;      // logs
-constexpr std::uint64_t kAsksMax = 256;        // answered for one log
-constexpr std::size_t kEvidenceHeadsMax = 16;  // told when two peers meet
+constexpr std::size_t kDoubtsMax = 1'024;       // logs
+constexpr std::size_t kHeadsPerAnswerMax = 16;  // and told when two peers meet
 
 Bytes Tagged(std::uint8_t kind, ByteView body) {
   Bytes bytes = {kind};
   Append(bytes, body);
+  return bytes;
+}
+
+Bytes FetchOf(const BranchPlace& place) {
+  Bytes bytes = {kFetch};
+  Writer out(&bytes);
+  WritePlace(place, out);
+  return bytes;
+}
+
+absl::Status Useless(const char* what) {
+  return absl::NotFoundError(what);
+}
+
+// Of the first `length` blocks.
+absl::StatusOr<std::uint64_t> BytesBelow(const Hypercore& core, std::uint64_t length) {
+  std::uint64_t bytes = 0;
+  for (const std::uint64_t root : flat_tree::FullRoots(length)) {
+    WEFT_ASSIGN_OR_RETURN(const TreeNode node, core.NodeAt(root));
+    bytes += node.size;
+  }
   return bytes;
 }
 
@@ -42,11 +62,13 @@ std::vector<Bytes> BaseForks::Evidence() {
     evidence = *std::move(proofs);
   }
   // Who comes may have what nobody had who was asked before.
-  if (std::optional<Bytes> ask = NextFetch()) evidence.push_back(*std::move(ask));
+  if (fetch_) {
+    if (const auto ask = fetch_->Ask()) evidence.push_back(FetchOf(*ask));
+  }
   std::size_t heads = 0;
   for (const auto& [log, length] : doubted_) {
-    if (node_->indexer()->ForkOf(log) || heads == kEvidenceHeadsMax) continue;
-    if (std::optional<Bytes> head = HeadOf(log, length)) {
+    if (node_->indexer()->ForkOf(log) || heads == kHeadsPerAnswerMax) continue;
+    if (auto head = HeadOf(log, length); head.ok()) {
       evidence.push_back(*std::move(head));
       ++heads;
     }
@@ -72,266 +94,111 @@ std::vector<Bytes> BaseForks::Hashes() const {
   return messages;
 }
 
-absl::Status BaseForks::Take(ByteView evidence) {
+absl::StatusOr<BaseForks::Answers> BaseForks::Take(const PublicKey& peer,
+                                                   ByteView evidence) {
+  const ByteView body = evidence.subspan(1);
   switch (evidence[0]) {
     case kProof:
       return TakeProof(evidence);
     case kHead:
-      return TakeHead(evidence.subspan(1));
+      return TakeHead(body);
+    case kAsk:
+      return TakeAsk(body);
     case kHashes:
-      return TakeHashes(evidence.subspan(1));
+      return TakeHashes(body);
     case kPiece:
-      return TakePiece(evidence.subspan(1));
+      return TakePiece(peer, body);
     default:
-      return absl::OkStatus();
+      return TakeFetch(body);
   }
 }
 
-absl::Status BaseForks::TakeProof(ByteView evidence) {
-  WEFT_ASSIGN_OR_RETURN(const ForkProof proof, DecodeForkProof(evidence));
-  if (node_->indexer() == nullptr) return absl::OkStatus();
+// --- finding where two branches part ---
+
+bool BaseForks::IsNews(const ForkProof& proof) const {
   const std::optional<ForkedLog> known = node_->indexer()->ForkOf(proof.core);
-  const bool is_news = !known || proof.fork_point < known->fork_point ||
-                       (proof.fork_point == 0 && !proof.first_block.empty());
-  if (!is_news) return absl::OkStatus();
+  return !known || proof.fork_point < known->fork_point ||
+         (proof.fork_point == 0 && !proof.first_block.empty());
+}
+
+void BaseForks::PostProof(Bytes proof) const {
+  node_->Post([node = node_, bytes = std::move(proof)] { node->TakeForkProof(bytes); });
+}
+
+absl::StatusOr<BaseForks::Answers> BaseForks::TakeProof(ByteView evidence) {
+  WEFT_ASSIGN_OR_RETURN(const ForkProof proof, DecodeForkProof(evidence));
+  if (!IsNews(proof)) return Answers();
   WEFT_RETURN_IF_ERROR(VerifyForkProof(proof));
-  // Not from inside the exchange that brought it: its effect wakes all exchanges.
-  node_->Post([this, bytes = ToBytes(evidence)] { node_->TakeForkProof(bytes); });
-  return absl::OkStatus();
+  PostProof(ToBytes(evidence));
+  return Answers();
 }
 
-absl::Status BaseForks::TakeHead(ByteView body) {
-  WEFT_ASSIGN_OR_RETURN(BranchHead head, DecodeBranchHead(body));
-  node_->Post([this, theirs = std::move(head)] { Compare(theirs); });
-  return absl::OkStatus();
-}
-
-void BaseForks::Compare(const BranchHead& theirs) {
+absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
+  WEFT_ASSIGN_OR_RETURN(const BranchHead theirs, DecodeBranchHead(body));
+  const std::optional<ForkSide> ours = SideOf(theirs.core);
+  if (!ours) return Useless("a head of a log that is not held here");
   const std::optional<ForkedLog> known = node_->indexer()->ForkOf(theirs.core);
+  if (known && known->fork_point < theirs.from) return Useless("a fork that is known");
   const std::shared_ptr<Hypercore> core = node_->LogOf(theirs.core);
-  const ForkSide* ours = SideOf(theirs.core);
-  if (ours == nullptr || !core->manifest()) return;
-  if (known && known->fork_point < theirs.from) return;
-  const absl::StatusOr<BranchComparison> found =
-      CompareBranches(*core->manifest(), *ours, theirs);
-  if (!found.ok()) return;
-  if (found->look_from) {
+  WEFT_RETURN_IF_ERROR(VerifyBranchHead(*core->manifest(), theirs));
+  WEFT_ASSIGN_OR_RETURN(BranchComparison found,
+                        CompareBranches(*core->manifest(), *ours, theirs));
+  if (found.look_from) {
     Bytes ask = {kAsk};
     Writer out(&ask);
     out.Raw(theirs.core.view());
-    out.Uint(*found->look_from);
-    node_->TellEvidence(std::span(&ask, 1));
+    out.Uint(*found.look_from);
+    return Answers{std::move(ask)};
   }
-  if (!found->proof) return;
-  ForkProof proof = *found->proof;
+  if (!found.proof) return Useless("a head of the same branch");
+  ForkProof& proof = *found.proof;
   if (proof.fork_point == 0) {
-    auto first = core->Get(0);
-    if (first.ok()) proof.first_block = *std::move(first);
+    if (auto first = core->Get(0); first.ok()) proof.first_block = *std::move(first);
   }
   Bytes bytes = EncodeForkProof(proof);
   if (bytes.size() > kForkProofBytesMax) {
     proof.first_block.clear();
     bytes = EncodeForkProof(proof);
   }
-  node_->TakeForkProof(bytes);
+  if (!IsNews(proof)) return Useless("a fork that is known");
+  PostProof(std::move(bytes));
+  return Answers();
 }
 
-std::vector<Bytes> BaseForks::AnswersTo(ByteView evidence) {
-  std::optional<Bytes> answer;
-  if (evidence[0] == kAsk) answer = AnswerAsk(evidence.subspan(1));
-  if (evidence[0] == kFetch) answer = AnswerFetch(evidence.subspan(1));
-  if (evidence[0] == kPiece) answer = NextFetch();
-  std::vector<Bytes> answers;
-  if (answer) answers.push_back(*std::move(answer));
-  return answers;
-}
-
-std::optional<Bytes> BaseForks::AnswerAsk(ByteView body) {
+absl::StatusOr<BaseForks::Answers> BaseForks::TakeAsk(ByteView body) const {
   Reader in(body);
   const auto log = in.Fixed<CoreKey>();
   const std::uint64_t from = in.CanonicalUint();
-  if (!in.ok() || !in.done() || !node_->IsLog(log) || ++asked_[log] > kAsksMax) {
-    return std::nullopt;
+  if (!in.ok() || !in.done()) {
+    return absl::InvalidArgumentError("a question for a head is malformed");
   }
-  return HeadOf(log, from);
+  WEFT_ASSIGN_OR_RETURN(Bytes head, HeadOf(log, from));
+  return Answers{std::move(head)};
 }
 
-// --- branches that seniors have named ---
-
-std::optional<Bytes> BaseForks::AnswerFetch(ByteView body) {
-  Reader in(body);
-  const auto log = in.Fixed<CoreKey>();
-  const std::uint64_t from = in.CanonicalUint();
-  const std::uint64_t length = in.CanonicalUint();
-  const auto hash = in.Fixed<TreeHash>();
-  const std::uint64_t offset = in.CanonicalUint();
-  const std::shared_ptr<Hypercore> core = node_->LogOf(log);
-  // Of a forked log only, and no more than survives here (P10).
-  const std::optional<ForkedLog> fork = node_->indexer()->ForkOf(log);
-  if (!in.ok() || !in.done() || !core || !fork || from >= length ||
-      length > fork->cut) {
-    return std::nullopt;
-  }
-  std::vector<Bytes> blocks;
-  if (fork->other_branch) {
-    auto read = ReadBranch(*node_->host().storage, node_->record().number, log, from,
-                           length, hash);
-    if (read.ok()) blocks = *std::move(read);
-  } else if (const auto here = core->TreeHashAt(length); here.ok() && *here == hash) {
-    auto read = core->GetRange(from, length);
-    if (read.ok()) blocks = *std::move(read);
-  }
-  if (blocks.size() != length - from) return std::nullopt;
-  Bytes stream;
-  Writer out(&stream);
-  for (const Bytes& block : blocks) out.Buffer(block);
-  if (offset >= stream.size() || stream.size() > kBranchBytesMax) return std::nullopt;
-  Bytes piece = {kPiece};
-  Writer answer(&piece);
-  answer.Raw(log.view());
-  answer.Uint(length);
-  answer.Raw(hash.view());
-  answer.Uint(offset);
-  answer.Uint(stream.size());
-  Append(piece,
-         ByteView(stream).subspan(
-             offset, std::min<std::size_t>(kPieceBytes, stream.size() - offset)));
-  return piece;
-}
-
-std::optional<Bytes> BaseForks::NextFetch() {
-  if (!fetching_) return std::nullopt;
-  Bytes ask = {kFetch};
-  Writer out(&ask);
-  out.Raw(fetching_->log.view());
-  out.Uint(fetching_->fork_point);
-  out.Uint(fetching_->length);
-  out.Raw(fetching_->tree_hash.view());
-  out.Uint(fetched_.size());
-  return ask;
-}
-
-// The most senior name of the first log that wants one; everybody is asked, and who has
-// it is asked for the rest.
-void BaseForks::AskForBranches() {
-  const auto wanted = node_->indexer()->WantedBranches();
-  const bool goes_on =
-      fetching_ &&
-      std::any_of(wanted.begin(), wanted.end(), [this](const auto& branch) {
-        return branch.tree_hash == fetching_->tree_hash;
-      });
-  if (goes_on) return;
-  fetching_.reset();
-  AskForNext(wanted);
-}
-
-// The one that is wanted after the one that was asked for, if that was one: what nobody
-// can give must not keep others waiting.
-bool BaseForks::AskForNext(std::span<const Indexer::NamedBranch> wanted) {
-  std::size_t start = 0;
-  std::size_t chosen = 0;
-  for (std::size_t i = 0; i < wanted.size() && fetching_; ++i) {
-    if (wanted[i].tree_hash == fetching_->tree_hash) start = i + 1;
-  }
-  fetched_.clear();
-  fetching_.reset();
-  for (std::size_t i = 0; i < wanted.size() && !fetching_; ++i) {
-    chosen = (start + i) % wanted.size();
-    const Indexer::NamedBranch& branch = wanted[chosen];
-    if (failed_[branch.tree_hash] < kTriesMax) fetching_ = branch;
-  }
-  if (!fetching_) return true;
-  const Bytes ask = *NextFetch();
-  node_->TellEvidence(std::span(&ask, 1));
-  if (retry_after_ == Nanos(0)) AskAgainLater(retry_after_ = kRetryFirst);
-  return chosen < start;
-}
-
-// Somebody may have it by then who did not when he was asked.
-void BaseForks::AskAgainLater(Nanos delay) {
-  node_->PostAfter(delay, [this, had = fetched_.size()] {
-    if (!fetching_) {
-      retry_after_ = Nanos(0);
-      return;
-    }
-    if (fetched_.size() > had) return AskAgainLater(retry_after_ = kRetryFirst);
-    const bool all_asked = AskForNext(node_->indexer()->WantedBranches());
-    if (all_asked) retry_after_ = std::min(2 * retry_after_, kRetryMost);
-    AskAgainLater(all_asked ? retry_after_ : kRetryFirst);
-  });
-}
-
-absl::Status BaseForks::TakePiece(ByteView body) {
-  Reader in(body);
-  const auto log = in.Fixed<CoreKey>();
-  const std::uint64_t length = in.CanonicalUint();
-  const auto hash = in.Fixed<TreeHash>();
-  const std::uint64_t offset = in.CanonicalUint();
-  const std::uint64_t total = in.CanonicalUint();
-  if (!in.ok()) return absl::InvalidArgumentError("a piece of a branch is malformed");
-  const ByteView bytes = in.Rest();
-  const bool is_next = fetching_ && fetching_->log == log &&
-                       fetching_->length == length && fetching_->tree_hash == hash &&
-                       offset == fetched_.size();
-  if (!is_next || bytes.empty()) return absl::OkStatus();
-  if (total > kBranchBytesMax || offset + bytes.size() > total) {
-    return absl::InvalidArgumentError("a branch is longer than it may be");
-  }
-  Append(fetched_, bytes);
-  if (fetched_.size() < total) return absl::OkStatus();
-  node_->Post([this] {
-    if (const absl::Status kept = KeepBranch(); !kept.ok()) node_->NotSynced(kept);
-  });
-  return absl::OkStatus();
-}
-
-absl::Status BaseForks::KeepBranch() {
-  if (!fetching_) return absl::OkStatus();
-  const Indexer::NamedBranch branch = *std::exchange(fetching_, std::nullopt);
-  const Bytes stream = std::exchange(fetched_, {});
-  const std::shared_ptr<Hypercore> core = node_->LogOf(branch.log);
-  MerkleTree tree;
-  for (std::uint64_t at = 0; at < branch.fork_point; ++at) {
-    WEFT_ASSIGN_OR_RETURN(const Bytes block, core->Get(at));
-    tree.AppendBlock(block, [](const TreeNode&) {});
-  }
-  std::vector<Bytes> blocks;
-  Reader in(stream);
-  while (in.ok() && !in.done() && tree.length() < branch.length) {
-    blocks.push_back(ToBytes(in.Buffer()));
-    tree.AppendBlock(blocks.back(), [](const TreeNode&) {});
-  }
-  if (!in.ok() || !in.done() || tree.length() != branch.length ||
-      tree.hash() != branch.tree_hash) {
-    // Whoever gave it lied; somebody else may not.
-    ++failed_[branch.tree_hash];
-    AskForBranches();
-    return absl::OkStatus();
-  }
-  WEFT_RETURN_IF_ERROR(SaveBranch(*node_->host().storage, node_->record().number,
-                                  branch.log, branch.fork_point, branch.tree_hash,
-                                  blocks));
-  node_->LookAgain(branch.log);
-  return absl::OkStatus();
-}
-
-absl::Status BaseForks::TakeHashes(ByteView body) {
-  if (node_->indexer() == nullptr) return absl::OkStatus();
-  const Version ours = node_->indexer()->CurrentVersion();
+absl::StatusOr<BaseForks::Answers> BaseForks::TakeHashes(ByteView body) const {
+  Answers heads;
   Reader in(body);
   while (in.ok() && !in.done()) {
     const auto log = in.Fixed<CoreKey>();
     const std::uint64_t length = in.CanonicalUint();
     const auto hash = in.Fixed<TreeHash>();
-    const auto settled = ours.writers.find(log);
-    if (!in.ok() || settled == ours.writers.end()) continue;
-    if (settled->second.length != length || settled->second.tree_hash == hash) continue;
-    node_->Post([this, log] { Doubt(log); });
+    if (!in.ok() || heads.size() == kHeadsPerAnswerMax) continue;
+    const std::shared_ptr<Hypercore> core = node_->LogOf(log);
+    if (core == nullptr || length == 0 || node_->Feeds().settled(log) != length) {
+      continue;
+    }
+    // What is settled is not what the core holds.
+    const std::optional<ForkedLog> fork = node_->indexer()->ForkOf(log);
+    if (fork && fork->other_branch) continue;
+    const absl::StatusOr<TreeHash> ours = core->TreeHashAt(length);
+    if (!ours.ok() || *ours == hash) continue;
+    if (auto head = HeadOf(log, length); head.ok()) heads.push_back(*std::move(head));
   }
   if (!in.ok()) {
     return absl::InvalidArgumentError("the hashes of settled feeds are malformed");
   }
-  return absl::OkStatus();
+  return heads;
 }
 
 void BaseForks::Doubt(const CoreKey& log) {
@@ -341,14 +208,39 @@ void BaseForks::Doubt(const CoreKey& log) {
   if (known != doubted_.end() && known->second == core->length()) return;
   if (known == doubted_.end() && doubted_.size() >= kDoubtsMax) return;
   doubted_[log] = core->length();
-  if (std::optional<Bytes> head = HeadOf(log, core->length())) {
+  if (const auto head = HeadOf(log, core->length()); head.ok()) {
     node_->TellEvidence(std::span(&*head, 1));
   }
 }
 
+std::optional<ForkSide> BaseForks::SideOf(const CoreKey& log) const {
+  const std::shared_ptr<Hypercore> core = node_->LogOf(log);
+  if (core == nullptr || core->length() == 0 || !core->manifest() ||
+      core->contiguous_length() < core->length()) {
+    return std::nullopt;
+  }
+  ForkSide side;
+  side.length = core->length();
+  side.fork = core->fork();
+  side.signature = ToBytes(core->signature());
+  side.node = [core](std::uint64_t tree_index) -> std::optional<TreeNode> {
+    const absl::StatusOr<TreeNode> node = core->NodeAt(tree_index);
+    if (!node.ok()) return std::nullopt;
+    return *node;
+  };
+  return side;
+}
+
+absl::StatusOr<Bytes> BaseForks::HeadOf(const CoreKey& log, std::uint64_t from) const {
+  const std::optional<ForkSide> side = SideOf(log);
+  if (!side) return Useless("a log that is not held here");
+  WEFT_ASSIGN_OR_RETURN(const BranchHead head, MakeBranchHead(log, *side, from));
+  return Tagged(kHead, EncodeBranchHead(head));
+}
+
 void BaseForks::Relay() {
   const Indexer& indexer = *node_->indexer();
-  if (!indexer.WantedBranches().empty() || fetching_) AskForBranches();
+  AskForBranches();
   for (const MissingPrefix& missing : indexer.Missing()) {
     if (missing.other_branch) Doubt(missing.log);
   }
@@ -372,36 +264,165 @@ void BaseForks::Relay() {
   }
 }
 
-const ForkSide* BaseForks::SideOf(const CoreKey& log) {
-  const std::shared_ptr<Hypercore> core = node_->LogOf(log);
-  if (core == nullptr || core->length() == 0 ||
-      core->contiguous_length() < core->length()) {
-    return nullptr;
+// --- giving a branch that a senior has named ---
+
+absl::StatusOr<BaseForks::Answers> BaseForks::TakeFetch(ByteView body) const {
+  Reader in(body);
+  const BranchPlace place = ReadPlace(in);
+  if (!in.ok() || !in.done()) {
+    return absl::InvalidArgumentError("a question for a branch is malformed");
   }
-  if (last_ && last_->log == log && last_->side.leaves.size() == core->length() &&
-      last_->side.fork == core->fork()) {
-    return &last_->side;
+  // Of a forked log only, and no more than survives here (P10).
+  const std::optional<ForkedLog> fork = node_->indexer()->ForkOf(place.log);
+  if (!fork || place.length > fork->cut) return Useless("a branch that is not held");
+  const absl::StatusOr<Bytes> read = ReadPiece(place, fork->other_branch);
+  if (!read.ok() || read->size() <= place.offset) {
+    return Useless("a branch that is not held");
   }
-  constexpr std::uint64_t kAtOnce = 256;
-  Held held{log, {}};
-  held.side.fork = core->fork();
-  held.side.signature = ToBytes(core->signature());
-  for (std::uint64_t from = 0; from < core->length(); from += kAtOnce) {
-    const auto blocks = core->GetRange(from, std::min(core->length(), from + kAtOnce));
-    if (!blocks.ok()) return nullptr;
-    for (const Bytes& block : *blocks) {
-      held.side.leaves.push_back(
-          {2 * held.side.leaves.size(), block.size(), LeafHash(block)});
-    }
-  }
-  last_ = std::move(held);
-  return &last_->side;
+  const auto bytes = ByteView(*read).subspan(place.offset);
+  Bytes piece = {kPiece};
+  Writer out(&piece);
+  WritePlace(place, out);
+  Append(piece, bytes.first(std::min(kPieceBytes, bytes.size())));
+  return Answers{std::move(piece)};
 }
 
-std::optional<Bytes> BaseForks::HeadOf(const CoreKey& log, std::uint64_t from) {
-  const ForkSide* side = SideOf(log);
-  if (side == nullptr) return std::nullopt;
-  return Tagged(kHead, EncodeBranchHead(MakeBranchHead(log, *side, from)));
+// The bytes of (block:buffer)* from block `position` on, the first offset + kPieceBytes
+// of them and perhaps more.
+absl::StatusOr<Bytes> BaseForks::ReadPiece(const BranchPlace& place,
+                                           bool other_branch) const {
+  const std::size_t enough = place.offset + kPieceBytes;
+  Bytes bytes;
+  Writer out(&bytes);
+  if (other_branch) {
+    WEFT_ASSIGN_OR_RETURN(
+        const std::vector<Bytes> blocks,
+        ReadBranch(*node_->host().storage, node_->record().number, place.log,
+                   place.position, place.length, place.tree_hash, enough));
+    for (const Bytes& block : blocks) out.Buffer(block);
+    return bytes;
+  }
+  const std::shared_ptr<Hypercore> core = node_->LogOf(place.log);
+  if (core == nullptr) return Useless("a log that is not held");
+  WEFT_ASSIGN_OR_RETURN(const TreeHash here, core->TreeHashAt(place.length));
+  if (here != place.tree_hash) return Useless("a branch that is not held");
+  WEFT_ASSIGN_OR_RETURN(const std::uint64_t from, BytesBelow(*core, place.position));
+  WEFT_ASSIGN_OR_RETURN(const std::uint64_t to, BytesBelow(*core, place.length));
+  const std::uint64_t lengths = kLengthBytesMax * (place.length - place.position);
+  if (to - from + lengths > kBranchBytesMax)
+    return Useless("a branch that is too long");
+  for (std::uint64_t at = place.position; at < place.length && bytes.size() < enough;
+       ++at) {
+    WEFT_ASSIGN_OR_RETURN(const Bytes block, core->Get(at));
+    out.Buffer(block);
+  }
+  return bytes;
+}
+
+// --- getting one ---
+
+// The most senior name of the first log that wants one, until it is here or not wanted
+// any more.
+void BaseForks::AskForBranches() {
+  const std::vector<Indexer::NamedBranch> wanted = node_->indexer()->WantedBranches();
+  for (const Indexer::NamedBranch& branch : wanted) {
+    if (fetch_ && fetch_->branch() == branch) return;
+  }
+  fetch_.reset();
+  if (wanted.empty()) return;
+  Fetch(wanted.front());
+  patience_ = kPatienceFirst;
+  LookAfterIn(patience_);
+}
+
+void BaseForks::Fetch(const Indexer::NamedBranch& branch) {
+  const std::shared_ptr<Hypercore> core = node_->LogOf(branch.log);
+  if (core == nullptr) return;
+  std::vector<TreeNode> roots;
+  for (const std::uint64_t root : flat_tree::FullRoots(branch.fork_point)) {
+    const absl::StatusOr<TreeNode> node = core->NodeAt(root);
+    if (!node.ok()) return;
+    roots.push_back(*node);
+  }
+  std::optional<MerkleTree> prefix = MerkleTree::FromRoots(roots);
+  if (!prefix) return;
+  fetch_.emplace(branch, *std::move(prefix));
+  TellAsk();
+}
+
+// Everybody is asked; who has it is asked for the rest.
+void BaseForks::TellAsk() {
+  const std::optional<BranchPlace> ask = fetch_->Ask();
+  if (!ask) return;
+  const Bytes bytes = FetchOf(*ask);
+  node_->TellEvidence(std::span(&bytes, 1));
+}
+
+// Or sooner, if that is due already.
+void BaseForks::LookAfterIn(Nanos delay) {
+  const Nanos due = node_->host().clock->Steady() + delay;
+  if (look_due_ && *look_due_ <= due) return;
+  look_due_ = due;
+  node_->PostAfter(delay, [this, due] {
+    if (look_due_ != due) return;
+    look_due_.reset();
+    LookAfterFetch();
+  });
+}
+
+void BaseForks::LookAfterFetch() {
+  if (!fetch_) return;
+  fetch_->LookAfter();
+  if (fetch_->moves()) {
+    patience_ = kPatienceFirst;
+    TellAsk();
+    return LookAfterIn(kGivingPatience);
+  }
+  // Somebody may have it by now who did not when he was asked. Nobody may ever: others
+  // that are wanted have their turn.
+  const std::vector<Indexer::NamedBranch> wanted = node_->indexer()->WantedBranches();
+  const auto now = std::ranges::find(wanted, fetch_->branch());
+  if (now != wanted.end() && now + 1 != wanted.end()) {
+    Fetch(*(now + 1));
+    return LookAfterIn(kPatienceFirst);
+  }
+  if (wanted.size() > 1) {
+    Fetch(wanted.front());
+  } else {
+    TellAsk();
+  }
+  patience_ = std::min(2 * patience_, kPatienceMost);
+  LookAfterIn(patience_);
+}
+
+absl::StatusOr<BaseForks::Answers> BaseForks::TakePiece(const PublicKey& peer,
+                                                        ByteView body) {
+  Reader in(body);
+  const BranchPlace place = ReadPlace(in);
+  if (!in.ok()) return absl::InvalidArgumentError("a piece of a branch is malformed");
+  if (!fetch_) return Useless("a branch that is not wanted");
+  absl::StatusOr<BranchFetch::Taken> taken = fetch_->Take(peer, place, in.Rest());
+  // Whoever gave it lied; somebody else may not.
+  if (absl::IsDataLoss(taken.status())) LookAfterIn(kPatienceFirst);
+  WEFT_RETURN_IF_ERROR(taken.status());
+  if (taken->branch) {
+    node_->Post([this, branch = fetch_->branch(), blocks = *std::move(taken->branch)] {
+      const absl::Status kept = KeepBranch(branch, blocks);
+      if (!kept.ok()) node_->NotSynced(kept);
+    });
+    fetch_.reset();
+  }
+  if (!taken->ask) return Answers();
+  return Answers{FetchOf(*taken->ask)};
+}
+
+absl::Status BaseForks::KeepBranch(const Indexer::NamedBranch& branch,
+                                   ByteView blocks) {
+  WEFT_RETURN_IF_ERROR(SaveBranch(*node_->host().storage, node_->record().number,
+                                  branch.log, branch.fork_point, branch.length,
+                                  branch.tree_hash, blocks));
+  node_->LookAgain(branch.log);
+  return absl::OkStatus();
 }
 
 }  // namespace weft

@@ -7,15 +7,17 @@
 //   06 core:32 from:varint                 look closer at that log of yours, from there
 //   07 (core:32 length:varint hash:32)*    what I have settled: feeds whose lengths are
 //                                          equal may still differ
-//   08 core:32 length:varint hash:32 offset:varint total:varint bytes
-//                                          a piece of the branch that was asked for
-//   09 core:32 from:varint length:varint hash:32 offset:varint
-//                                          give me blocks [from, length) of that branch
-// A head is told of a log of which there is doubt: a peer's proof did not fit ours, a
-// block waits for another branch, or an equal length has another hash. Whoever holds
-// the other branch answers with the proof. What a senior has named of a branch that is
-// not the one held as the log (rule F2) is fetched by its hash, piece by piece, as the
-// bytes of (block:buffer)*. Nothing here is believed that was not signed or hashed.
+//   08 place bytes                         a piece of the branch that was asked for
+//   09 place                               give me that branch from there on
+//                                          (place: weft/branch_fetch.h)
+// A head is told of a log of which there is doubt: to everybody where a peer's proof
+// did not fit ours or a block waits for another branch, to the peer that says so where
+// an equal length has another hash. Whoever holds the other branch answers with the
+// proof. What a senior has named of a branch that is not the one held as the log (rule
+// F2) is fetched by its hash. Nothing here is believed that was not signed or hashed.
+//
+// Who knows the base can ask all of this, so nothing reads more of a log than it tells:
+// heads are made and compared from the stored tree, and pieces from their own blocks.
 
 #pragma once
 
@@ -23,11 +25,14 @@
 
 #include "crdt/branch_head.h"
 #include "weft/base_node.h"
+#include "weft/branch_fetch.h"
 
 namespace weft {
 
 class BaseForks {
  public:
+  using Answers = std::vector<Bytes>;
+
   // `node` must outlive it.
   explicit BaseForks(BaseNode* node) : node_(node) {}
 
@@ -38,11 +43,9 @@ class BaseForks {
   std::vector<Bytes> Evidence();
   // For a peer with our feeds, and another view.
   std::vector<Bytes> Hashes() const;
-  // One of the kinds above.
-  // INVALID_ARGUMENT, DATA_LOSS  it proves nothing
-  absl::Status Take(ByteView evidence);
-  // What to answer to the peer that sent it, once it was taken.
-  std::vector<Bytes> AnswersTo(ByteView evidence);
+  // One of the kinds above, and not before the genesis is known.
+  // As FeedSource::TakeEvidence.
+  absl::StatusOr<Answers> Take(const PublicKey& peer, ByteView evidence);
   // A peer seems to hold another branch of this log: tells everybody of ours, once for
   // every length of it.
   void Doubt(const CoreKey& log);
@@ -50,40 +53,34 @@ class BaseForks {
   void Relay();
 
  private:
-  absl::Status TakeProof(ByteView evidence);
-  absl::Status TakeHead(ByteView body);
-  absl::Status TakeHashes(ByteView body);
-  absl::Status TakePiece(ByteView body);
-  std::optional<Bytes> AnswerAsk(ByteView body);
-  std::optional<Bytes> AnswerFetch(ByteView body);
-  // The next question for a branch that is wanted.
-  std::optional<Bytes> NextFetch();
-  void AskForBranches();
-  // True if it has begun again with the first.
-  bool AskForNext(std::span<const Indexer::NamedBranch> wanted);
-  void AskAgainLater(Nanos delay);
-  absl::Status KeepBranch();
-  void Compare(const BranchHead& theirs);
-  // What is held of the log, if it is held whole. Reads all of it, the last one
-  // excepted.
-  const ForkSide* SideOf(const CoreKey& log);
-  std::optional<Bytes> HeadOf(const CoreKey& log, std::uint64_t from);
+  absl::StatusOr<Answers> TakeProof(ByteView evidence);
+  absl::StatusOr<Answers> TakeHead(ByteView body);
+  absl::StatusOr<Answers> TakeAsk(ByteView body) const;
+  absl::StatusOr<Answers> TakeHashes(ByteView body) const;
+  absl::StatusOr<Answers> TakePiece(const PublicKey& peer, ByteView body);
+  absl::StatusOr<Answers> TakeFetch(ByteView body) const;
+  bool IsNews(const ForkProof& proof) const;
+  // Not from inside the exchange that brought it: its effect wakes all exchanges.
+  void PostProof(Bytes proof) const;
+  absl::StatusOr<Bytes> ReadPiece(const BranchPlace& place, bool other_branch) const;
 
-  struct Held {
-    CoreKey log;
-    ForkSide side;
-  };
+  void AskForBranches();
+  void Fetch(const Indexer::NamedBranch& branch);
+  void TellAsk();
+  void LookAfterIn(Nanos delay);
+  void LookAfterFetch();
+  absl::Status KeepBranch(const Indexer::NamedBranch& branch, ByteView blocks);
+
+  // What is held of the log, if it is held whole.
+  std::optional<ForkSide> SideOf(const CoreKey& log) const;
+  absl::StatusOr<Bytes> HeadOf(const CoreKey& log, std::uint64_t from) const;
 
   BaseNode* node_;                            // not owned
   std::map<CoreKey, std::uint64_t> doubted_;  // logs, and how long they were then
-  std::map<CoreKey, std::uint64_t> asked_;    // closer looks given, by log
   std::map<CoreKey, std::uint64_t> told_;     // fork points that everybody was told
-  std::optional<Held> last_;
-  // The branch that is being fetched, and what has come of it.
-  std::optional<Indexer::NamedBranch> fetching_;
-  Bytes fetched_;
-  Nanos retry_after_{0};            // 0: nobody is to be asked again
-  std::map<TreeHash, int> failed_;  // how often a branch came and was wrong
+  std::optional<BranchFetch> fetch_;          // of the branch that is wanted now
+  Nanos patience_{};                          // while nobody gives it
+  std::optional<Nanos> look_due_;             // when it is looked after next, if at all
 };
 
 }  // namespace weft

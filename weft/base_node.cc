@@ -65,7 +65,6 @@ absl::StatusOr<std::unique_ptr<BaseNode>> BaseNode::Open(const NodeHost* host,
   WEFT_RETURN_IF_ERROR(base->acks_.Load(host->storage));
   base->forks_ = std::make_unique<BaseForks>(base.get());
   base->people_ = std::make_unique<BasePeople>(base.get());
-  base->SetEvidence(base->people_->Hooks());
   if (record.genesis) WEFT_RETURN_IF_ERROR(base->Activate());
   return base;
 }
@@ -414,10 +413,6 @@ absl::StatusOr<Committed> BaseNode::AppendAndIndex(const PreparedCommit& prepare
   return committed;
 }
 
-void BaseNode::Synced() {
-  if (indexer_) PostSettle();
-}
-
 void BaseNode::NotSynced(const absl::Status& why) {
   if (failed_.ok()) Fail(why);
 }
@@ -590,14 +585,7 @@ int BaseNode::RankOf(const CoreKey& core) {
 }
 
 std::vector<Bytes> BaseNode::Evidence() {
-  std::vector<Bytes> evidence = forks_->Evidence();
-  if (!evidence_.all) return evidence;
-  for (Bytes& more : evidence_.all()) evidence.push_back(std::move(more));
-  return evidence;
-}
-
-std::vector<Bytes> BaseNode::AnswersTo(ByteView evidence) {
-  return indexer_ && failed_.ok() ? forks_->AnswersTo(evidence) : std::vector<Bytes>();
+  return forks_->Evidence();
 }
 
 std::vector<Bytes> BaseNode::SameFeedsEvidence() {
@@ -631,21 +619,17 @@ bool BaseNode::MayServeStrangers(const CoreKey& key) const {
 }
 
 std::vector<Bytes> BaseNode::JoinRequests() {
-  return evidence_.join_requests ? evidence_.join_requests() : std::vector<Bytes>();
+  return people_->Asked();
 }
 
-absl::Status BaseNode::TakeEvidence(ByteView proof) {
+absl::StatusOr<std::vector<Bytes>> BaseNode::TakeEvidence(const PublicKey& peer,
+                                                          ByteView proof) {
   if (proof.empty()) return absl::InvalidArgumentError("empty evidence");
-  if (BaseForks::IsKind(proof[0])) return forks_->Take(proof);
-  return evidence_.take ? evidence_.take(proof) : absl::OkStatus();
-}
-
-std::vector<FeedOffer> BaseNode::Offers() {
-  return evidence_.offers ? evidence_.offers() : std::vector<FeedOffer>();
-}
-
-void BaseNode::TakeOffer(const FeedOffer& offer) {
-  if (evidence_.take_offer) evidence_.take_offer(offer);
+  if (BaseForks::IsKind(proof[0])) {
+    return indexer_ && failed_.ok() ? forks_->Take(peer, proof) : BaseForks::Answers();
+  }
+  WEFT_RETURN_IF_ERROR(people_->Take(proof));
+  return std::vector<Bytes>();
 }
 
 // --- acknowledgements ---

@@ -62,17 +62,6 @@ class BaseNode final : public FeedSource {
     std::function<void(const std::vector<ViewChange>&)> tell;
   };
 
-  // What the authority of the base adds to the exchange: proofs of forks, which travel
-  // before data, and later incarnations.
-  struct EvidenceHooks {
-    std::function<std::vector<Bytes>()> all;
-    std::function<std::vector<Bytes>()> join_requests;
-    // INVALID_ARGUMENT, DATA_LOSS  it proves nothing
-    std::function<absl::Status(ByteView proof)> take;
-    std::function<std::vector<FeedOffer>()> offers;
-    std::function<void(const FeedOffer& offer)> take_offer;
-  };
-
   // Reads the record, opens the logs and indexes what is new in them. A record without
   // an identity is of a base that is just being joined: the genesis gives it one.
   // `host` and `cores` must outlive it.
@@ -82,7 +71,6 @@ class BaseNode final : public FeedSource {
   ~BaseNode() override;
   void SetHooks(Hooks hooks) { hooks_ = std::move(hooks); }
   void SetWatch(Watch watch);
-  void SetEvidence(EvidenceHooks evidence) { evidence_ = std::move(evidence); }
 
   const std::string& name() const { return record_.name; }
   const BaseRecord& record() const { return record_; }
@@ -125,7 +113,7 @@ class BaseNode final : public FeedSource {
   absl::StatusOr<Committed> RecoverLogged(Recovered* recovered);
 
   // Writes the changes to our log as one batch that is visible at once, but durable,
-  // and told to others, only when the cores were synced and Synced() is called.
+  // and told to others, only when the cores were synced: soon, or by the caller.
   // FAILED_PRECONDITION  the genesis is not known yet; and as Base::Commit
   absl::StatusOr<Committed> CommitLogged(const Batch& batch);
   // The same for a grant, and for any auth ops.
@@ -166,7 +154,6 @@ class BaseNode final : public FeedSource {
   void PostAfter(Nanos delay, std::function<void()> task);
   // For a person who watches the store work.
   void Tell(const std::string& line);
-  void Synced();
   // The cores could not be synced: nothing is told, or built upon, any more.
   void NotSynced(const absl::Status& why);
 
@@ -217,10 +204,8 @@ class BaseNode final : public FeedSource {
   std::vector<Bytes> Evidence() override;
   std::vector<Bytes> JoinRequests() override;
   std::vector<Bytes> SameFeedsEvidence() override;
-  std::vector<Bytes> AnswersTo(ByteView evidence) override;
-  absl::Status TakeEvidence(ByteView proof) override;
-  std::vector<FeedOffer> Offers() override;
-  void TakeOffer(const FeedOffer& offer) override;
+  absl::StatusOr<std::vector<Bytes>> TakeEvidence(const PublicKey& peer,
+                                                  ByteView proof) override;
   void OnPeers(const FeedExchange& from, const FeedPeers& peers) override {
     if (hooks_.peers) hooks_.peers(from, peers);
   }
@@ -305,7 +290,6 @@ class BaseNode final : public FeedSource {
   bool wants_changed_ = false;    // since it was last told
   FeedMap feeds_;                 // settled and on the disk: what peers may know
   std::optional<FeedDigest> digest_;  // of feeds_
-  EvidenceHooks evidence_;
   AckBook acks_;
   bool step_posted_ = false;
   bool settle_posted_ = false;

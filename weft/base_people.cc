@@ -45,15 +45,7 @@ BasePeople::BasePeople(BaseNode* node) : node_(node) {
   }
 }
 
-BaseNode::EvidenceHooks BasePeople::Hooks() {
-  BaseNode::EvidenceHooks hooks;
-  hooks.join_requests = [this] { return All(); };
-  hooks.take = [this](ByteView evidence) { return Take(evidence); };
-  return hooks;
-}
-
-// What we ask for ourselves, and what we heard others ask for.
-std::vector<Bytes> BasePeople::All() const {
+std::vector<Bytes> BasePeople::Asked() const {
   std::vector<Bytes> all = node_->Certificates();
   const auto request = [&](const CoreKey& identity, std::string_view note) {
     Bytes evidence = {kRequest};
@@ -86,7 +78,6 @@ std::vector<Bytes> BasePeople::All() const {
 }
 
 absl::Status BasePeople::Take(ByteView evidence) {
-  if (evidence.empty()) return absl::InvalidArgumentError("empty evidence");
   switch (evidence[0]) {
     case kRedemption:
       return TakeRedemption(evidence.subspan(1));
@@ -123,7 +114,7 @@ absl::Status BasePeople::TakeRedemption(ByteView body) {
   node_->Post([node = node_, invite_key, identity, signature] {
     if (!node->is_member() || node->indexer()->authority().IsMember(identity)) return;
     node->WhenWriteReady([node, invite_key, identity, signature] {
-      if (node->RedeemLogged(invite_key, identity, signature).ok()) node->Synced();
+      node->RedeemLogged(invite_key, identity, signature).IgnoreError();
     });
   });
   return open ? absl::OkStatus() : useless;

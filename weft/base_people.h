@@ -26,14 +26,16 @@ class BasePeople {
   // `node` must outlive it. Reads the requests that were kept.
   explicit BasePeople(BaseNode* node);
 
-  BaseNode::EvidenceHooks Hooks();
+  // What we ask for ourselves, and what we heard others ask for; certificates too.
+  std::vector<Bytes> Asked() const;
+  // One of the kinds above; what is of a newer program is ignored.
+  // INVALID_ARGUMENT, DATA_LOSS  it proves nothing;  NOT_FOUND  it is of no use here
+  absl::Status Take(ByteView evidence);
   // By identity.
   const std::map<CoreKey, std::string>& requests() const { return requests_; }
   void Forget(const CoreKey& identity);
 
  private:
-  std::vector<Bytes> All() const;
-  absl::Status Take(ByteView evidence);
   absl::Status TakeRedemption(ByteView body);
   absl::Status TakeRequest(ByteView body);
   // Who has been let in, or was named some other way, asks no more.

@@ -4,39 +4,91 @@
 #include "engine/key_layout.h"
 
 namespace weft {
+namespace {
+
+constexpr std::size_t kRowBytes = 64 * 1024;
+
+Bytes RowKey(const Bytes& branch, std::uint64_t block) {
+  Bytes key = branch;
+  keys::PutU64(key, block);
+  return key;
+}
+
+// The block that a row begins with.
+std::uint64_t BlockOf(ByteView row_key) {
+  std::uint64_t block = 0;
+  for (const std::uint8_t byte : row_key.last(8)) block = block << 8 | byte;
+  return block;
+}
+
+}  // namespace
 
 absl::Status SaveBranch(Storage& storage, std::uint64_t base, const CoreKey& log,
-                        std::uint64_t from, const TreeHash& hash,
-                        std::span<const Bytes> blocks) {
-  Bytes row;
-  Writer out(&row);
-  out.Uint(from);
-  out.Uint(from + blocks.size());
-  for (const Bytes& block : blocks) out.Buffer(block);
+                        std::uint64_t from, std::uint64_t length, const TreeHash& hash,
+                        ByteView blocks) {
+  const Bytes key = keys::ForkBranch(base, log, hash);
   StorageBatch batch;
-  batch.Put(Family::kMeta, keys::ForkBranch(base, log, hash), std::move(row));
+  // Of the same with another fork point.
+  batch.DeleteRange(Family::kMeta, key, *PrefixEnd(key));
+  Bytes head;
+  Writer out(&head);
+  out.Uint(from);
+  out.Uint(length);
+  batch.Put(Family::kMeta, key, std::move(head));
+  Reader in(blocks);
+  std::uint64_t block = from;
+  while (!in.done()) {
+    const std::size_t start = in.position();
+    const std::uint64_t first = block;
+    for (; !in.done() && in.position() - start < kRowBytes; ++block) in.Buffer();
+    if (!in.ok()) break;
+    batch.Put(Family::kMeta, RowKey(key, first),
+              ToBytes(blocks.subspan(start, in.position() - start)));
+  }
+  if (!in.ok() || block != length) {
+    return absl::InvalidArgumentError("a branch is not the blocks that it should be");
+  }
   return storage.Commit(batch, Durability::kSynced);
 }
 
 absl::StatusOr<std::vector<Bytes>> ReadBranch(Storage& storage, std::uint64_t base,
                                               const CoreKey& log, std::uint64_t from,
                                               std::uint64_t length,
-                                              const TreeHash& hash) {
-  WEFT_ASSIGN_OR_RETURN(
-      const std::optional<Bytes> row,
-      storage.Get(Family::kMeta, keys::ForkBranch(base, log, hash), nullptr));
+                                              const TreeHash& hash, std::size_t bytes) {
+  const auto malformed = absl::DataLossError("a branch is malformed");
+  const Bytes key = keys::ForkBranch(base, log, hash);
+  WEFT_ASSIGN_OR_RETURN(const std::optional<Bytes> head,
+                        storage.Get(Family::kMeta, key));
   std::vector<Bytes> blocks;
-  if (!row) return blocks;
-  Reader in(*row);
-  const std::uint64_t start = in.Uint();
-  const std::uint64_t end = in.Uint();
-  if (!in.ok() || end < start) return absl::DataLossError("a branch is malformed");
-  if (end != length || from < start) return blocks;
-  for (std::uint64_t position = start; position < end; ++position) {
-    const ByteView block = in.Buffer();
-    if (!in.ok()) return absl::DataLossError("a branch is malformed");
-    if (position >= from) blocks.push_back(ToBytes(block));
+  if (!head) return blocks;
+  Reader fields(*head);
+  const std::uint64_t start = fields.Uint();
+  const std::uint64_t end = fields.Uint();
+  if (!fields.ok() || !fields.done() || end < start) return malformed;
+  if (end != length || from < start || from >= end) return blocks;
+  ScanRange upto{RowKey(key, start), RowKey(key, from + 1)};
+  upto.reverse = true;
+  const auto last = storage.Scan(Family::kMeta, upto);
+  WEFT_RETURN_IF_ERROR(last->status());
+  if (!last->valid()) return malformed;
+  const auto rows =
+      storage.Scan(Family::kMeta, ScanRange{ToBytes(last->key()), PrefixEnd(key)});
+  std::size_t brought = 0;
+  std::uint64_t block = BlockOf(last->key());
+  for (; rows->valid() && block < end && brought < bytes; rows->Next()) {
+    if (BlockOf(rows->key()) != block) return malformed;
+    Reader in(rows->value());
+    for (; !in.done() && block < end && brought < bytes; ++block) {
+      const std::size_t at = in.position();
+      const ByteView next = in.Buffer();
+      if (!in.ok()) return malformed;
+      if (block < from) continue;
+      blocks.push_back(ToBytes(next));
+      brought += in.position() - at;
+    }
   }
+  WEFT_RETURN_IF_ERROR(rows->status());
+  if (block < end && brought < bytes) return malformed;
   return blocks;
 }
 

@@ -1,13 +1,17 @@
 // What seniors have named of a forked log beyond the fork point, where the store holds
 // another branch of it as the log itself (rule F2): kept beside it, for ever.
 //
-// Record, family kMeta: "branch" number:u64 core:32 tree_hash:32 ->
-//   from:uint length:uint block:buffer*     blocks [from, length)
-// One a name, those that do not count in the end too: which of two branches contains
-// what is only known while both are held.
+// Records, family kMeta, numbers in keys big-endian:
+//   "branch" number:u64 core:32 tree_hash:32            -> from:uint length:uint
+//   "branch" number:u64 core:32 tree_hash:32 block:u64  -> (block:buffer)*  from that
+//                                                          block on
+// Blocks [from, length), in rows of 64 KiB and what the last block has more. One branch
+// a name, those that do not count in the end too: which of two branches contains what
+// is only known while both are held.
 
 #pragma once
 
+#include <limits>
 #include <vector>
 
 #include "engine/crypto.h"
@@ -16,15 +20,17 @@
 
 namespace weft {
 
-// Durable when it returns.
+// `blocks` are (block:buffer)*, from block `from` on. Durable when it returns.
+// INVALID_ARGUMENT  they are not
 absl::Status SaveBranch(Storage& storage, std::uint64_t base, const CoreKey& log,
-                        std::uint64_t from, const TreeHash& hash,
-                        std::span<const Bytes> blocks);
+                        std::uint64_t from, std::uint64_t length, const TreeHash& hash,
+                        ByteView blocks);
 
-// LogSource::ReadBranch.  DATA_LOSS  the record is malformed
-absl::StatusOr<std::vector<Bytes>> ReadBranch(Storage& storage, std::uint64_t base,
-                                              const CoreKey& log, std::uint64_t from,
-                                              std::uint64_t length,
-                                              const TreeHash& hash);
+// LogSource::ReadBranch; of the blocks no more than bring `bytes`, each counted with
+// its length. Reads no other rows.  DATA_LOSS  a record is malformed or gone
+absl::StatusOr<std::vector<Bytes>> ReadBranch(
+    Storage& storage, std::uint64_t base, const CoreKey& log, std::uint64_t from,
+    std::uint64_t length, const TreeHash& hash,
+    std::size_t bytes = std::numeric_limits<std::size_t>::max());
 
 }  // namespace weft

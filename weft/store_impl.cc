@@ -120,11 +120,7 @@ void StoreImpl::DrainCommits() {
   const absl::Status synced = node_->cores().Sync();
   if (synced.ok()) node_->OwnLogsSynced();
   for (std::size_t i = 0; i < drained.size(); ++i) {
-    if (!synced.ok()) {
-      drained[i]->base->NotSynced(synced);
-    } else if (results[i].ok()) {
-      drained[i]->base->Synced();
-    }
+    if (!synced.ok()) drained[i]->base->NotSynced(synced);
     drained[i]->done.set_value(synced.ok() ? std::move(results[i]) : synced);
   }
 }

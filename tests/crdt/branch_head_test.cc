@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "tests/crdt/authors.h"
+#include "tests/crdt/fork_sides.h"
 
 namespace weft {
 namespace {
@@ -14,35 +15,15 @@ class BranchHeadTest : public testing::Test {
   // `shared` blocks, then `more` that only this branch has.
   ForkSide Side(std::size_t shared, std::size_t more, const std::string& name,
                 std::uint64_t fork = 0) {
-    ForkSide side;
-    MerkleTree tree;
+    std::vector<Bytes> blocks;
     for (std::size_t i = 0; i < shared + more; ++i) {
       const std::string block = (i < shared ? "shared" : name) + std::to_string(i);
-      bool first = true;
-      tree.AppendBlock(AsBytes(block), [&](const TreeNode& node) {
-        if (std::exchange(first, false)) side.leaves.push_back(node);
-      });
+      blocks.push_back(ToBytes(AsBytes(block)));
     }
-    side.fork = fork;
-    side.signature = SignTree(keys_.manifest, keys_.id(), keys_.pair.secret_key,
-                              tree.hash(), shared + more, fork);
-    return side;
+    return MakeSide(keys_.manifest, keys_.pair, blocks, fork);
   }
-  BranchHead Told(const ForkSide& side, std::uint64_t from) {
-    const Bytes bytes = EncodeBranchHead(MakeBranchHead(keys_.id(), side, from));
-    const auto head = DecodeBranchHead(bytes);
-    EXPECT_TRUE(head.ok()) << head.status();
-    return *head;
-  }
-  // What the two find out, and in how many turns.
   std::pair<BranchComparison, int> Find(const ForkSide& ours, const ForkSide& theirs) {
-    std::uint64_t from = theirs.leaves.size();
-    for (int turns = 1;; ++turns) {
-      const auto found = CompareBranches(keys_.manifest, ours, Told(theirs, from));
-      EXPECT_TRUE(found.ok()) << found.status();
-      if (!found->look_from || turns == 100) return {*found, turns};
-      from = *found->look_from;
-    }
+    return AskForFork(keys_.manifest, ours, theirs);
   }
 
   SeededRandom random_{9};
@@ -90,17 +71,48 @@ TEST_F(BranchHeadTest, Attack30_ARaisedForkCounterIsProofEvenOfTheSameBlocks) {
 
 TEST_F(BranchHeadTest, AHeadThatIsCutShortLongerOrNotSignedIsRefused) {
   const ForkSide side = Side(10, 300, "a");
-  const Bytes good = EncodeBranchHead(MakeBranchHead(keys_.id(), side, 5));
+  const auto head = MakeBranchHead(keys_.id(), side, 5);
+  ASSERT_TRUE(head.ok()) << head.status();
+  const Bytes good = EncodeBranchHead(*head);
   for (std::size_t n = 0; n < good.size(); ++n) {
     EXPECT_FALSE(DecodeBranchHead(ByteView(good).first(n)).ok()) << n;
   }
   Bytes longer = good;
   longer.push_back(0);
   EXPECT_FALSE(DecodeBranchHead(longer).ok());
-  BranchHead forged = Told(side, 5);
+  BranchHead forged = *head;
+  EXPECT_TRUE(VerifyBranchHead(keys_.manifest, forged).ok());
   forged.nodes.back().hash.bytes[0] ^= 1;
-  EXPECT_EQ(CompareBranches(keys_.manifest, side, forged).status().code(),
+  EXPECT_EQ(VerifyBranchHead(keys_.manifest, forged).code(),
             absl::StatusCode::kDataLoss);
+}
+
+// Neither making a head nor comparing one reads more of a log than it shows.
+TEST_F(BranchHeadTest, Attack17_AHeadCostsAsManyNodesAsItShowsHoweverLongTheLog) {
+  ForkSide ours = Side(20'000, 0, "a");
+  const ForkSide theirs = Side(19'000, 1'500, "b");
+  std::size_t looked_up = 0;
+  ours.node = [&looked_up, inner = ours.node](std::uint64_t tree_index) {
+    ++looked_up;
+    return inner(tree_index);
+  };
+  const auto head = MakeBranchHead(keys_.id(), theirs, 19'000);
+  ASSERT_TRUE(head.ok());
+  const auto found = CompareBranches(keys_.manifest, ours, *head);
+  ASSERT_TRUE(found.ok()) << found.status();
+  EXPECT_EQ(found->proof->fork_point, 19'000U);
+  EXPECT_LE(looked_up, head->nodes.size() + 64);
+  looked_up = 0;
+  ASSERT_TRUE(MakeBranchHead(keys_.id(), ours, 0).ok());
+  EXPECT_LE(looked_up, 256U + 64U);
+}
+
+TEST_F(BranchHeadTest, WhereANodeOfOursIsNotHeldNothingIsSaid) {
+  ForkSide ours = Side(40, 1, "a");
+  const auto head = MakeBranchHead(keys_.id(), Side(40, 1, "b"), 0);
+  ours.node = [](std::uint64_t) { return std::nullopt; };
+  EXPECT_TRUE(absl::IsNotFound(MakeBranchHead(keys_.id(), ours, 0).status()));
+  EXPECT_TRUE(absl::IsNotFound(CompareBranches(keys_.manifest, ours, *head).status()));
 }
 
 }  // namespace

@@ -5,25 +5,17 @@
 #include <gtest/gtest.h>
 
 #include "tests/crdt/authors.h"
+#include "tests/crdt/fork_sides.h"
 
 namespace weft {
 namespace {
 
 class ForkTest : public testing::Test {
  protected:
-  ForkSide Side(const std::vector<std::string>& blocks, std::uint64_t fork = 0) {
-    ForkSide side;
-    MerkleTree tree;
-    for (const std::string& block : blocks) {
-      bool first = true;
-      tree.AppendBlock(AsBytes(block), [&](const TreeNode& node) {
-        if (std::exchange(first, false)) side.leaves.push_back(node);
-      });
-    }
-    side.fork = fork;
-    side.signature = SignTree(keys_.manifest, keys_.id(), keys_.pair.secret_key,
-                              tree.hash(), blocks.size(), fork);
-    return side;
+  ForkSide Side(const std::vector<std::string>& texts, std::uint64_t fork = 0) {
+    std::vector<Bytes> blocks;
+    for (const std::string& text : texts) blocks.push_back(ToBytes(AsBytes(text)));
+    return MakeSide(keys_.manifest, keys_.pair, blocks, fork);
   }
   std::vector<std::string> Blocks(std::size_t count, const std::string& tail) {
     std::vector<std::string> blocks;
@@ -42,9 +34,8 @@ TEST_F(ForkTest, F1_AProofShowsWhereTwoBranchesPartWhateverTheirLengths) {
       std::vector<std::string> one = Blocks(shared, "mine");
       std::vector<std::string> other = Blocks(shared, "theirs");
       for (std::size_t i = 0; i < more; ++i) other.push_back("x");
-      const auto proof =
-          MakeForkProof(keys_.id(), keys_.manifest, Side(one), Side(other));
-      ASSERT_TRUE(proof.ok()) << proof.status();
+      const auto proof = FindFork(keys_.manifest, Side(one), Side(other));
+      ASSERT_TRUE(proof.has_value());
       EXPECT_EQ(proof->fork_point, shared);
       EXPECT_TRUE(VerifyForkProof(*proof).ok()) << VerifyForkProof(*proof);
       const auto again = DecodeForkProof(EncodeForkProof(*proof));
@@ -56,23 +47,22 @@ TEST_F(ForkTest, F1_AProofShowsWhereTwoBranchesPartWhateverTheirLengths) {
 
 TEST_F(ForkTest, F1_AnExtensionIsNoFork) {
   const ForkSide longer = Side(Blocks(5, "tail"));
-  EXPECT_FALSE(
-      MakeForkProof(keys_.id(), keys_.manifest, Side(Blocks(5, "")), longer).ok());
+  EXPECT_FALSE(FindFork(keys_.manifest, Side(Blocks(5, "")), longer).has_value());
 }
 
 TEST_F(ForkTest, Attack30_ARaisedForkCounterIsAProofByItself) {
-  const auto proof = MakeForkProof(keys_.id(), keys_.manifest, Side(Blocks(5, "")),
-                                   Side(Blocks(3, ""), 1));
-  ASSERT_TRUE(proof.ok()) << proof.status();
+  const auto proof =
+      FindFork(keys_.manifest, Side(Blocks(5, "")), Side(Blocks(3, ""), 1));
+  ASSERT_TRUE(proof.has_value());
   EXPECT_EQ(proof->fork_point, 3U);
   EXPECT_TRUE(VerifyForkProof(*proof).ok());
   EXPECT_TRUE(DecodeForkProof(EncodeForkProof(*proof)).ok());
 }
 
 TEST_F(ForkTest, F1_EveryDamageIsRefused) {
-  const auto proof = MakeForkProof(keys_.id(), keys_.manifest, Side(Blocks(6, "a")),
-                                   Side(Blocks(6, "b")));
-  ASSERT_TRUE(proof.ok());
+  const auto proof =
+      FindFork(keys_.manifest, Side(Blocks(6, "a")), Side(Blocks(6, "b")));
+  ASSERT_TRUE(proof.has_value());
   const Bytes bytes = EncodeForkProof(*proof);
   for (std::size_t i = 0; i < bytes.size(); ++i) {
     Bytes damaged = bytes;

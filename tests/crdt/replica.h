@@ -9,10 +9,10 @@
 #include <vector>
 
 #include "absl/strings/str_format.h"
-#include "crdt/fork.h"
 #include "crdt/indexer.h"
 #include "engine/check.h"
 #include "engine/memory_storage.h"
+#include "tests/crdt/fork_sides.h"
 #include "tests/sim/sim_random.h"
 
 namespace weft {
@@ -284,22 +284,9 @@ class Replica {
 // The proof that a log has two branches, made by its owner's keys.
 inline ForkProof ProveFork(const Manifest& manifest, const KeyPair& pair,
                            std::span<const Bytes> one, std::span<const Bytes> other) {
-  const CoreKey core = KeyOf(manifest);
-  const auto side = [&](std::span<const Bytes> blocks) {
-    ForkSide made;
-    MerkleTree tree;
-    for (const Bytes& block : blocks) {
-      bool first = true;
-      tree.AppendBlock(block, [&](const TreeNode& node) {
-        if (std::exchange(first, false)) made.leaves.push_back(node);
-      });
-    }
-    made.signature =
-        SignTree(manifest, core, pair.secret_key, tree.hash(), blocks.size(), 0);
-    return made;
-  };
-  auto proof = MakeForkProof(core, manifest, side(one), side(other));
-  WEFT_CHECK(proof.ok());
+  auto proof = FindFork(manifest, MakeSide(manifest, pair, one),
+                        MakeSide(manifest, pair, other));
+  WEFT_CHECK(proof.has_value());
   if (proof->fork_point == 0) proof->first_block = one[0];
   return *std::move(proof);
 }

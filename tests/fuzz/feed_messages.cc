@@ -37,9 +37,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     case 4:
       Again(weft::DecodeFeedHeads, weft::EncodeFeedHeads, body);
       break;
-    case 5:
-      Again(weft::DecodeFeedOffers, weft::EncodeFeedOffers, body);
-      break;
     case 6:
       Again(weft::DecodeFeedEvidence, weft::EncodeFeedEvidence, body);
       break;

@@ -49,12 +49,13 @@ class Club final : public FeedSource {
   void OnLevel(const PublicKey&) override { ++level; }
   std::vector<Bytes> Evidence() override { return evidence; }
   std::vector<Bytes> JoinRequests() override { return requests; }
-  absl::Status TakeEvidence(ByteView proof) override {
+  absl::StatusOr<std::vector<Bytes>> TakeEvidence(const PublicKey& peer,
+                                                  ByteView proof) override {
     evidence_taken.push_back(ToBytes(proof));
-    return evidence_verdict;
+    evidence_from.insert(peer);
+    if (!evidence_verdict.ok()) return evidence_verdict;
+    return answers;
   }
-  std::vector<FeedOffer> Offers() override { return offers; }
-  void TakeOffer(const FeedOffer& offer) override { offers_taken.push_back(offer); }
   void OnPeers(const FeedExchange&, const FeedPeers& told) override { peers = told; }
 
   FeedMap map;
@@ -65,7 +66,8 @@ class Club final : public FeedSource {
   std::map<CoreKey, std::uint64_t> durable;
   std::vector<Bytes> evidence, evidence_taken, requests;
   absl::Status evidence_verdict;
-  std::vector<FeedOffer> offers, offers_taken;
+  std::vector<Bytes> answers;
+  std::set<PublicKey> evidence_from;
   FeedPeers peers;
   int level = 0;
 
@@ -214,12 +216,10 @@ TEST_F(FeedExchangeTest, Attack17_NobodyHoldsBlocksThatAreNotWrittenYet) {
 TEST_F(FeedExchangeTest, F1_EvidenceTravelsBeforeHeadsAndOnlyToAPeerWithAnotherView) {
   Club ada, bob;
   ada.evidence.push_back({9, 9, 9});
-  ada.offers.push_back({KeyOf(1), KeyOf(2), 1});
   ada.map.Set(KeyOf(1), 10);
   Connect(ada, bob);
   EXPECT_EQ(bob.evidence_taken, ada.evidence);
-  ASSERT_EQ(bob.offers_taken.size(), 1U);
-  EXPECT_EQ(bob.offers_taken[0].number, 1U);
+  EXPECT_EQ(bob.evidence_from, std::set<PublicKey>{bob_session->remote_static_key()});
   bob.map.Set(KeyOf(1), 10);
   bob.evidence_taken.clear();
   Connect(ada, bob);
@@ -252,6 +252,16 @@ TEST_F(FeedExchangeTest, Attack17_EvidenceOfNoUseIsNotLookedAtForLong) {
   // A quarter of a second's worth.
   EXPECT_LE(bob.evidence_taken.size(), 251U);
   EXPECT_FALSE(bob_session->closed());
+}
+
+TEST_F(FeedExchangeTest, WhatEvidenceIsAnsweredWithGoesToWhoBroughtItAlone) {
+  Club ada, bob;
+  Connect(ada, bob);
+  bob.answers.push_back({6, 6});
+  const std::vector<Bytes> asked{{5}};
+  ada_exchange->TellEvidence(asked);
+  world.Drain();
+  EXPECT_EQ(ada.evidence_taken, bob.answers);
 }
 
 // A peer of a base that sends what a test tells it.

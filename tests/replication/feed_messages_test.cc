@@ -63,10 +63,6 @@ std::vector<CoreKey> SomeDenied() {
   return {Filled<CoreKey>(6), Filled<CoreKey>(7)};
 }
 
-std::vector<FeedOffer> SomeOffers() {
-  return {{Filled<CoreKey>(6), Filled<CoreKey>(7), 1}};
-}
-
 std::vector<FeedAck> SomeAcks() {
   return {{Filled<CoreKey>(8), 253}};
 }
@@ -77,7 +73,6 @@ TEST(FeedMessages, EveryMessageHasTheBytesThatWereFrozen) {
   EXPECT_EQ(ToHex(EncodeFeedAskNodes(AnAsk())), Vector("ask_nodes"));
   EXPECT_EQ(ToHex(EncodeFeedNodes(SomeNodes())), Vector("nodes"));
   EXPECT_EQ(ToHex(EncodeFeedHeads(SomeHeads())), Vector("heads"));
-  EXPECT_EQ(ToHex(EncodeFeedOffers(SomeOffers())), Vector("offers"));
   EXPECT_EQ(ToHex(EncodeFeedAcks(SomeAcks())), Vector("acks"));
   EXPECT_EQ(ToHex(EncodeFeedHeads(DurableHeads())), Vector("heads_durable"));
   EXPECT_EQ(ToHex(EncodeFeedEvidence(SomeEvidence())), Vector("evidence"));
@@ -119,7 +114,6 @@ TEST(FeedMessages, DecodingGivesBackWhatWasEncoded) {
   EXPECT_EQ(*DecodeFeedAskNodes(EncodeFeedAskNodes(AnAsk())), AnAsk());
   EXPECT_EQ(*DecodeFeedNodes(EncodeFeedNodes(SomeNodes())), SomeNodes());
   EXPECT_EQ(*DecodeFeedHeads(EncodeFeedHeads(SomeHeads())), SomeHeads());
-  EXPECT_EQ(*DecodeFeedOffers(EncodeFeedOffers(SomeOffers())), SomeOffers());
   EXPECT_EQ(*DecodeFeedAcks(EncodeFeedAcks(SomeAcks())), SomeAcks());
   EXPECT_EQ(*DecodeFeedHeads(EncodeFeedHeads(DurableHeads())), DurableHeads());
   EXPECT_EQ(*DecodeFeedEvidence(EncodeFeedEvidence(SomeEvidence())), SomeEvidence());

@@ -52,7 +52,6 @@ struct Member {
     batch.Put(key, Datum::Of(std::string_view(value)));
     WEFT_RETURN_IF_ERROR(base().CommitLogged(batch).status());
     WEFT_RETURN_IF_ERROR(node->cores().Sync());
-    base().Synced();
     return absl::OkStatus();
   }
 

@@ -156,9 +156,9 @@ class Member final : public FeedSource, public SessionObserver, public CoreProvi
   void OnLevel(const PublicKey&) override {}
   std::vector<Bytes> Evidence() override { return {}; }
   std::vector<Bytes> JoinRequests() override { return {}; }
-  absl::Status TakeEvidence(ByteView) override { return absl::OkStatus(); }
-  std::vector<FeedOffer> Offers() override { return {}; }
-  void TakeOffer(const FeedOffer&) override {}
+  absl::StatusOr<std::vector<Bytes>> TakeEvidence(const PublicKey&, ByteView) override {
+    return std::vector<Bytes>();
+  }
   void OnPeers(const FeedExchange& from, const FeedPeers& peers) override {
     mesh_->OnPeers(from, peers);
   }

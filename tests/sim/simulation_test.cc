@@ -159,7 +159,6 @@ TEST(Simulation, A1_OurOwnHeadIsToldToNobodyBeforeItIsOnTheDisk) {
   EXPECT_EQ(ada.Feeds().settled(own), told);
   EXPECT_FALSE(ada.Digest()->durable);
   ASSERT_TRUE(world.node(0)->cores().Sync().ok());
-  ada.Synced();
   world.RunFor(milliseconds(50));
   EXPECT_EQ(ada.Feeds().settled(own), told + 1);
   EXPECT_TRUE(ada.Digest()->durable);

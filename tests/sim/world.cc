@@ -190,7 +190,6 @@ absl::Status World::Grant(std::size_t number) {
   if (founder.life->dying) Crash(0);
   if (!IsUp(0)) return absl::UnavailableError("the founder died");
   if (!logged.ok()) return Refused(founder, logged);
-  from.Synced();
   founder.acked = from.indexer()->Settled().length(founder.writer);
   peer.granted = true;
   Note(absl::StrFormat("%s grants %s", founder.name, peer.name));
@@ -405,7 +404,6 @@ absl::Status World::Finish(std::size_t number, WriteRecord record, DeathPoint de
     writes_.push_back(std::move(record));
     return Refused(peer, synced);
   }
-  base(number)->Synced();
   if (death == DeathPoint::kBeforeAnswer) return Die(number, std::move(record));
   record.state = WriteRecord::State::kAcknowledged;
   peer.acked = std::max(peer.acked, record.end);
@@ -482,7 +480,6 @@ absl::StatusOr<Committed> World::Told(std::size_t number,
     return committed;
   }
   WEFT_RETURN_IF_ERROR(node(number)->cores().Sync());
-  base(number)->Synced();
   Note(absl::StrFormat("%s says %s at %d of %s", NameOf(number), what,
                        committed->first_position, committed->writer.substr(0, 8)));
   return committed;

@@ -90,7 +90,6 @@ def main():
         "nodes": uint(9) + array([path([10]) + buffer(b"\1\2\3"), path([]) + buffer(b"")]),
         "heads": uint(1) + array([filled(4) + uint(5), filled(5) + uint(70000)]),
         "heads_durable": uint(2) + array([filled(4) + uint(5)]),
-        "offers": array([filled(6) + filled(7) + uint(1)]),
         "acks": array([filled(8) + uint(253)]),
         "evidence": array([buffer(b"\1\2\3"), buffer(b"\4")]),
         "peers": uint(1) + array([filled(9) + buffer(b"10.0.0.1:4000")]),

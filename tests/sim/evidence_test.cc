@@ -1,0 +1,341 @@
+// What somebody who knows a base, and holds no grant in it, can make a store do by the
+// evidence that he sends (attacks 17 and 26): it is asked here as a peer would be.
+
+#include <gtest/gtest.h>
+
+#include <asio/io_context.hpp>
+
+#include "engine/codec.h"
+#include "engine/memory_storage.h"
+#include "tests/crdt/fork_sides.h"
+#include "tests/sim/sim_clock.h"
+#include "tests/sim/sim_network.h"
+#include "tests/sim/sim_random.h"
+#include "weft/base_people.h"
+#include "weft/branch_fetch.h"
+#include "weft/node.h"
+
+namespace weft::sim {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+PublicKey PeerOf(std::uint64_t number) {
+  std::array<std::uint8_t, 8> bytes;
+  std::memcpy(bytes.data(), &number, bytes.size());
+  return PublicKey{Blake2b256(ByteView(bytes)).bytes};
+}
+
+// A disk that counts what is asked of it.
+class CountingStorage final : public Storage {
+ public:
+  absl::StatusOr<std::optional<Bytes>> Get(Family family, ByteView key,
+                                           const StorageSnapshot* snapshot) override {
+    Count(family);
+    return memory_.Get(family, key, snapshot);
+  }
+  absl::StatusOr<std::vector<std::optional<Bytes>>> MultiGet(
+      Family family, std::span<const Bytes> keys,
+      const StorageSnapshot* snapshot) override {
+    Count(family);
+    return memory_.MultiGet(family, keys, snapshot);
+  }
+  std::unique_ptr<StorageCursor> Scan(Family family, const ScanRange& range,
+                                      const StorageSnapshot* snapshot) override {
+    Count(family);
+    return memory_.Scan(family, range, snapshot);
+  }
+  std::shared_ptr<const StorageSnapshot> TakeSnapshot() override {
+    return memory_.TakeSnapshot();
+  }
+  absl::Status Commit(const StorageBatch& batch, Durability durability) override {
+    ++commits;
+    return memory_.Commit(batch, durability);
+  }
+  absl::Status Sync() override { return memory_.Sync(); }
+  absl::Status Flush() override { return memory_.Flush(); }
+
+  std::size_t commits = 0;
+  std::size_t block_reads = 0;
+
+ private:
+  void Count(Family family) {
+    if (family == Family::kBlocks) ++block_reads;
+  }
+  MemoryStorage memory_;
+};
+
+// One branch of somebody's log, on a disk of its own.
+struct Branch {
+  Branch(const IdentityKeys& keys, std::uint64_t seed) : random(seed) {
+    cores = *Corestore::Open(&storage, &random);
+    core = *cores->OpenOwn(keys.manifest, keys.pair);
+  }
+  void Append(const std::string& text, std::size_t count, std::size_t bytes = 10) {
+    std::vector<Bytes> blocks;
+    for (std::size_t i = 0; i < count; ++i) {
+      Bytes block = ToBytes(AsBytes(text + std::to_string(core->length() + i)));
+      block.resize(std::max(block.size(), bytes));
+      blocks.push_back(std::move(block));
+    }
+    const std::vector<ByteView> views(blocks.begin(), blocks.end());
+    WEFT_CHECK(core->Append(views).ok());
+  }
+  ForkSide Side() const {
+    ForkSide side;
+    side.length = core->length();
+    side.fork = core->fork();
+    side.signature = ToBytes(core->signature());
+    side.node = [held = core](std::uint64_t tree_index) -> std::optional<TreeNode> {
+      const auto node = held->NodeAt(tree_index);
+      if (!node.ok()) return std::nullopt;
+      return *node;
+    };
+    return side;
+  }
+  // As evidence.
+  Bytes Head(std::uint64_t from) const {
+    Bytes head = {5};
+    weft::Append(head, EncodeBranchHead(*MakeBranchHead(core->key(), Side(), from)));
+    return head;
+  }
+
+  MemoryStorage storage;
+  SimRandom random;
+  std::unique_ptr<Corestore> cores;
+  std::shared_ptr<Hypercore> core;
+};
+
+// Ada's store with a base of hers, and Bob's log in it, which he has forked.
+class Evidence : public testing::Test {
+ protected:
+  Evidence() {
+    view_ = network_.HostView("ada");
+    NodeHost host;
+    host.executor = io_.get_executor();
+    host.storage = &storage_;
+    host.clock = &clock_;
+    host.random = &random_;
+    host.network = view_.get();
+    node_ = *Node::Open(host);
+    node_->OnEvent([this](const std::string& line) { events_.push_back(line); });
+    base_ = *node_->CreateBase("notes");
+    keys_ = MakeIdentity(base_->record().salt, random_);
+    one_ = std::make_unique<Branch>(keys_, 1);
+    other_ = std::make_unique<Branch>(keys_, 2);
+  }
+  ~Evidence() override {
+    node_.reset();
+    clock_.Clear();
+    io_.restart();
+    io_.poll();
+  }
+  void RunFor(Nanos duration) {
+    const Nanos until = clock_.Steady() + duration;
+    do {
+      io_.restart();
+      io_.poll();
+    } while (clock_.next() <= until && clock_.Step());
+    clock_.AdvanceTo(until);
+  }
+  // Bob is let in, and Ada gets the first branch of his log.
+  void Hold() {
+    ASSERT_TRUE(base_->GrantLogged(keys_.id(), GrantRole::kWriter, "").ok());
+    RunFor(milliseconds(50));
+    const std::shared_ptr<Hypercore> here = base_->LogOf(keys_.id());
+    ASSERT_TRUE(here != nullptr);
+    const std::uint64_t length = one_->core->length();
+    for (std::uint64_t at = 0; at < length; ++at) {
+      ProofRequest request;
+      if (at == 0) {
+        request.upgrade = UpgradeRequest{0, length};
+        request.manifest = true;
+      }
+      request.block = BlockRequest{at, at == 0 ? 0 : here->MissingNodes(at)};
+      const auto proof = one_->core->Prove(request);
+      ASSERT_TRUE(proof.ok()) << proof.status();
+      const auto taken = here->Apply(std::span(&*proof, 1));
+      ASSERT_TRUE(taken.ok() && taken->at(0).ok()) << taken->at(0) << " " << at;
+    }
+    RunFor(seconds(1));
+    ASSERT_EQ(here->contiguous_length(), length);
+    storage_.block_reads = 0;
+  }
+  std::optional<ForkedLog> Fork() { return base_->indexer()->ForkOf(keys_.id()); }
+  auto Take(ByteView evidence, std::uint64_t peer = 1) {
+    return base_->TakeEvidence(PeerOf(peer), evidence);
+  }
+
+  asio::io_context io_{1};
+  SimClock clock_{Nanos(std::chrono::hours(1))};
+  SimNetwork network_{&clock_, 7, {}};
+  SimRandom random_{7};
+  CountingStorage storage_;
+  std::unique_ptr<Network> view_;
+  std::unique_ptr<Node> node_;
+  BaseNode* base_ = nullptr;
+  std::vector<std::string> events_;
+  IdentityKeys keys_;
+  std::unique_ptr<Branch> one_, other_;
+};
+
+TEST_F(Evidence, Attack17_AHeadThatNobodySignedIsRefusedAndNothingIsReadForIt) {
+  one_->Append("same", 600);
+  Hold();
+  other_->Append("same", 500);
+  other_->Append("other", 100);
+  Bytes forged = other_->Head(500);
+  forged.back() ^= 1;
+  EXPECT_TRUE(absl::IsDataLoss(Take(forged).status())) << Take(forged).status();
+  // Of a log that nobody here wants.
+  Branch strange(MakeIdentity(base_->record().salt, random_), 3);
+  strange.Append("x", 5);
+  EXPECT_TRUE(absl::IsNotFound(Take(strange.Head(0)).status()));
+  EXPECT_EQ(storage_.block_reads, 0U);
+  EXPECT_FALSE(Fork().has_value());
+}
+
+TEST_F(Evidence, Attack17_AForkOfALongLogIsFoundWithoutReadingItsBlocks) {
+  one_->Append("same", 1'200);
+  Hold();
+  other_->Append("same", 700);
+  other_->Append("other", 600);
+  // Where they part lies below what the head shows: he is asked for a closer look.
+  const auto asked = Take(other_->Head(other_->core->length()));
+  ASSERT_TRUE(asked.ok()) << asked.status();
+  ASSERT_EQ(asked->size(), 1U);
+  EXPECT_EQ(asked->front()[0], 6);
+  EXPECT_FALSE(Fork().has_value());
+  ASSERT_TRUE(Take(other_->Head(700)).ok());
+  EXPECT_EQ(storage_.block_reads, 0U);
+  RunFor(seconds(1));
+  ASSERT_TRUE(Fork().has_value());
+  EXPECT_EQ(Fork()->fork_point, 700U);
+  // Once it is known no head of it is of use, nor is one that extends ours.
+  EXPECT_TRUE(absl::IsNotFound(Take(other_->Head(700)).status()));
+  EXPECT_TRUE(absl::IsNotFound(Take(one_->Head(600)).status()));
+}
+
+TEST_F(Evidence, Attack26_WhatIsAskedOfALogCostsWhatIsTold) {
+  one_->Append("same", 3'000);
+  Hold();
+  Bytes ask = {6};
+  Writer out(&ask);
+  out.Raw(keys_.id().view());
+  out.Uint(1'000);
+  // However often: who asks pays with his time, and nobody else does.
+  for (std::uint64_t peer = 0; peer < 400; ++peer) {
+    const auto head = Take(ask, peer);
+    ASSERT_TRUE(head.ok()) << head.status();
+    ASSERT_EQ(head->size(), 1U);
+  }
+  // Many say that they have settled something else, all at once.
+  Bytes hashes = {7};
+  Writer claims(&hashes);
+  for (int i = 0; i < 500; ++i) {
+    claims.Raw(keys_.id().view());
+    claims.Uint(base_->Feeds().settled(keys_.id()));
+    claims.Raw(TreeHash{}.view());
+  }
+  const auto heads = Take(hashes);
+  ASSERT_TRUE(heads.ok()) << heads.status();
+  EXPECT_LE(heads->size(), 16U);
+  EXPECT_EQ(storage_.block_reads, 0U);
+}
+
+class ForkedLogHeld : public Evidence {
+ protected:
+  // 1 500 blocks of 1 KiB survive.
+  void HoldForked() {
+    one_->Append("same", 1'500, 1'024);
+    other_->Append("same", 1'500, 1'024);
+    one_->Append("one", 3);
+    other_->Append("other", 3);
+    Hold();
+    const auto proof = FindFork(keys_.manifest, one_->Side(), other_->Side());
+    ASSERT_TRUE(proof.has_value());
+    base_->TakeForkProof(EncodeForkProof(*proof));
+    RunFor(seconds(1));
+    ASSERT_TRUE(Fork().has_value());
+    ASSERT_EQ(Fork()->cut, 1'500U);
+    storage_.block_reads = 0;
+  }
+  Bytes Ask(const BranchPlace& place) const {
+    Bytes ask = {9};
+    Writer out(&ask);
+    WritePlace(place, out);
+    return ask;
+  }
+};
+
+TEST_F(ForkedLogHeld, Attack26_APieceOfABranchCostsItsOwnBlocks) {
+  HoldForked();
+  const TreeHash hash = *one_->core->TreeHashAt(1'500);
+  const auto piece = Take(Ask({keys_.id(), 1'500, hash, 900, 700}));
+  ASSERT_TRUE(piece.ok()) << piece.status();
+  EXPECT_LE(storage_.block_reads, 6U);
+  // What is not held, or does not survive, costs none at all.
+  storage_.block_reads = 0;
+  for (const BranchPlace& place :
+       {BranchPlace{keys_.id(), 1'500, TreeHash{}, 0, 0},
+        BranchPlace{keys_.id(), 1'503, one_->core->tree_hash(), 0, 0},
+        BranchPlace{keys_.id(), 1'499, hash, 0, 0},
+        BranchPlace{base_->record().identity, 1, hash, 0, 0}}) {
+    EXPECT_TRUE(absl::IsNotFound(Take(Ask(place)).status()));
+  }
+  EXPECT_TRUE(absl::IsInvalidArgument(Take(Ask({keys_.id(), 5, hash, 5, 0})).status()));
+  EXPECT_EQ(storage_.block_reads, 0U);
+}
+
+TEST_F(ForkedLogHeld, F2_ABranchIsFetchedPieceByPieceAndEachBlockReadOnce) {
+  HoldForked();
+  const TreeHash hash = *one_->core->TreeHashAt(1'500);
+  BranchFetch fetch({keys_.id(), 0, 1'500, hash}, MerkleTree());
+  std::optional<BranchPlace> next = fetch.Ask();
+  std::optional<Bytes> branch;
+  int pieces = 0;
+  for (; next; ++pieces) {
+    const auto piece = Take(Ask(*next));
+    ASSERT_TRUE(piece.ok()) << piece.status();
+    Reader in(ByteView(piece->front()).subspan(1));
+    const BranchPlace place = ReadPlace(in);
+    auto taken = fetch.Take(PeerOf(9), place, in.Rest());
+    ASSERT_TRUE(taken.ok()) << taken.status();
+    next = taken->ask;
+    branch = std::move(taken->branch);
+  }
+  ASSERT_TRUE(branch.has_value());
+  EXPECT_EQ(branch->size(), 1'500U * (1'024 + 3));
+  EXPECT_EQ(pieces, 32);
+  EXPECT_LE(storage_.block_reads, 1'500U / 16 + 2 * 32);
+}
+
+TEST_F(Evidence, Attack17_PeopleWhoDoNotExistCostNeitherDiskNorLinesWithoutEnd) {
+  const auto request = [](std::uint64_t number) {
+    Bytes evidence = {3};
+    Append(evidence, PeerOf(number).view());
+    evidence.push_back(0);
+    return evidence;
+  };
+  events_.clear();
+  storage_.commits = 0;
+  std::size_t refused = 0;
+  for (std::uint64_t i = 0; i < 2'000; ++i) {
+    const auto taken = Take(request(i));
+    ASSERT_TRUE(taken.ok() || absl::IsNotFound(taken.status())) << taken.status();
+    refused += taken.ok() ? 0 : 1;
+  }
+  EXPECT_EQ(refused, 2'000U - 257U);
+  EXPECT_LE(storage_.commits, 256U + 2U);
+  EXPECT_EQ(events_.size(), 256U + 1U);
+  // The door is not shut: a second later there is a place again.
+  RunFor(seconds(1));
+  EXPECT_TRUE(Take(request(5'000)).ok());
+  EXPECT_TRUE(base_->people().requests().contains(CoreKey{PeerOf(5'000).bytes}));
+  EXPECT_EQ(base_->people().requests().size(), 256U);
+  EXPECT_EQ(events_.size(), 256U + 1U);
+}
+
+}  // namespace
+}  // namespace weft::sim
