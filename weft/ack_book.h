@@ -5,7 +5,9 @@
 // row := durable:varint
 // Our own log is watched, and every log that somebody waited for. Acks outlast a
 // restart; what a crash loses is told again, and nothing is ever kept that was not
-// said. A peer is the key it shows in the handshake.
+// said. A peer is the key it shows in the handshake, and anybody can show new ones for
+// ever: where there is no more room, who holds least gives way, of those who hold as
+// much whoever said so first.
 
 #pragma once
 
@@ -19,12 +21,15 @@
 
 namespace weft {
 
+struct AckLimits {
+  std::size_t acks = 65'536;  // of all logs; then the log with most gives way
+  std::size_t acks_per_log = 16'384;
+};
+
 class AckBook {
  public:
-  // Rows beyond this are not kept: peers of many years.
-  static constexpr std::size_t kAcksMax = 65'536;
-
-  explicit AckBook(std::uint64_t base_number) : base_number_(base_number) {}
+  explicit AckBook(std::uint64_t base_number, const AckLimits& limits = {})
+      : base_number_(base_number), limits_(limits) {}
 
   // What was saved; the logs it names are watched again.
   absl::Status Load(Storage* storage);
@@ -32,8 +37,8 @@ class AckBook {
   void Watch(const CoreKey& core) { by_core_.try_emplace(core); }
   std::vector<CoreKey> watched() const;
 
-  // The peer says that it has `durable` blocks. False if that is no news, or the log
-  // is not watched.
+  // The peer says that it has `durable` blocks. False if that is no news, if the log
+  // is not watched, or if there is no room for one who holds so little.
   bool Raise(const CoreKey& core, const PublicKey& peer, std::uint64_t durable);
 
   // Peers that have at least `length` blocks of the log.
@@ -45,16 +50,29 @@ class AckBook {
   // Of a log of `length` blocks, longest first, each length that a peer stands at.
   std::vector<Step> Steps(const CoreKey& core, std::uint64_t length) const;
 
-  // Writes what was raised since; not synced.
+  // Writes what was raised since, and deletes what gave way; not synced.
   absl::Status Save(Storage* storage);
 
  private:
+  struct Ack {
+    std::uint64_t durable = 0;  // blocks
+    std::uint64_t said = 0;     // grows with each that is said
+    auto operator<=>(const Ack&) const = default;
+  };
+  struct Log {
+    absl::btree_map<PublicKey, Ack> acks;
+    absl::btree_set<std::pair<Ack, PublicKey>> least_first;  // the same
+  };
+
   Bytes RowKey(const CoreKey& core, const PublicKey& peer) const;
+  bool MakeRoom(const CoreKey& core, std::uint64_t durable);
 
   std::uint64_t base_number_;
-  absl::btree_map<CoreKey, absl::btree_map<PublicKey, std::uint64_t>> by_core_;
-  absl::btree_set<std::pair<CoreKey, PublicKey>> unsaved_;
+  AckLimits limits_;
+  absl::btree_map<CoreKey, Log> by_core_;
+  absl::btree_set<std::pair<CoreKey, PublicKey>> unsaved_;  // or gone
   std::size_t acks_ = 0;
+  std::uint64_t said_ = 0;
 };
 
 }  // namespace weft
