@@ -15,6 +15,8 @@ constexpr std::uint8_t kRedemption = 2;
 constexpr std::uint8_t kRequest = 3;
 constexpr std::size_t kRequestsMax = 256;
 constexpr std::size_t kNoteBytesMax = 128;
+// Once as many ask as are kept, one in so long takes the place of the oldest.
+constexpr Nanos kReplaceEvery = std::chrono::seconds(1);
 
 constexpr std::string_view kRequestRows = "ask";
 
@@ -131,15 +133,31 @@ absl::Status BasePeople::TakeRequest(ByteView body) {
                         identity == node_->record().identity ||
                         node_->indexer()->authority().IsNamed(identity);
   if (needless || requests_.contains(identity)) return absl::OkStatus();
-  if (requests_.size() >= kRequestsMax) ForgetNamed();
-  // Whoever knows the link can ask under any number of names: none may shut the door.
-  if (requests_.size() >= kRequestsMax) Forget(CoreKey(oldest_first_.front()));
+  const Nanos now = node_->host().clock->Steady();
+  if (requests_.size() >= kRequestsMax) {
+    if (replaced_ && now - *replaced_ < kReplaceEvery) {
+      return absl::NotFoundError("more ask to be let in than are kept");
+    }
+    ForgetNamed();
+  }
+  // Whoever knows the link can ask under any number of names: none may shut the door,
+  // and none costs more than its line and its row.
+  const bool full = requests_.size() >= kRequestsMax;
+  if (full) {
+    if (!replaced_) {
+      node_->Tell(absl::StrFormat(
+          "%d ask to be let in: who comes now takes the place of the oldest, unsaid",
+          requests_.size()));
+    }
+    replaced_ = now;
+    Forget(CoreKey(oldest_first_.front()));
+  }
   StorageBatch batch;
   batch.Put(Family::kMeta, RequestKey(node_->record().number, identity), ToBytes(note));
   WEFT_RETURN_IF_ERROR(node_->host().storage->Commit(batch, Durability::kLogged));
   requests_.emplace(identity, AsText(note));
   oldest_first_.push_back(identity);
-  node_->Tell(absl::StrFormat("request %s", IdText(identity)));
+  if (!full) node_->Tell(absl::StrFormat("request %s", IdText(identity)));
   return absl::OkStatus();
 }
 

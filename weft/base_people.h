@@ -1,13 +1,13 @@
 // Who asks to be let into a base, and letting him in where an invite says so.
 //
 // It travels as evidence of the feed exchange (opaque there), first byte the kind:
-//   02 invite_key:32 identity:32 signature:64    a redemption that somebody should
-//   carry 03 identity:32 note:buffer                   a request that an admin may
-//   approve
-//   04 core:32 incarnation                a later incarnation: proof of it (S2)
+//   02 invite_key:32 identity:32 signature:64  a redemption that somebody should carry
+//   03 identity:32 note:buffer                 a request that an admin may approve
+//   04 core:32 incarnation                     a later incarnation: proof of it (S2)
 // 01 is for fork proofs. Whoever holds an invite signs for his identity with its key;
 // any member who hears of that carries the redemption in his log (rule P8). Requests
-// prove nothing: they are kept, a bounded number of them, until somebody decides.
+// prove nothing: they are kept, 256 of them, until somebody decides; beyond that one a
+// second takes the place of the oldest.
 //
 // Record of a request, family kMeta: "ask" number:u64 identity:32 -> note
 
@@ -44,6 +44,7 @@ class BasePeople {
   BaseNode* node_;  // not owned
   std::map<CoreKey, std::string> requests_;
   std::deque<CoreKey> oldest_first_;  // of requests_
+  std::optional<Nanos> replaced_;     // when one took the place of another
 };
 
 }  // namespace weft
