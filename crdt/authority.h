@@ -164,6 +164,16 @@ class Authority {
   std::optional<OpId> HiddenBy(GrantNumber cited, const OpId& op,
                                std::string_view key) const;
   bool HidesIn(const CoreKey& log) const { return moderation_.HidesIn(log); }
+  // What a verdict that cites `by` would change (crdt/authority_effect.cc). kOverruled:
+  // nothing, as the author, or somebody who has spoken before, is no junior of ours.
+  enum class Effect { kSome, kNone, kOverruled };
+  // An accept, reject or admit that covers the batch.
+  Effect EffectOn(AuthOpType type, const Grant& by, GrantNumber cited,
+                  const CoreKey& writer, std::uint64_t first, std::uint64_t end,
+                  bool writes) const;
+  // A hide or unhide of an op of a batch.
+  Effect EffectOnOp(bool hide, const Grant& by, GrantNumber cited, const OpId& op,
+                    std::string_view key) const;
   // Whether an op of an effective auth batch does anything: a redemption that counts.
   bool RedemptionCounts(const OpId& op) const;
   bool IsRedemption(const OpId& op) const { return redeems_.contains(op); }

@@ -261,9 +261,14 @@ class Indexer {
   // `subtree`, of the holders of all below it; of an invite, of every log that carries
   // a redemption. For the keep list of a revoke.
   std::vector<KeptLength> KnownLengths(const Grant& grant, bool subtree) const;
-  // How many effective ops would be withdrawn by a revoke of `grant` that keeps this.
-  std::uint64_t CountWithdrawn(const Grant& grant, bool subtree,
+  // How many effective writes would be withdrawn if these grants were revoked, and this
+  // kept of the logs of those who hold them.
+  std::uint64_t CountWithdrawn(std::span<const GrantNumber> revoked,
                                std::span<const KeptLength> keep) const;
+  // Whether a verdict of ours would change anything here, now; of other ops: OK.
+  // NOT_FOUND          what it speaks of is as it says already, or waits for nothing
+  // PERMISSION_DENIED  we may not, or the author, or who decided it, is no junior
+  absl::Status CheckEffect(const CoreKey& self, const AuthOperation& operation) const;
   IndexerStatus Status() const;
   // Recomputes everything from the logs.  DATA_LOSS  root or digest differ
   absl::Status Verify();

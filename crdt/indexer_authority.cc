@@ -318,12 +318,12 @@ std::vector<KeptLength> Indexer::KnownLengths(const Grant& grant, bool subtree) 
   return lengths;
 }
 
-std::uint64_t Indexer::CountWithdrawn(const Grant& grant, bool subtree,
+std::uint64_t Indexer::CountWithdrawn(std::span<const GrantNumber> revoked,
                                       std::span<const KeptLength> keep) const {
   absl::flat_hash_map<CoreKey, std::uint64_t> kept;
   for (const KeptLength& entry : keep) kept.try_emplace(entry.log, entry.length);
   std::uint64_t count = 0;
-  for (const GrantNumber hit : state_->authority->Below(grant.number, subtree)) {
+  for (const GrantNumber hit : revoked) {
     const Grant& below = state_->authority->At(hit);
     if (below.kind == Grant::Kind::kInvite) continue;
     for (const CoreKey& log : state_->authority->LogsOf(below.identity)) {
@@ -333,7 +333,9 @@ std::uint64_t Indexer::CountWithdrawn(const Grant& grant, bool subtree,
       std::uint64_t position = from == kept.end() ? 0 : from->second;
       for (; position < state_->writers[*number].closed; ++position) {
         const BlockRecord record = state_->graph->RecordOf(*number, position);
-        if (record.effective && record.cited == hit) count += record.op_count;
+        if (record.effective && !record.auth && record.cited == hit) {
+          count += record.op_count;
+        }
       }
     }
   }

@@ -4,6 +4,7 @@
 //   indexer_batches.cc  blocks into batches, batches to the judge, heads
 //   indexer_authority.cc  what changes when a verdict does
 //   indexer_apply.cc    ops into the lanes
+//   indexer_moderation.cc  whether a verdict would change anything
 //   indexer_fork.cc     forked logs: what survives, everything anew
 //   indexer_fork_proofs.cc  forked logs: proofs
 //   indexer_fork_order.cc  forked logs: what counts as a block's past

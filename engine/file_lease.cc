@@ -158,6 +158,7 @@ LeaseVerdict FileLease::Judge(std::uint64_t own_blocks) {
 // before.
 absl::Status FileLease::Take(std::uint64_t own_blocks) {
   const auto take = [&]() -> absl::Status {
+    WEFT_RETURN_IF_ERROR(storage_->Writable());
     WEFT_ASSIGN_OR_RETURN(next_, MakeFile({false, own_blocks}));
     WEFT_RETURN_IF_ERROR(NameFile());
     WEFT_RETURN_IF_ERROR(SyncDirectory(directory_));
@@ -223,6 +224,7 @@ absl::Status FileLease::NameFile() {
 }
 
 absl::Status FileLease::Renew(const LeaseProgress& progress, Durability durability) {
+  WEFT_RETURN_IF_ERROR(storage_->Writable());
   WEFT_ASSIGN_OR_RETURN(const File next, MakeFile(progress));
   StorageBatch batch;
   batch.Put(Family::kMeta, keys::Lease(), EncodeLeaseRow({file_.record, next.record}));

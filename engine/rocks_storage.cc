@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstdarg>
 #include <cstring>
+#include <filesystem>
 #include <mutex>
 
 #include "absl/strings/str_format.h"
@@ -192,8 +193,11 @@ bool HasLz4() {
 absl::Status CheckRoomToMake(std::string_view path, std::uint64_t room_bytes_min) {
   while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
   std::string folder(path);
-  if (::access((folder + "/FORMAT").c_str(), F_OK) == 0) return absl::OkStatus();
-  if (::access(folder.c_str(), F_OK) != 0) {
+  std::error_code error;
+  if (std::filesystem::exists(folder, error)) {
+    const bool vacant = std::filesystem::is_empty(folder, error);
+    if (!vacant || error) return absl::OkStatus();
+  } else {
     const std::size_t slash = folder.rfind('/');
     folder = slash == std::string::npos ? "." : folder.substr(0, slash + 1);
   }

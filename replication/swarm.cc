@@ -408,7 +408,11 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
     if (auto other = state->With(session->remote_static_key())) co_return other;
   }
   if (ended->has_value() && !(*ended)->ok()) {
-    const std::string said((*ended)->message());
+    std::string said((*ended)->message());
+    if (const std::string peer = session->peer() + " "; said.starts_with(peer)) {
+      said.erase(0, peer.size());
+    }
+    if (!session->secured()) said = "nobody there speaks our protocol: " + said;
     // Whatever the peer did wrong, the caller asked rightly.
     const bool nobody =
         absl::IsInvalidArgument(**ended) || absl::IsDeadlineExceeded(**ended);

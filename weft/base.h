@@ -122,6 +122,10 @@ class Base {
   // --- moderation ---
   // What is here and has no effect, by log; at most `max` ranges.
   std::vector<HeldBackWrites> HeldBack(std::size_t max = 1000) const;
+  // A verdict that would change nothing is not written.
+  // NOT_FOUND          what it speaks of is as it says already, or waits for nothing
+  // PERMISSION_DENIED  we may not, or the author, or who decided before, is no junior
+  //
   // Whole commits in blocks [from, to) of a writer's log: of moderated members shown or
   // refused, of removed ones taken back in (by an admin).
   absl::StatusOr<OpName> Accept(std::string_view writer, std::uint64_t from,

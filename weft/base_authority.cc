@@ -1,6 +1,7 @@
 // The part of Base that is about people: grants, invites, removals, moderation.
 
 #include <algorithm>
+#include <set>
 
 #include "absl/strings/str_format.h"
 #include "weft/base.h"
@@ -109,6 +110,17 @@ absl::StatusOr<OpName> CommitOne(BaseImpl* impl, const AuthOperation& operation)
       impl->node, [&] { return impl->node->AuthLogged(std::span(&operation, 1)); }));
 }
 
+// The same for a verdict, which is not written if it would change nothing.
+absl::StatusOr<OpName> CommitVerdict(BaseImpl* impl, const AuthOperation& operation) {
+  return FirstOp(
+      impl->store->CommitDurably(impl->node, [&]() -> absl::StatusOr<Committed> {
+        WEFT_RETURN_IF_ERROR(CheckIndexer(*impl->node));
+        WEFT_RETURN_IF_ERROR(
+            impl->node->indexer()->CheckEffect(impl->node->record().log(), operation));
+        return impl->node->AuthLogged(std::span(&operation, 1));
+      }));
+}
+
 absl::StatusOr<OpName> Judge(BaseImpl* impl, AuthOpType type, std::string_view writer,
                              std::uint64_t from, std::uint64_t to) {
   VerdictOp verdict;
@@ -116,7 +128,7 @@ absl::StatusOr<OpName> Judge(BaseImpl* impl, AuthOpType type, std::string_view w
   WEFT_ASSIGN_OR_RETURN(verdict.log, ParseId("writer", writer));
   verdict.from = from;
   verdict.to = to;
-  return CommitOne(impl, verdict);
+  return CommitVerdict(impl, verdict);
 }
 
 }  // namespace
@@ -201,11 +213,23 @@ absl::StatusOr<RevokePlan> Base::PlanRevoke(std::string_view who,
   return impl_->store->Run([&]() -> absl::StatusOr<RevokePlan> {
     WEFT_ASSIGN_OR_RETURN(const auto grants, GrantsToRevoke(*impl_->node, who));
     const Indexer& indexer = *impl_->node->indexer();
+    const Authority& authority = indexer.authority();
     RevokePlan plan;
+    std::set<GrantNumber> counted;
     for (const struct Grant* grant : grants) {
-      const auto keep = KeepOf(*impl_->node, *grant, options);
-      plan.grants += indexer.authority().Below(grant->number, options.subtree).size();
-      plan.writes += indexer.CountWithdrawn(*grant, options.subtree, keep);
+      const bool resigns = grant->identity == impl_->node->record().identity;
+      // Of a resignation no keep list counts; what was made after a cut is void (P5).
+      std::vector<KeptLength> keep;
+      if (!resigns) keep = KeepOf(*impl_->node, *grant, options);
+      const bool cascade = options.subtree || (options.keep_nothing && !resigns);
+      std::vector<GrantNumber> revoked = authority.Below(grant->number, cascade);
+      std::erase_if(revoked, [&](GrantNumber number) {
+        return authority.At(number).revoked || !counted.insert(number).second;
+      });
+      plan.grants += revoked.size();
+      // Who resigns takes nothing back that he wrote himself.
+      if (resigns) std::erase(revoked, grant->number);
+      plan.writes += indexer.CountWithdrawn(revoked, keep);
     }
     return plan;
   });
@@ -288,7 +312,7 @@ absl::StatusOr<OpName> Base::Hide(const std::vector<OpName>& ops) {
   HideOp hide;
   WEFT_ASSIGN_OR_RETURN(hide.ops, ToOpIds(ops));
   hide.ops_named.resize(hide.ops.size());
-  return CommitOne(impl_.get(), hide);
+  return CommitVerdict(impl_.get(), hide);
 }
 
 absl::StatusOr<OpName> Base::Unhide(const std::vector<OpName>& ops) {
@@ -296,7 +320,7 @@ absl::StatusOr<OpName> Base::Unhide(const std::vector<OpName>& ops) {
   hide.hide = false;
   WEFT_ASSIGN_OR_RETURN(hide.ops, ToOpIds(ops));
   hide.ops_named.resize(hide.ops.size());
-  return CommitOne(impl_.get(), hide);
+  return CommitVerdict(impl_.get(), hide);
 }
 
 absl::StatusOr<OpName> Base::Rollback(std::string_view writer, std::uint64_t from,
@@ -306,7 +330,7 @@ absl::StatusOr<OpName> Base::Rollback(std::string_view writer, std::uint64_t fro
   hide.from = from;
   hide.to = to;
   hide.prefix = AsBytes(prefix);
-  return CommitOne(impl_.get(), hide);
+  return CommitVerdict(impl_.get(), hide);
 }
 
 }  // namespace weft

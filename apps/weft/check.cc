@@ -113,14 +113,17 @@ int Status(const Invocation& call) {
     }
   }
   const std::size_t cores = store->Cores().size();
+  const absl::Status writable = store->Writable();
   if (call.json) {
     Json object = Json::object();
     PutText(object, "store", call.store);
+    object["writable"] = writable.ok();
     object["cores"] = cores;
     object["bases"] = std::move(bases);
     PrintJson(object);
   } else {
-    Out() << absl::StrFormat("%d cores\n", cores);
+    Out() << Counted(cores, "core") << '\n';
+    if (!writable.ok()) Out() << ToStd(writable.message()) << '\n';
   }
   return kDone;
 }

@@ -1,5 +1,6 @@
 #include "apps/weft/command.h"
 
+#include <charconv>
 #include <chrono>
 #include <cstdlib>
 #include <filesystem>
@@ -93,6 +94,10 @@ std::string Printable(std::string_view bytes) {
   return out;
 }
 
+std::string Counted(std::uint64_t count, std::string_view thing) {
+  return absl::StrFormat("%d %s%s", count, thing, count == 1 ? "" : "s");
+}
+
 int Fail(Exit code, std::string_view message) {
   std::string line(message);
   for (char& character : line) {
@@ -112,6 +117,24 @@ int Fail(const absl::Status& status, std::string_view what) {
 
 int FailOfPeer(const absl::Status& status) {
   return Fail(kWorld, ToStd(status.message()));
+}
+
+void AddCount(CLI::App* app, const std::string& name, std::uint64_t& count,
+              std::uint64_t least, const std::string& help) {
+  app->add_option_function<std::string>(
+         name,
+         [&count](const std::string& text) {
+           std::from_chars(text.data(), text.data() + text.size(), count);
+         },
+         help)
+      ->check([least](const std::string& text) -> std::string {
+        std::uint64_t value = 0;
+        const char* const end = text.data() + text.size();
+        const auto [rest, error] = std::from_chars(text.data(), end, value);
+        if (error == std::errc() && rest == end && value >= least) return "";
+        return absl::StrFormat("'%s' is no whole number from %d to %d", text, least,
+                               UINT64_MAX);
+      });
 }
 
 void AddTimeout(CLI::App* app, double& seconds) {
@@ -207,6 +230,7 @@ CommandLine::~CommandLine() = default;
 
 CLI::App* CommandLine::Group(const char* name, const char* help) {
   CLI::App* group = app_.add_subcommand(name, help);
+  group->group(topic_);
   group->formatter(
       std::make_shared<Help>("weft " + std::string(name) + " COMMAND ..."));
   group->require_subcommand(1);
@@ -223,6 +247,7 @@ CLI::App* CommandLine::AddTo(CLI::App* group, const CommandSpec& spec, Run run) 
   command->spec = spec;
   command->run = std::move(run);
   CLI::App* app = group->add_subcommand(spec.name, spec.help);
+  if (group == &app_) app->group(topic_);
   command->app = app;
 
   std::string usage = group == &app_ ? "weft " : "weft " + group->get_name() + " ";
@@ -253,6 +278,47 @@ CLI::App* CommandLine::AddTo(CLI::App* group, const CommandSpec& spec, Run run) 
   return app;
 }
 
+namespace {
+
+// How help for the command, or for the group of them, is asked for.
+std::string HelpFor(const CLI::App* app) {
+  std::string words = "--help";
+  for (; app->get_parent() != nullptr; app = app->get_parent()) {
+    words = app->get_name() + " " + words;
+  }
+  return "weft " + words;
+}
+
+}  // namespace
+
+std::string CommandLine::Complaint(const CLI::ParseError& error) {
+  const CLI::App* app = &app_;
+  for (bool deeper = true; deeper;) {
+    const auto parsed = app->get_subcommands();
+    deeper = !parsed.empty();
+    if (deeper) app = parsed.front();
+  }
+  const std::string name = app == &app_ ? "" : app->get_name() + ": ";
+  const std::string help = " (" + HelpFor(app) + ")";
+  const auto verbs = app->get_subcommands([](const CLI::App*) { return true; });
+  if (!verbs.empty() && dynamic_cast<const CLI::RequiredError*>(&error) != nullptr) {
+    if (app == &app_) return "names no command" + help;
+    std::string list;
+    for (const CLI::App* verb : verbs) {
+      list += (list.empty() ? "" : ", ") + verb->get_name();
+    }
+    return name + "needs one of " + list + help;
+  }
+  const std::vector<std::string> extra = app_.remaining(/*recurse=*/true);
+  if (dynamic_cast<const CLI::ExtrasError*>(&error) == nullptr || extra.empty()) {
+    return name + error.what() + help;
+  }
+  if (extra.front().starts_with('-')) {
+    return name + "there is no option " + extra.front() + help;
+  }
+  return name + "'" + extra.front() + "' is one argument too many" + help;
+}
+
 // CLI11 says of a name that it does not know only that one is needed.
 std::optional<std::string> CommandLine::UnknownName(int argc, const char* const* argv) {
   const CLI::App* app = &app_;
@@ -262,7 +328,10 @@ std::optional<std::string> CommandLine::UnknownName(int argc, const char* const*
     if (word.starts_with('-')) continue;
     const auto named = app->get_subcommands(
         [&word](const CLI::App* candidate) { return candidate->get_name() == word; });
-    if (named.empty()) return word;
+    if (named.empty()) {
+      const std::string group = app == &app_ ? "" : " of " + app->get_name();
+      return "'" + word + "' is no command" + group + " (" + HelpFor(app) + ")";
+    }
     app = named.front();
   }
   return std::nullopt;
@@ -270,7 +339,7 @@ std::optional<std::string> CommandLine::UnknownName(int argc, const char* const*
 
 CommandLine::Command* CommandLine::Parse(int argc, const char* const* argv, int& code) {
   if (const auto name = UnknownName(argc, argv)) {
-    code = Fail(kUsage, "'" + *name + "' is no command (weft --help)");
+    code = Fail(kUsage, *name);
     return nullptr;
   }
   try {
@@ -283,7 +352,7 @@ CommandLine::Command* CommandLine::Parse(int argc, const char* const* argv, int&
     code = app_.exit(help, Out(), Err());
     return nullptr;
   } catch (const CLI::ParseError& error) {
-    code = Fail(kUsage, std::string(error.what()) + " (weft --help)");
+    code = Fail(kUsage, Complaint(error));
     return nullptr;
   }
   for (const auto& command : commands_) {
@@ -296,7 +365,13 @@ CommandLine::Command* CommandLine::Parse(int argc, const char* const* argv, int&
 int CommandLine::Main(int argc, const char* const* argv,
                       std::function<std::unique_ptr<CommandLine>()> again) {
   int code = kDone;
-  Command* const command = Parse(argc, argv, code);
+  // `weft help WORDS` is what people type for `weft WORDS --help`.
+  std::vector<const char*> words(argv, argv + argc);
+  if (argc > 1 && std::string_view(argv[1]) == "help") {
+    words.erase(words.begin() + 1);
+    words.push_back("--help");
+  }
+  Command* const command = Parse(static_cast<int>(words.size()), words.data(), code);
   if (command == nullptr) return code;
   std::string error;
   const auto call = command->Resolve(error);
@@ -433,7 +508,10 @@ std::optional<Base> OpenBase(const Invocation& call, int& exit_code) {
   if (!store) return std::nullopt;
   auto base = store->OpenBase(call.base);
   if (base.ok()) return *std::move(base);
-  exit_code = Fail(base.status());
+  const bool unnamed = call.base.empty() && absl::IsInvalidArgument(base.status());
+  exit_code =
+      unnamed ? Fail(kUsage, std::string(ToStd(base.status().message())) + " by --base")
+              : Fail(base.status());
   return std::nullopt;
 }
 

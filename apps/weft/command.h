@@ -27,6 +27,9 @@ enum Exit : int { kDone = 0, kNotSo = 1, kUsage = 2, kWorld = 3 };
 // tabs, other control characters) is escaped, and so is the backslash.
 std::string Printable(std::string_view bytes);
 
+// "1 block", "2 blocks".
+std::string Counted(std::uint64_t count, std::string_view thing);
+
 // One line on stderr, whatever the message holds; gives back `code`.
 int Fail(Exit code, std::string_view message);
 // The code of a status that came from doing what was asked; `what` names the thing if
@@ -65,6 +68,9 @@ struct CommandSpec {
   bool holds_signals = false;
 };
 
+// Adds an option that takes a whole number, from `least` on.
+void AddCount(CLI::App* app, const std::string& name, std::uint64_t& count,
+              std::uint64_t least, const std::string& help);
 // Adds --timeout SECONDS, more than nothing and at most a year.
 void AddTimeout(CLI::App* app, double& seconds);
 
@@ -76,6 +82,8 @@ class CommandLine {
   CommandLine();
   ~CommandLine();
 
+  // The heading in the help of the commands that are added from now on.
+  void Topic(std::string heading) { topic_ = std::move(heading); }
   // Options are added to what this returns, before Main.
   CLI::App* Add(const CommandSpec& spec, Run run);
   // The same, below a group: `weft core get`.
@@ -96,11 +104,14 @@ class CommandLine {
   // The command that the words ask for; null if there is none to run, with the exit
   // code in `code`.
   Command* Parse(int argc, const char* const* argv, int& code);
-  // The first word that should name a command and does not.
+  // What is wrong with the first word that should name a command and does not.
   std::optional<std::string> UnknownName(int argc, const char* const* argv);
+  // What CLI11 found wrong, in our words.
+  std::string Complaint(const CLI::ParseError& error);
   int RunOnStore(Command& command, const Invocation& call, Asked asked);
 
   CLI::App app_;
+  std::string topic_;
   std::vector<std::unique_ptr<Command>> commands_;
 };
 

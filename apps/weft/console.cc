@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstring>
 #include <iostream>
 
@@ -60,7 +61,8 @@ class ProcessConsole final : public Console {
   absl::Status in_status() override {
     // A directory, say: iostreams take an error of read for the end of the file.
     struct stat about {};
-    if (std::cin.bad() || fstat(STDIN_FILENO, &about) != 0 || S_ISDIR(about.st_mode)) {
+    if (std::cin.bad() || std::ferror(stdin) != 0 || fstat(STDIN_FILENO, &about) != 0 ||
+        S_ISDIR(about.st_mode)) {
       return absl::UnavailableError("stdin: cannot be read");
     }
     return absl::OkStatus();

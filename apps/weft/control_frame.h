@@ -12,13 +12,12 @@
 // read    := 14 source:varint size:varint        source 0 is stdin; one at a time
 // close   := 15 source:varint
 // exit    := 16 code:u8                          the last frame
-// run     := 18 command:buffer                   like open: a source that is written
-// too write   := 19 source:varint byte*              at most 64 KiB again   := 17 the
-// last frame: the holder is closing the
-//                                                store, and nothing was begun
+// again   := 17                                  nothing was begun: it is closing
+// run     := 18 command:buffer                   like open, and is written to too
+// write   := 19 source:varint byte*              at most 64 KiB
 //
-// 01 to 04 go to the holder, the others come from it. Types in hexadecimal. Source:
-// docs/formats.md, "A store in use".
+// 01 to 04 go to the holder, the others come from it; `exit` and `again` are the last.
+// Types in hexadecimal. Source: docs/formats.md, "A store in use".
 
 #pragma once
 

@@ -101,8 +101,8 @@ int Append(const Invocation& call, bool lines) {
                    {"blocks", blocks.size()},
                    {"length", *first + blocks.size()}});
   } else {
-    Out() << absl::StrFormat("%d blocks appended, length %d\n", blocks.size(),
-                             *first + blocks.size());
+    Out() << absl::StrFormat("%s appended, length %d\n",
+                             Counted(blocks.size(), "block"), *first + blocks.size());
   }
   return kDone;
 }

@@ -61,7 +61,7 @@ int Send(const Invocation& call, const Options& options) {
   if (call.json) {
     PrintJson(Json{{"peers", *reached}});
   } else {
-    Out() << absl::StrFormat("sent to %d peers\n", *reached);
+    Out() << "sent to " << Counted(*reached, "peer") << '\n';
   }
   return kDone;
 }
@@ -162,8 +162,7 @@ void AddExtensionCommands(CommandLine& line) {
     return Tail(call, *tail_options);
   });
   tail->add_option("--core", tail_options->core, "those of this core");
-  tail->add_option("--count", tail_options->count, "ends after so many")
-      ->check(CLI::PositiveNumber);
+  AddCount(tail, "--count", tail_options->count, 1, "ends after so many");
 }
 
 }  // namespace weft::cli

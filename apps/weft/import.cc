@@ -85,8 +85,8 @@ class Importer {
 
   void Report(bool json) const {
     if (!json) {
-      Out() << absl::StrFormat("%d rows written to %s, %d were there already\n",
-                               written_, table_, unchanged_);
+      Out() << absl::StrFormat("%s written to %s, %d there already\n",
+                               Counted(written_, "row"), table_, unchanged_);
       return;
     }
     Json object{{"table", table_},
@@ -172,7 +172,8 @@ int Import(const Invocation& call, const ImportOptions& options) {
   if (!file.ok()) return Fail(file.status());
   const auto checked = Check(file->text(), *format, table_name, options.key);
   if (!checked.ok()) {
-    return Fail(kWorld, path + ": " + std::string(ToStd(checked.status().message())));
+    const std::string name = path == "-" ? "stdin" : path;
+    return Fail(kWorld, name + ": " + std::string(ToStd(checked.status().message())));
   }
   auto reader = TableReader::Open(file->text(), *format, table_name, options.key);
   if (!reader.ok()) return Fail(reader.status());
@@ -180,8 +181,8 @@ int Import(const Invocation& call, const ImportOptions& options) {
   if (const absl::Status status = importer.Run(**reader, checked->rows); !status.ok()) {
     return Fail(status, importer.written() == 0
                             ? "import"
-                            : absl::StrFormat("import: %d rows are written; then",
-                                              importer.written()));
+                            : absl::StrFormat("import: %s written; then",
+                                              Counted(importer.written(), "row")));
   }
   importer.Report(call.json);
   return kDone;

@@ -72,7 +72,9 @@ CLI::App* AddLaneCommand(CommandLine& line, const CommandSpec& spec, Change chan
     Batch::Column cell;
     if (!column->empty()) cell = *column;
     if (!change(call, cell, batch)) {
-      return Fail(kUsage, name + ": '" + call.arguments.back() + "' is not an integer");
+      return Fail(kUsage,
+                  absl::StrFormat("%s: '%s' is not an integer from %d to %d", name,
+                                  call.arguments.back(), INT64_MIN, INT64_MAX));
     }
     return Commit(call, batch, idle, cell);
   });

@@ -91,8 +91,9 @@ Json RangeJson(const HeldBackWrites& held) {
 }
 
 void PrintRange(const HeldBackWrites& held) {
-  Out() << absl::StrFormat("%s %d..%d  %d writes  %s: %s\n", held.writer, held.from,
-                           held.to, held.writes, held.state, Printable(held.reason));
+  Out() << absl::StrFormat("%s %d..%d  %s  %s: %s\n", held.writer, held.from, held.to,
+                           Counted(held.writes, "write"), held.state,
+                           Printable(held.reason));
 }
 
 int Recover(const Invocation& call, const RecoverArguments& arguments) {
@@ -156,10 +157,10 @@ int Revoke(const Invocation& call, const RevokeArguments& arguments) {
   if (!plan.ok()) return Fail(plan.status());
   if (!arguments.yes) {
     Err() << absl::StrFormat(
-        "This revokes %d grant%s, and %d write%s that are here now lose their effect; "
-        "what is not here yet never has any. Go on? [y/N] ",
-        plan->grants, plan->grants == 1 ? "" : "s", plan->writes,
-        plan->writes == 1 ? "" : "s");
+        "This revokes %s, and %s here now will have no effect any more; what is not "
+        "here "
+        "yet never has any. Go on? [y/N] ",
+        Counted(plan->grants, "grant"), Counted(plan->writes, "write"));
     Err().flush();
     std::string answer;
     std::getline(In(), answer);
@@ -174,8 +175,9 @@ int Revoke(const Invocation& call, const RevokeArguments& arguments) {
                    {"grants", plan->grants},
                    {"writes_withdrawn", plan->writes}});
   } else {
-    Out() << absl::StrFormat("%s  %d grants, %d writes\n", op->ToText(), plan->grants,
-                             plan->writes);
+    Out() << absl::StrFormat("%s  %s, %s\n", op->ToText(),
+                             Counted(plan->grants, "grant"),
+                             Counted(plan->writes, "write"));
   }
   return kDone;
 }
@@ -250,10 +252,8 @@ void AddJoining(CommandLine& line) {
                      "writer (default), moderated or reader");
   invite->add_option("--scope", invite_arguments->options.scope,
                      "only keys with this prefix");
-  invite
-      ->add_option("--uses", invite_arguments->options.uses,
-                   "so many people; default: 1")
-      ->check(CLI::PositiveNumber);
+  AddCount(invite, "--uses", invite_arguments->options.uses, 1,
+           "so many people; default: 1");
   invite
       ->add_option("--address", invite_arguments->options.addresses,
                    "host:port where a member can be met; may repeat")

@@ -24,8 +24,7 @@ void AddRangeOptions(CLI::App* app, const std::shared_ptr<ScanOptions>& options)
   app->add_option("--from", options->from, "keys from this on");
   app->add_option("--to", options->to, "keys before this");
   app->add_flag("--reverse", options->reverse, "from the last key to the first");
-  app->add_option("--limit", options->limit, "at most so many entries")
-      ->check(CLI::NonNegativeNumber);
+  AddCount(app, "--limit", options->limit, 0, "at most so many entries");
 }
 
 // The keys that all of the options allow.

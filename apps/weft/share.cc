@@ -106,14 +106,16 @@ int Members(const Invocation& call) {
   for (const Member& member : base->Members()) {
     if (!call.json) {
       Out() << absl::StrFormat(
-          "%s  %-8s  %d blocks%s%s%s%s\n", member.identity, RoleName(member.role),
-          member.length, member.scope.empty() ? "" : "  in " + Printable(member.scope),
+          "%s  %-8s  %s%s%s%s%s\n", member.identity, RoleName(member.role),
+          Counted(member.length, "block"),
+          member.scope.empty() ? "" : "  in " + Printable(member.scope),
           member.granted_by.empty() ? "" : "  granted by " + member.granted_by,
           member.revoked ? "  revoked" : "", member.is_self ? "  (this store)" : "");
       for (const MemberLog& log : member.logs) {
         if (log.number == 0 && !log.forked) continue;
-        Out() << absl::StrFormat("  incarnation %d  %s  %d blocks%s\n", log.number,
-                                 log.log, log.length, log.forked ? "  forked" : "");
+        Out() << absl::StrFormat("  incarnation %d  %s  %s%s\n", log.number, log.log,
+                                 Counted(log.length, "block"),
+                                 log.forked ? "  forked" : "");
       }
       continue;
     }
@@ -223,8 +225,8 @@ int Sync(const Invocation& call, SyncArguments arguments) {
                    {"blocks_received", result->blocks_received},
                    {"blocks_sent", result->blocks_sent}});
   } else if (!arguments.stdio) {
-    Out() << absl::StrFormat("level with %s: %d blocks came, %d went\n",
-                             PeerName(arguments), result->blocks_received,
+    Out() << absl::StrFormat("level with %s: %s came, %d went\n", PeerName(arguments),
+                             Counted(result->blocks_received, "block"),
                              result->blocks_sent);
   }
   return kDone;

@@ -218,6 +218,49 @@ TEST(RocksStorage, E71_AFullDiskEndsWritingAndReadingGoesOn) {
   EXPECT_TRUE(Put(*storage, Family::kCores, "late", "1").ok());
 }
 
+TEST(RocksStorage, WithoutRoomAStoreIsOpenedForReadingAndNoFileOfItChanges) {
+  const TempDirectory temp;
+  Open(temp.path("s")).reset();
+  // Logs that nobody has read back yet are part of what is read.
+  ASSERT_EQ(Child("crash", temp.path("s")), 0);
+  const auto before = Contents(temp.path("s"));
+  constexpr std::uint64_t kMoreThanThereIs = UINT64_MAX / 2;
+  {
+    auto storage =
+        RocksStorage::Open(temp.path("s"), {.room_bytes_min = kMoreThanThereIs});
+    ASSERT_TRUE(storage.ok()) << storage.status().ToString();
+    const absl::Status full = (*storage)->Writable();
+    EXPECT_TRUE(absl::IsResourceExhausted(full));
+    EXPECT_THAT(std::string(full.message()), HasSubstr("can only be read"));
+    EXPECT_EQ(Get(**storage, Family::kCores, "head"), "1");
+    EXPECT_EQ(Get(**storage, Family::kView, "kept"), "1");
+    EXPECT_EQ(Put(**storage, Family::kCores, "k", "v"), full);
+    EXPECT_EQ(Put(**storage, Family::kCores, "k", "v", Durability::kLogged), full);
+    EXPECT_EQ((*storage)->Reclaim(), full);
+    // The view is computed anew at every start, and may be while it is read.
+    const std::string large(1 << 20, 'x');
+    for (int i = 0; i < 40; ++i) {
+      ASSERT_TRUE(Put(**storage, Family::kView, "v" + std::to_string(i), large,
+                      Durability::kVolatile)
+                      .ok());
+    }
+    EXPECT_TRUE((*storage)->Sync().ok());
+    EXPECT_TRUE((*storage)->Flush().ok());
+    EXPECT_EQ(Get(**storage, Family::kView, "v0"), large);
+    EXPECT_EQ(Get(**storage, Family::kCores, "k"), std::nullopt);
+  }
+  EXPECT_EQ(Contents(temp.path("s")), before);
+  auto storage = Open(temp.path("s"));
+  EXPECT_TRUE(storage->Writable().ok());
+  EXPECT_EQ(Get(*storage, Family::kView, "v0"), std::nullopt);
+  EXPECT_TRUE(Put(*storage, Family::kCores, "k", "v").ok());
+  EXPECT_TRUE(absl::IsResourceExhausted(
+      RocksStorage::Open(temp.path("new"),
+                         {.create = true, .room_bytes_min = kMoreThanThereIs})
+          .status()));
+  EXPECT_FALSE(fs::exists(temp.path("new")));
+}
+
 TEST(RocksStorage, ASnapshotKeepsTheStoreOpenUntilItGoes) {
   const TempDirectory temp;
   auto storage = Open(temp.path("s"));

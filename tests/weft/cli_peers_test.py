@@ -59,7 +59,7 @@ class Peers(CliTest):
     def test_a_peer_that_speaks_something_else_is_an_error_of_the_world(self):
         store = self.store()
         root = self.weft("root", store)
-        for greeting in [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 5000,
+        for greeting in [b"HTTP/1.1 400 Bad Request\r\n\r\n", b"\xff" * 5000, b"\x00",
                          b"\x20\x00\x00" + b"\x00" * 32]:
             stranger = Stranger(self, greeting)
             self.fails(3, stranger.address, "sync", store, "--connect",
@@ -67,6 +67,9 @@ class Peers(CliTest):
             self.fails(3, stranger.address, "core", "clone", "1" * 64, self.path("c"),
                        "--connect", stranger.address, "--timeout", "20")
             self.assertFalse(os.path.exists(self.path("c")))
+            ran = self.run_weft("sync", store, "--connect", stranger.address)
+            self.assertEqual(ran.stderr.count(stranger.address.encode()), 1, ran.stderr)
+            self.assertIn(b"nobody there speaks our protocol", ran.stderr)
         self.assertEqual(self.weft("root", store), root)
 
     def test_a_peer_that_says_nothing_is_given_up(self):

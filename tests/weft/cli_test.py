@@ -220,6 +220,53 @@ class Faults(CliTest):
         self.fails(2, "", "scan", store, "--limit=-1")
         self.fails(2, "store", "get")
 
+    def test_wrong_usage_says_what_is_wrong(self):
+        store = self.store()
+        for words, said in [
+                (["put", store, "k", "v", "w", "x"], "put: 'w' is one argument too many"),
+                (["members", store, "x", "y"], "members: 'x' is one argument too many"),
+                (["put", store, "k", "v", "--frob"], "there is no option --frob"),
+                (["put", store, "k", "v", "--frob"], "weft put --help"),
+                (["scan", store, "--limit=-1"], "'-1' is no whole number from 0 to"),
+                (["scan", store, "--limit", "9" * 20], "no whole number"),
+                (["scan", store, "--limit", "1x"], "'1x' is no whole number"),
+                (["invite", store, "--uses", "0"], "'0' is no whole number from 1 to"),
+                (["inc", store, "k", "9" * 20], "not an integer from -9223372036854775808"),
+                ([], "names no command"), (["core"], "core: needs one of "),
+                (["core"], "append"), (["core", "create", store], "--name"),
+                (["core", "create", store], "weft core create --help"),
+                (["core", "frob"], "'frob' is no command of core")]:
+            self.fails(2, said, *words)
+
+    def test_help_may_be_asked_for_in_words(self):
+        for words in [["help"], ["help", "put"], ["help", "core", "get"]]:
+            ran = self.run_weft(*words)
+            self.assertEqual((ran.returncode, ran.stderr), (0, b""))
+            self.assertEqual(ran.stdout, self.run_weft(*words[1:], "--help").stdout)
+        self.assertIn(b"People, and what they wrote", self.run_weft("help").stdout)
+
+    def test_a_stream_that_is_closed_is_none_of_the_stores_files(self):
+        store = self.store()
+        key = self.weft("core", "create", store, "--name", "n")["key"]
+
+        def run(closed, *words):
+            return subprocess.run(
+                [PROGRAM, *words], env=self.environment, timeout=120, check=False,
+                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                preexec_fn=lambda: [os.close(file) for file in closed])
+
+        for words in [["core", "append", store, key], ["batch", store],
+                      ["put", store, "k", "--file", "-"], ["import", store, "t", "-"]]:
+            ran = run([0], *words)
+            self.assertEqual((ran.returncode, ran.stdout), (3, b""), (words, ran.stderr))
+            self.assertIn(b"stdin", ran.stderr)
+        self.assertEqual(self.weft("core", "info", store, key)["length"], 0)
+        ran = run([1], "get", store, "k")
+        self.assertEqual(ran.returncode, 1)
+        self.assertEqual(run([0, 1, 2], "put", store, "k", "v").returncode, 3)
+        self.assertEqual(self.weft("get", store, "k")["value"], "v")
+        self.weft("verify", store)
+
     def test_help_and_version_are_no_failures(self):
         self.assertEqual(self.run_weft("--version").returncode, 0)
         for command in ["init", "join", "grant", "put", "get", "del", "scan", "set",

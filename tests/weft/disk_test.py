@@ -69,6 +69,8 @@ class FullDisk(Disk):
         store = self.a_store()
         before = contents(store)
         self.reads(self.run_full(store))
+        self.assertIn(b"can only be read", self.run_full(store)("status").stdout)
+        self.assertTrue(self.weft("status", store)["writable"])
         self.writes_fail(self.run_full(store), "the disk is full")
         self.assertEqual(contents(store), before)
         self.weft("put", store, "k", "w")

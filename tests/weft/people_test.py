@@ -220,6 +220,46 @@ class Removal(People):
             self.assertNotIn("\u009b".encode(), shown)
             self.assertFalse(any(line.startswith(b"FAKE") for line in shown.split(b"\n")))
 
+    def plan(self, store, *words):
+        """What `revoke` says that it would do: grants, writes."""
+        ran = self.run_weft("revoke", store, *words, stdin="n\n")
+        self.assertEqual(ran.returncode, 1, ran.stderr)
+        numbers = [int(word) for word in ran.stderr.split() if word.isdigit()]
+        return tuple(numbers[:2])
+
+    def test_the_plan_of_a_removal_is_what_it_does(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada, "admin")
+        cleo, cleos = self.granted("cleo", bob)
+        for store, key in [(bob, "b1"), (bob, "b2"), (cleo, "c1")]:
+            self.weft("put", store, key, "x")
+        self.meet(cleo, bob)
+        self.meet(bob, ada)
+        # Who resigns keeps what he wrote; what hangs below him goes only if he says so.
+        self.assertEqual(self.plan(bob, bobs), (1, 0))
+        self.assertEqual(self.plan(bob, bobs, "--keep-nothing"), (1, 0))
+        self.assertEqual(self.plan(bob, bobs, "--subtree"), (2, 1))
+        self.assertEqual(self.plan(ada, bobs), (1, 0))
+        self.assertEqual(self.plan(ada, bobs, "--subtree"), (2, 0))
+        # Nothing kept of an admin: what he granted is void, and so are their writes.
+        self.assertEqual(self.plan(ada, bobs, "--keep-nothing"), (2, 3))
+        self.weft("grant", ada, bobs)
+        self.assertEqual(self.plan(ada, bobs, "--subtree", "--keep-nothing"), (3, 3))
+        self.weft("revoke", ada, bobs, "--keep-nothing", "--yes")
+        self.assertEqual([self.value(ada, key) for key in ["b1", "b2", "c1"]], [None] * 3)
+        self.assertIsNone(self.role_of(cleos, ada))
+
+    def test_a_resignation_with_all_below_takes_their_writes_along(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada, "admin")
+        cleo, cleos = self.granted("cleo", bob)
+        self.weft("put", bob, "b1", "x")
+        self.weft("put", cleo, "c1", "x")
+        self.meet(cleo, bob)
+        done = self.weft("revoke", bob, bobs, "--subtree", "--yes")
+        self.assertEqual((done["grants"], done["writes_withdrawn"]), (2, 1))
+        self.assertEqual([self.value(bob, key) for key in ["b1", "c1"]], ["x", None])
+
     def test_only_those_below_can_be_removed(self):
         ada = self.store("ada")
         bob, bobs = self.granted("bob", ada, "admin")
@@ -250,6 +290,10 @@ class Moderation(People):
         self.weft("reject", ada, writer, f"{first + 1}..{first + 2}")
         self.assertEqual(self.value(ada, "good"), "1")
         self.assertIsNone(self.value(ada, "bad"))
+        version = self.weft("root", ada)["version"]
+        self.fails(1, "accepted", "accept", ada, writer, f"{first}..{first + 1}")
+        self.fails(1, "rejected", "reject", ada, writer, f"{first + 1}..{first + 2}")
+        self.assertEqual(self.weft("root", ada)["version"], version)
         fates = [self.weft("fate", ada, f"{writer}:{first + i}.0")["fates"][0]["fate"]
                  for i in range(2)]
         self.assertEqual(fates, ["winner", "rejected"])
@@ -267,6 +311,22 @@ class Moderation(People):
         self.weft("rollback", ada, writer, "0..3", "--prefix", "c/")
         self.assertEqual([self.value(ada, key) for key in ["a", "b", "c/1"]],
                          ["Bob's", "Bob's", None])
+        own = self.weft("put", ada, "own", "Ada's")["op"]
+        log, place = own.split(".")[0].split(":")
+        version = self.weft("root", ada)["version"]
+        for words, said in [(["hide", ops[2]], "hidden already"),
+                            (["unhide", ops[0]], "not hidden"),
+                            (["hide", own], "not junior"),
+                            (["rollback", log, f"{place}..{int(place) + 1}"], "not junior"),
+                            (["rollback", writer, "0..3", "--prefix", "c/"], "hidden"),
+                            (["rollback", writer, "0..3", "--prefix", "d/"], "nothing"),
+                            (["rollback", writer, "0..9"], "9 blocks"),
+                            (["accept", writer, "0..3"], "waits to be accepted"),
+                            (["reject", writer, "0..3"], "waits to be rejected"),
+                            (["admit", writer, "0..3"], "held back"),
+                            (["hide", f"{writer}:99.0"], "no op")]:
+            self.fails(1, said, words[0], ada, *words[1:])
+        self.assertEqual(self.weft("root", ada)["version"], version)
         self.fails(1, "", "hide", bob, ops[1])
         self.fails(2, "A..B", "rollback", ada, writer, "7..7")
         self.fails(2, "x", "hide", ada, "x")
