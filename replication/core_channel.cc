@@ -333,6 +333,7 @@ absl::StatusOr<bool> CoreChannel::Work() {
   if (uploader_.has_work()) {
     const auto room = [this] { return !session_->output_full(); };
     const absl::Status served = uploader_.Serve(visible_length(), room, send_);
+    session_->blocks_sent_ += uploader_.TakeSent();
     if (absl::IsResourceExhausted(served)) session_->Blame(Fault::kLimit);
     WEFT_RETURN_IF_ERROR(served);
     // Whoever asks for a length that is no more has not heard of the present one.
@@ -375,6 +376,7 @@ std::size_t CoreChannel::Settle(Downloader::Answers& answers,
                                 std::span<const absl::Status> results) {
   const Downloader::Applied applied = downloader_.Settle(answers, results);
   if (session_ == nullptr) return applied.useless;  // an observer ended it
+  session_->blocks_received_ += applied.blocks;
   if (!applied.fault.ok()) {
     session_->Bar(*this, applied.fault);
     return applied.useless;

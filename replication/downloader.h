@@ -64,6 +64,7 @@ class Downloader final : public DownloadPeer {
     std::size_t settled = 0;  // requests that are over
     std::size_t useless = 0;  // of those, answers that were checked in vain
     std::size_t refused = 0;  // and those without an answer
+    std::size_t blocks = 0;   // that came and were kept
     absl::Status fault;       // the first proof that condemns the peer
     std::optional<std::uint64_t> upgraded_from;
     bool more = false;  // further answers wait to be applied

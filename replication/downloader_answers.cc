@@ -131,6 +131,7 @@ Downloader::Applied Downloader::Settle(Answers& answers,
     if (request->state != Outstanding::State::kAnswered) continue;
     const absl::Status& status = results[next++];
     if (!status.ok()) ++applied.useless;
+    if (status.ok() && request->answer.proof.block) ++applied.blocks;
     Judge(*request, status, &applied);
   }
   outstanding_.Recycle(answers.requests);

@@ -215,6 +215,9 @@ class Session : public std::enable_shared_from_this<Session> {
   bool IsLevel(const CoreKey& key) const;
   std::uint64_t bytes_received() const { return bytes_received_; }
   std::uint64_t bytes_sent() const { return bytes_sent_; }
+  // Of all its cores: blocks that came and were kept, and blocks that were sent.
+  std::uint64_t blocks_received() const { return blocks_received_; }
+  std::uint64_t blocks_sent() const { return blocks_sent_; }
   std::size_t channel_count() const { return channels_.size(); }
   // Of faults so far, without decay.
   int points() const { return points_; }
@@ -363,6 +366,8 @@ class Session : public std::enable_shared_from_this<Session> {
   absl::Status why_;
   std::uint64_t bytes_received_ = 0;
   std::uint64_t bytes_sent_ = 0;
+  std::uint64_t blocks_received_ = 0;
+  std::uint64_t blocks_sent_ = 0;
 };
 
 }  // namespace weft

@@ -84,6 +84,7 @@ absl::Status Uploader::Answer(const RequestMessage& request, const SendMessage& 
       if (scratch_.size() <= kMuxBodyBytesMax) {
         *bytes += scratch_.size();
         send(CoreMessage::kData, scratch_);
+        if (proof->block) ++sent_;
         return absl::OkStatus();
       }
     }

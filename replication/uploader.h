@@ -40,6 +40,8 @@ class Uploader {
   // True once after an upgrade was asked for that cannot be, or not any more: an old
   // stock peer waits for the next sync before it asks again.
   bool TakeStale() { return std::exchange(stale_, false); }
+  // Blocks that were sent since the last call.
+  std::uint64_t TakeSent() { return std::exchange(sent_, 0); }
   // Upgrades that waited for a longer durable length may be answered.
   void Resume();
 
@@ -62,6 +64,7 @@ class Uploader {
   absl::flat_hash_map<std::uint64_t, std::uint64_t> waiting_for_;
   std::vector<std::uint64_t> refused_;  // ids whose block another request asks for
   std::uint64_t next_sequence_ = 1;
+  std::uint64_t sent_ = 0;
   std::size_t invalid_ = 0;
   bool stale_ = false;
   Bytes scratch_;

@@ -21,10 +21,17 @@ constexpr Nanos kHandshakeLimit = std::chrono::seconds(10);
 // The one sync there is: it holds what it needs of the node, and the node lives while
 // `alive` does.
 struct Node::SyncRun {
+  // Begins before there is a connection: what comes with its first bytes counts.
+  SyncRun(const Node& node, SyncRequest asked)
+      : deadline(node.host_.clock->Steady() + asked.timeout),
+        request(std::move(asked)),
+        meter(node.bases_, node.swarm_->connections()) {}
+
   std::shared_ptr<Session> session;
   std::string name;  // of the peer, for messages
-  Nanos deadline{0};
+  Nanos deadline;
   SyncRequest request;
+  SyncMeter meter;
   // Level is not the end: the peer, who asked, hangs up when he is content.
   bool answers = false;
 };
@@ -75,17 +82,14 @@ std::optional<absl::Status> Node::EndOf(const SyncRun& run,
 
 Task<absl::StatusOr<SyncResult>> Node::RunSync(const SyncRun& run) {
   const std::weak_ptr<bool> alive = alive_;
-  const SyncMeter meter(bases_);
   const std::shared_ptr<Signal> changed = changed_;
   Exchanges exchanges;
   std::optional<absl::Status> end;
-  SyncResult result;
   for (;;) {
     // Once the session has ended nothing is known of it any more.
     if (!run.session->closed()) {
       exchanges = ExchangesOn(*run.session);
-      result = meter.Result(exchanges);
-      if (run.request.progress) run.request.progress(meter.Measure(exchanges));
+      if (run.request.progress) run.request.progress(run.meter.Measure(exchanges));
     }
     end = EndOf(run, exchanges);
     if (end) break;
@@ -93,17 +97,15 @@ Task<absl::StatusOr<SyncResult>> Node::RunSync(const SyncRun& run) {
     co_await (changed->Wait() || host_.clock->Sleep(std::min(left, kLookAgain)));
     if (alive.expired()) co_return absl::CancelledError("the store was closed");
   }
-  if (!run.session->closed()) result = meter.Result(exchanges);
-  result.level = end->ok();
   if (!end->ok()) co_return *end;
+  SyncResult result = run.meter.Result(run.session);
+  result.level = true;
   co_return result;
 }
 
 Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, SyncRequest request) {
-  SyncRun run;
+  SyncRun run(*this, std::move(request));
   run.name = address;
-  run.deadline = host_.clock->Steady() + request.timeout;
-  run.request = std::move(request);
   if (bases_.empty()) co_return absl::NotFoundError("the store has no base");
   const std::weak_ptr<bool> alive = alive_;
   WEFT_CO_ASSIGN_OR_RETURN(run.session,
@@ -118,10 +120,8 @@ Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, SyncRequest req
 Task<absl::StatusOr<SyncResult>> Node::SyncOver(std::unique_ptr<Wire> wire,
                                                 bool is_initiator,
                                                 SyncRequest request) {
-  SyncRun run;
+  SyncRun run(*this, std::move(request));
   run.name = wire->peer();
-  run.deadline = host_.clock->Steady() + request.timeout;
-  run.request = std::move(request);
   run.answers = !is_initiator;
   if (bases_.empty()) {
     wire->Close();

@@ -4,7 +4,12 @@
 
 namespace weft {
 
-SyncMeter::SyncMeter(const std::vector<std::unique_ptr<BaseNode>>& bases) {
+SyncMeter::SyncMeter(const std::vector<std::unique_ptr<BaseNode>>& bases,
+                     const std::vector<Swarm::Connection>& connections) {
+  for (const Swarm::Connection& connection : connections) {
+    const std::shared_ptr<Session>& session = connection.session;
+    carried_before_[session] = {session->blocks_received(), session->blocks_sent()};
+  }
   for (const auto& base : bases) {
     for (const FeedHead& head : base->HeldLengths()) {
       held_before_[{base.get(), head.core}] = head.settled;
@@ -53,10 +58,12 @@ Progress SyncMeter::Measure(const Exchanges& exchanges) const {
   return {received.done + sent.done, received.total + sent.total};
 }
 
-SyncResult SyncMeter::Result(const Exchanges& exchanges) const {
+SyncResult SyncMeter::Result(const std::shared_ptr<Session>& session) const {
+  const auto known = carried_before_.find(session);
+  const Carried before = known == carried_before_.end() ? Carried() : known->second;
   SyncResult result;
-  result.blocks_received = Received(exchanges).done;
-  result.blocks_sent = Sent(exchanges).done;
+  result.blocks_received = session->blocks_received() - before.received;
+  result.blocks_sent = session->blocks_sent() - before.sent;
   return result;
 }
 

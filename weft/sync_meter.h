@@ -1,4 +1,5 @@
-// How far a synchronisation has come, in blocks both ways, for a progress bar.
+// How far a synchronisation has come, in blocks both ways: for a progress bar what the
+// peers have said of each log, in the end what the connection has carried.
 
 #pragma once
 
@@ -8,6 +9,8 @@
 #include <vector>
 
 #include "replication/feed_exchange.h"
+#include "replication/session.h"
+#include "replication/swarm.h"
 #include "weft/base_node.h"
 #include "weft/types.h"
 
@@ -17,12 +20,15 @@ class SyncMeter {
  public:
   using Exchanges = std::map<BaseNode*, std::shared_ptr<FeedExchange>>;
 
-  // Remembers what is here now; the bases must outlive the meter.
-  explicit SyncMeter(const std::vector<std::unique_ptr<BaseNode>>& bases);
+  // Remembers what is here now, and what each connection has carried; the bases must
+  // outlive the meter.
+  SyncMeter(const std::vector<std::unique_ptr<BaseNode>>& bases,
+            const std::vector<Swarm::Connection>& connections);
 
   // What has moved since, and all that both sides know has to move.
   Progress Measure(const Exchanges& exchanges) const;
-  SyncResult Result(const Exchanges& exchanges) const;
+  // Blocks of the cores of all bases that the session has carried since.
+  SyncResult Result(const std::shared_ptr<Session>& session) const;
 
  private:
   using LogId = std::pair<const BaseNode*, CoreKey>;
@@ -33,7 +39,13 @@ class SyncMeter {
   Count Received(const Exchanges& exchanges) const;
   Count Sent(const Exchanges& exchanges) const;
 
+  struct Carried {
+    std::uint64_t received = 0;
+    std::uint64_t sent = 0;
+  };
   std::map<LogId, std::uint64_t> held_before_;
+  // Those that there were; one that ends meanwhile is not kept for this.
+  std::map<std::weak_ptr<Session>, Carried, std::owner_less<>> carried_before_;
 };
 
 }  // namespace weft

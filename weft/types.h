@@ -341,6 +341,8 @@ struct Progress {
   std::uint64_t total = 0;
 };
 
+// What one sync did. Blocks are those that its connection carried, of all cores: the
+// received ones were verified and kept.
 struct SyncResult {
   bool level = false;
   std::uint64_t blocks_received = 0;
