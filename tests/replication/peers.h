@@ -28,10 +28,43 @@ inline std::string BlockText(std::uint64_t block_index) {
   return absl::StrFormat("block %d", block_index);
 }
 
+// One thread, whose time moves only when everybody sleeps.
+struct EventLoop {
+  // Runs until everybody waits for time or for bytes, which must come to pass.
+  void Drain() {
+    constexpr std::size_t kTurnsMax = 10'000'000;
+    io.restart();
+    std::size_t turns = 0;
+    while (io.poll_one() > 0) {
+      if (++turns < kTurnsMax) continue;
+      ADD_FAILURE() << "somebody works without end";
+      return;
+    }
+  }
+  void RunFor(Nanos duration) {
+    const Nanos until = clock.Now() + duration;
+    Drain();
+    while (clock.next() <= until && clock.Step()) Drain();
+    clock.AdvanceTo(until);
+  }
+
+  asio::io_context io;
+  sim::SimClock clock{Nanos(std::chrono::hours(1))};
+  std::shared_ptr<EventLoop> self{this, [](EventLoop*) {}};  // ends with this
+};
+
 // A store, and what it heard.
 struct Peer : SessionObserver, CoreProvider {
   explicit Peer(std::uint64_t seed) : random(seed) {
     store = *Corestore::Open(&storage, &random);
+  }
+  ~Peer() override {
+    const std::shared_ptr<EventLoop> runs = loop.lock();
+    if (runs == nullptr) return;
+    for (const auto& each : joined) {
+      if (const auto session = each.lock()) session->Close();
+    }
+    runs->Drain();
   }
 
   std::shared_ptr<Hypercore> Writer(const std::string& name, std::uint64_t blocks) {
@@ -98,30 +131,10 @@ struct Peer : SessionObserver, CoreProvider {
   std::vector<absl::Status> faults;
   std::vector<std::string> extensions;
   std::optional<absl::Status> ended;
-};
 
-// One thread, whose time moves only when everybody sleeps.
-struct EventLoop {
-  // Runs until everybody waits for time or for bytes, which must come to pass.
-  void Drain() {
-    constexpr std::size_t kTurnsMax = 10'000'000;
-    io.restart();
-    std::size_t turns = 0;
-    while (io.poll_one() > 0) {
-      if (++turns < kTurnsMax) continue;
-      ADD_FAILURE() << "somebody works without end";
-      return;
-    }
-  }
-  void RunFor(Nanos duration) {
-    const Nanos until = clock.Now() + duration;
-    Drain();
-    while (clock.next() <= until && clock.Step()) Drain();
-    clock.AdvanceTo(until);
-  }
-
-  asio::io_context io;
-  sim::SimClock clock{Nanos(std::chrono::hours(1))};
+  // Of a World: what it has joined does not outlive it.
+  std::weak_ptr<EventLoop> loop;
+  std::vector<std::weak_ptr<Session>> joined;
 };
 
 // Everything runs on one io_context; time passes only in RunFor.
@@ -149,6 +162,8 @@ struct World : EventLoop {
     auto session = Session::Create(std::move(wire), options);
     asio::co_spawn(io, Session::Run(session), [](std::exception_ptr, absl::Status) {});
     sessions.push_back(session);
+    peer.loop = self;
+    peer.joined.push_back(session);
     return session;
   }
   std::pair<std::shared_ptr<Session>, std::shared_ptr<Session>> Connect(Peer& a,

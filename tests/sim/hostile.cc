@@ -134,6 +134,7 @@ struct Attacker::State {
   SimRandom random;
   std::uint64_t dials = 0;
   bool stopped = false;
+  Wire* wire = nullptr;  // of the connection under way; of its task
 };
 
 Attacker::Attacker(AttackerOptions options)
@@ -149,6 +150,8 @@ void Attacker::Start() {
 
 void Attacker::Stop() {
   state_->stopped = true;
+  // A task that waits for a peer who neither reads nor hangs up holds itself.
+  if (state_->wire != nullptr) state_->wire->Close();
 }
 
 std::uint64_t Attacker::dials() const {
@@ -163,7 +166,11 @@ Task<void> Attacker::Loop(std::shared_ptr<State> state) {
     absl::StatusOr<std::unique_ptr<Wire>> wire =
         co_await state->options.network->Dial(target);
     if (state->stopped) co_return;
-    if (wire.ok()) co_await Attack(state, **wire);
+    if (wire.ok()) {
+      state->wire = wire->get();
+      co_await Attack(state, **wire);
+      state->wire = nullptr;
+    }
     if (state->stopped) co_return;
     co_await state->options.clock->Sleep(milliseconds(200 + state->random.Below(800)));
   }
@@ -224,7 +231,7 @@ Task<void> Attacker::Attack(std::shared_ptr<State> state, Wire& wire) {
     if (kind == HostileKind::kSlowloris) Append(out, Bytes(1, 0x11));
     while (const auto frame = mux->TakeFrame()) stream.Seal(*frame, &out);
   }
-  if (!state->stopped) wire.Close();
+  wire.Close();
   if (mux != nullptr) mux->Abandon();
 }
 

@@ -177,7 +177,7 @@ class InUse(Holders):
             # One snapshot: what was put meanwhile is not in it.
             self.assertEqual(rest.count(b"\n"), 99_999)
             # 10 MB went by. A sanitizer takes memory for each byte that is touched.
-            bound = 64 * 1024 * 1024 * (4 if os.environ.get("WEFT_SANITIZED") == "1" else 1)
+            bound = 64 * 1024 * 1024 * (6 if os.environ.get("WEFT_SANITIZED") == "1" else 1)
             self.assertLess(self.resident(server) - before, bound)
 
     def test_a_reader_that_has_enough_ends_the_command_in_silence(self):
