@@ -36,15 +36,12 @@ void ElementRefWriter::Write(const ElementRef& ref, const CommitLayout& layout,
   if (ref.place == Place::kThisBlock) out.Uint(kThisBlockTag);
   if (ref.place == Place::kThisLog) out.Uint(kThisLogTag);
   if (ref.place == Place::kLog) {
-    const auto known =
-        std::find_if(writers_.begin(), writers_.end(),
-                     [&](ByteView writer) { return Equal(writer, ref.writer); });
-    if (known == writers_.end()) {
+    const auto [known, is_new] = writers_.emplace(AsText(ref.writer), writers_.size());
+    if (is_new) {
       out.Uint(kNewLogTag);
       out.Raw(ref.writer);
-      writers_.push_back(ref.writer);
     } else {
-      out.Uint(kKnownLogTag + static_cast<std::uint64_t>(known - writers_.begin()));
+      out.Uint(kKnownLogTag + known->second);
     }
   }
   if (ref.place != Place::kThisBlock) out.Uint(ref.position);
@@ -62,10 +59,7 @@ ElementRef ElementRefReader::Read(Reader& in) {
                                    : Place::kLog;
   if (tag == kNewLogTag) {
     ref.writer = in.Raw(CoreKey::kSize);
-    const bool named =
-        std::any_of(writers_.begin(), writers_.end(),
-                    [&](ByteView writer) { return Equal(writer, ref.writer); });
-    if (named) in.Fail();
+    if (!named_.insert(AsText(ref.writer)).second) in.Fail();
     writers_.push_back(ref.writer);
   } else if (tag >= kKnownLogTag) {
     const std::uint64_t number = tag - kKnownLogTag;

@@ -15,8 +15,11 @@
 
 #include <cstdint>
 #include <optional>
+#include <string_view>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
 #include "crdt/dot.h"
 #include "engine/codec.h"
 
@@ -63,7 +66,7 @@ class ElementRefWriter {
   void Write(const ElementRef& ref, const CommitLayout& layout, Writer& out);
 
  private:
-  std::vector<ByteView> writers_;
+  absl::flat_hash_map<std::string_view, std::size_t> writers_;  // by log, in order
 };
 
 class ElementRefReader {
@@ -73,6 +76,7 @@ class ElementRefReader {
 
  private:
   std::vector<ByteView> writers_;
+  absl::flat_hash_set<std::string_view> named_;
 };
 
 // The most that one ref takes.

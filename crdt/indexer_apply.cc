@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <mutex>
 
+#include "absl/container/flat_hash_set.h"
 #include "crdt/apply_op.h"
 #include "crdt/indexer_state.h"
 
@@ -68,6 +69,8 @@ absl::Status Indexer::State::Apply(WriterNumber writer,
       if (effective) effective_ops += operations.size();
     }
     // Under the lock all the same: the batch shows whole or not at all.
+    std::sort(inexact.begin(), inexact.end());
+    inexact.erase(std::unique(inexact.begin(), inexact.end()), inexact.end());
     for (View::Entry* entry : inexact) {
       WEFT_ASSIGN_OR_RETURN(entry->state, Recompute(*entry));
       view->Changed(entry);
@@ -78,12 +81,15 @@ absl::Status Indexer::State::Apply(WriterNumber writer,
 }
 
 // Whether an op that is in the index already has one of this batch in its past. Only
-// those that came after its first block can have.
+// those that came after its first block can have, and who has seen a later op of the
+// batch on the key has seen the first.
 absl::StatusOr<bool> Indexer::State::WasSeen(WriterNumber writer,
                                              std::span<const DecodedBlock> batch) {
   const std::uint64_t since = writers[writer].open_since;
+  absl::flat_hash_set<std::string_view> walked;
   for (const DecodedBlock& block : batch) {
     for (std::size_t i = 0; i < block.payload.operations.size(); ++i) {
+      if (!walked.insert(AsText(block.payload.operations[i].key)).second) continue;
       const LocalOp op{writer, static_cast<std::uint32_t>(i), block.header.position};
       std::optional<std::uint64_t> arrival;
       {

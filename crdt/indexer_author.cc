@@ -463,6 +463,8 @@ class CommitAuthor {
 
   absl::StatusOr<CommitHeader> HeaderOf(const Grant& grant,
                                         std::vector<Dep> deps) const {
+    // What could not be read has a hash of zeros: signed, it would end our log.
+    WEFT_RETURN_IF_ERROR(state_->graph->status());
     CommitHeader header;
     WEFT_ASSIGN_OR_RETURN(header.hlc,
                           NextHlc(log_->last_hlc(), state_->seen_ms, wall_ms_));

@@ -89,10 +89,11 @@ void SequenceLane::Insert(const Stamp& stamp, const SequenceEdit& edit,
   op.hlc = stamp.hlc;
   if (const std::optional<Element> left = resolved(edit.left, kSequenceStart)) {
     const Element next = NextInPast(*left, stamp.op, order);
-    const Children beside = RightChildren(*left, writers);
-    op.is_left = std::any_of(beside.begin(), beside.end(), [&](Element child) {
-      return InPast(child, stamp.op, order);
-    });
+    const auto is_known = [&](Element child) { return InPast(child, stamp.op, order); };
+    const std::optional<Element> own = OwnChild(*left);
+    const std::span<const Element> others = Hanging(*left, /*left=*/false);
+    op.is_left =
+        (own && is_known(*own)) || std::any_of(others.begin(), others.end(), is_known);
     op.parent = op.is_left ? next : *left;
     if (!op.is_left) op.right = next;
   } else {
@@ -115,27 +116,28 @@ bool SequenceLane::Before(Element a, Element b, bool left,
                          {IdOf(other, b.writer), other.hlc});
 }
 
-bool SequenceLane::HasOwnChild(Element element) const {
-  if (element.writer == kSequenceStart.writer) return false;
+std::optional<Element> SequenceLane::OwnChild(Element element) const {
+  if (element.writer == kSequenceStart.writer) return std::nullopt;
   const SequenceLog& log = logs_.at(element.writer);
   const std::uint32_t next = element.clock + 1;
-  if (next >= log.next()) return false;
+  if (next >= log.next()) return std::nullopt;
   const SequenceOp& op = log.ops()[log.OpAt(next)];
-  return op.start != next || (op.parent == element && !op.is_left);
+  const bool hangs = op.start != next || (op.parent == element && !op.is_left);
+  return hangs ? std::optional(Element{element.writer, next}) : std::nullopt;
 }
 
-SequenceLane::Children SequenceLane::RightChildren(Element element,
-                                                   const WriterTable& writers) const {
-  Children children;
-  const auto found = children_.find({element, false});
-  if (found != children_.end()) children = found->second;
-  if (!HasOwnChild(element)) return children;
-  const Element own{element.writer, element.clock + 1};
-  const auto after = std::find_if(children.begin(), children.end(), [&](Element child) {
-    return Before(own, child, false, writers);
-  });
-  children.insert(after, own);
-  return children;
+std::span<const Element> SequenceLane::Hanging(Element element, bool left) const {
+  const auto found = children_.find({element, left});
+  if (found == children_.end()) return {};
+  return found->second;
+}
+
+Element SequenceLane::LastRightChild(Element element,
+                                     const WriterTable& writers) const {
+  const std::span<const Element> others = Hanging(element, /*left=*/false);
+  const std::optional<Element> own = OwnChild(element);
+  if (others.empty()) return *own;
+  return own && Before(others.back(), *own, false, writers) ? *own : others.back();
 }
 
 Element SequenceLane::First(Element element) const {
@@ -155,14 +157,13 @@ Element SequenceLane::Last(Element element, const WriterTable& writers) const {
         found != children_.end() && found->first.parent.writer == element.writer;
     const std::uint32_t stop = same_writer ? found->first.parent.clock : UINT32_MAX;
     const SequenceLog& log = logs_.at(element.writer);
-    while (element.clock < stop && HasOwnChild(element)) {
+    while (element.clock < stop && OwnChild(element)) {
       const std::size_t op = log.OpAt(element.clock);
       const std::uint32_t op_last = log.EndOf(op) - 1;
       element.clock = std::min(stop, std::max(element.clock + 1, op_last));
     }
     if (element.clock != stop) return element;
-    const Element child = RightChildren(element, writers).back();
-    element = child;
+    element = LastRightChild(element, writers);
   }
 }
 
@@ -173,30 +174,36 @@ void SequenceLane::Attach(SequenceOp op, WriterNumber writer, std::uint32_t coun
   const SequenceRope::Piece piece{self, count, false};
   const bool own =
       !op.is_left && op.start > 0 && op.parent == Element{writer, op.start - 1};
-  Children siblings;
-  const auto found = children_.find({op.parent, op.is_left});
-  if (found != children_.end()) siblings = found->second;
-  if (!op.is_left && !own && HasOwnChild(op.parent)) {
-    siblings = RightChildren(op.parent, writers);
+  const auto is_before = [&](Element a, Element b) {
+    return Before(a, b, op.is_left, writers);
+  };
+  const std::span<const Element> others = Hanging(op.parent, op.is_left);
+  const auto place =
+      std::partition_point(others.begin(), others.end(),
+                           [&](Element other) { return is_before(other, self); });
+  bool is_first = place == others.begin();
+  std::optional<Element> next;
+  if (place != others.end()) next = *place;
+  // The parent's own next element hangs there too, without being listed.
+  if (const auto chained = OwnChild(op.parent); chained && !op.is_left && !own) {
+    if (is_before(*chained, self)) {
+      is_first = false;
+    } else if (!next || is_before(*chained, *next)) {
+      next = chained;
+    }
   }
-  const auto after = std::find_if(siblings.begin(), siblings.end(), [&](Element other) {
-    return Before(self, other, op.is_left, writers);
-  });
-  if (after != siblings.end() && (op.is_left || after != siblings.begin())) {
-    rope_.InsertBefore(First(*after), piece);
-  } else if (op.is_left) {
-    rope_.InsertBefore(op.parent, piece);
-  } else if (after == siblings.begin()) {
+  const auto at = place - others.begin();
+  if (op.is_left || (next && !is_first)) {
+    rope_.InsertBefore(next ? First(*next) : op.parent, piece);
+  } else if (is_first) {
     rope_.InsertAfter(op.parent, piece);
   } else {
-    rope_.InsertAfter(Last(siblings.back(), writers), piece);
+    const Element last = own ? others.back() : LastRightChild(op.parent, writers);
+    rope_.InsertAfter(Last(last, writers), piece);
   }
   if (own) return;
   Children& kept = children_[{op.parent, op.is_left}];
-  const auto place = std::find_if(kept.begin(), kept.end(), [&](Element other) {
-    return Before(self, other, op.is_left, writers);
-  });
-  kept.insert(place, self);
+  kept.insert(kept.begin() + at, self);
 }
 
 void SequenceLane::Cut(const Stamp& stamp, std::span<const ElementRange> ranges,
@@ -216,15 +223,16 @@ void SequenceLane::Cut(const Stamp& stamp, std::span<const ElementRange> ranges,
 
 void SequenceLane::Clear(const LocalOp& op, const CausalOrder& order) {
   for (auto& [writer, log] : logs_) {
-    // What was seen of a log is a prefix of it.
-    std::uint32_t seen = 0;
-    for (std::size_t i = 0; i < log.ops().size(); ++i) {
-      if (!order.Before(IdOf(log.ops()[i], writer), op)) break;
-      seen = log.EndOf(i);
-    }
-    if (seen == 0) continue;
-    rope_.Kill({writer, 0}, seen);
-    log.Kill(0, seen);
+    // What was seen of a log is a prefix of it, and what was cleared before needs no
+    // second look: there may be many of these ops.
+    const auto unseen = std::partition_point(
+        log.ops().begin(), log.ops().end(),
+        [&](const SequenceOp& each) { return order.Before(IdOf(each, writer), op); });
+    const std::uint32_t seen = unseen == log.ops().end() ? log.next() : unseen->start;
+    const std::uint32_t cleared = log.cleared();
+    if (seen <= cleared) continue;
+    rope_.Kill({writer, cleared}, seen - cleared);
+    log.Clear(seen);
   }
 }
 

@@ -38,6 +38,8 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
+#include <span>
 
 #include "absl/container/inlined_vector.h"
 #include "crdt/element_ref.h"
@@ -127,9 +129,12 @@ class SequenceLane {
                      const CausalOrder& order) const;
   // Which of two that hang on one side of an element stands first.
   bool Before(Element a, Element b, bool left, const WriterTable& writers) const;
-  // The next element of the writer hangs on the right of this one.
-  bool HasOwnChild(Element element) const;
-  Children RightChildren(Element element, const WriterTable& writers) const;
+  // The writer's next element, if it hangs on the right of this one.
+  std::optional<Element> OwnChild(Element element) const;
+  // The others that hang on that side of it, in order. Until one is added.
+  std::span<const Element> Hanging(Element element, bool left) const;
+  // The last of both, of which there must be one.
+  Element LastRightChild(Element element, const WriterTable& writers) const;
   Element First(Element element) const;  // of what hangs on it, itself included
   Element Last(Element element, const WriterTable& writers) const;
   void Attach(SequenceOp op, WriterNumber writer, std::uint32_t count,

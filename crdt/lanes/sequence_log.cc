@@ -160,6 +160,11 @@ void SequenceLog::Kill(std::uint32_t clock, std::uint32_t count) {
   }
 }
 
+void SequenceLog::Clear(std::uint32_t end) {
+  Kill(cleared_, end - cleared_);
+  cleared_ = end;
+}
+
 std::size_t SequenceLog::OffsetOf(std::uint32_t clock) const {
   if (clock == next_) return content_.size();
   if (!is_text_) return marks_[clock];

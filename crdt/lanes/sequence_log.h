@@ -88,6 +88,9 @@ class SequenceLog {
   // The first clock from `clock` on, before `end`, whose liveness is another; or end.
   std::uint32_t RunEnd(std::uint32_t clock, std::uint32_t end) const;
   void Kill(std::uint32_t clock, std::uint32_t count);
+  // All before this were cleared; `end` is more.
+  std::uint32_t cleared() const { return cleared_; }
+  void Clear(std::uint32_t end);
   // The bytes of elements, which are not deleted.
   std::string_view Content(std::uint32_t clock, std::uint32_t count) const;
 
@@ -113,6 +116,7 @@ class SequenceLog {
   std::string content_;
   std::vector<std::uint32_t> marks_;  // offset of every 64th element; of a list each
   std::vector<bool> dead_;
+  std::uint32_t cleared_ = 0;  // since it was read
   std::uint32_t next_ = 0;
 };
 

@@ -106,12 +106,12 @@ struct SequenceLane::Rebuild {
                 [&](Element a, Element b) { return Before(a, b, left); });
       children = found->second;
     }
-    if (left || !lane.HasOwnChild(parent)) return children;
-    const Element own{parent.writer, parent.clock + 1};
+    const std::optional<Element> own = left ? std::nullopt : lane.OwnChild(parent);
+    if (!own) return children;
     children.insert(
         std::find_if(children.begin(), children.end(),
-                     [&](Element child) { return Before(own, child, false); }),
-        own);
+                     [&](Element child) { return Before(*own, child, false); }),
+        *own);
     return children;
   }
 
@@ -130,7 +130,7 @@ struct SequenceLane::Rebuild {
         found != lane.children_.end() && found->first.parent.writer == first.writer;
     const std::uint32_t stop = same_writer ? found->first.parent.clock : UINT32_MAX;
     Element at = first;
-    while (at.clock < stop && lane.HasOwnChild(at)) {
+    while (at.clock < stop && lane.OwnChild(at)) {
       const std::uint32_t op_last = log.EndOf(log.OpAt(at.clock)) - 1;
       at.clock = std::min(stop, std::max(at.clock + 1, op_last));
     }
