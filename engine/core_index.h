@@ -26,8 +26,6 @@ class CoreIndex {
   struct Entry {
     CoreSummary summary;
     std::uint64_t durable_length = 0;
-    // Names the bytes of the head whose signature was last made or checked; 0: none.
-    std::size_t signed_head = 0;
     bool purged = false;
     bool listed_undurable = false;
   };

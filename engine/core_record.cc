@@ -6,7 +6,9 @@
 namespace weft {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kVersion = 2;
+constexpr std::uint8_t kVersionWithoutCheck = 1;
+constexpr std::size_t kCheckSize = 16;
 constexpr std::uint8_t kWritable = 1;
 constexpr std::uint8_t kRemoved = 2;
 constexpr std::uint8_t kManifestEncoded = 4;
@@ -27,7 +29,8 @@ std::uint8_t ManifestFlag(const std::optional<Manifest>& manifest) {
 
 // Reads up to where the signature begins.
 std::uint8_t ReadSummary(Reader& reader, CoreSummary* summary) {
-  if (reader.U8() != kVersion) reader.Fail();
+  const std::uint8_t version = reader.U8();
+  if (version != kVersion && version != kVersionWithoutCheck) reader.Fail();
   const std::uint8_t flags = reader.U8();
   summary->writable = (flags & kWritable) != 0;
   summary->removed = (flags & kRemoved) != 0;
@@ -66,6 +69,11 @@ void ReadManifest(Reader& reader, std::uint8_t flags, CoreHead* head) {
   reader.Fail();
 }
 
+// What follows a head: it is as it was written.
+Bytes CheckOf(ByteView head) {
+  return ToBytes(Blake2b256(head).view().first(kCheckSize));
+}
+
 }  // namespace
 
 Bytes EncodeHead(const CoreSummary& summary, const CoreTip& tip,
@@ -94,6 +102,7 @@ Bytes EncodeHead(const CoreSummary& summary, const CoreTip& tip,
   } else if (manifest_flag == kManifestEncoded) {
     writer.Raw(EncodeManifest(*manifest));
   }
+  writer.Raw(CheckOf(out));
   return out;
 }
 
@@ -107,8 +116,15 @@ absl::StatusOr<CoreSummary> DecodeSummary(std::uint64_t number, ByteView bytes) 
 }
 
 absl::StatusOr<CoreHead> DecodeHead(std::uint64_t number, ByteView bytes) {
-  Reader reader(bytes);
   CoreHead head;
+  head.is_checked = !bytes.empty() && bytes[0] == kVersion;
+  if (head.is_checked) {
+    if (bytes.size() < kCheckSize) return Damaged(number);
+    const ByteView check = bytes.last(kCheckSize);
+    bytes = bytes.first(bytes.size() - kCheckSize);
+    if (!Equal(check, CheckOf(bytes))) return Damaged(number);
+  }
+  Reader reader(bytes);
   head.summary.number = number;
   const std::uint8_t flags = ReadSummary(reader, &head.summary);
   head.tip.signature = ToBytes(reader.Buffer());

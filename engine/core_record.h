@@ -45,9 +45,12 @@ struct CoreHead {
   CoreSummary summary;
   CoreTip tip;
   std::optional<Manifest> manifest;
+  // It is as it was written; heads of the first version do not say.
+  bool is_checked = false;
 };
 
-// fork, length, byte length come from `tip`, the rest of the summary as it is.
+// fork, length, byte length come from `tip`, the rest of the summary as it is. The
+// signature of the tip must be valid: who reads the head relies on that.
 Bytes EncodeHead(const CoreSummary& summary, const CoreTip& tip,
                  const std::optional<Manifest>& manifest);
 // DATA_LOSS  not a head

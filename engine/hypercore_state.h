@@ -85,7 +85,7 @@ struct Hypercore::State {
     bool stored = false;
   };
   absl::Status LoadBitfield();
-  absl::Status CheckSigned(ByteView head_bytes);
+  absl::Status CheckSigned() const;
   // Applies the runs to the bitfield; returns what undoes that, in order.
   std::vector<BlockRun> ApplyRuns(std::span<const BlockRun> runs);
   // Adds the pages that the runs, once applied, made differ from what is stored.
@@ -98,7 +98,6 @@ struct Hypercore::State {
 // What becomes of a core when its edit is on the disk.
 struct Hypercore::State::Staged {
   CoreSummary summary;
-  std::size_t signed_head = 0;
   bool dropped = false;        // rows of blocks
   std::vector<BlockRun> undo;  // of the bitfield, in order
   std::vector<PageChange> pages;

@@ -3,6 +3,7 @@
 
 #include "engine/core_record.h"
 
+#include "absl/strings/str_cat.h"
 #include "engine/key_layout.h"
 #include "engine/tree_pages.h"
 #include "tests/engine/core_fixture.h"
@@ -10,18 +11,15 @@
 namespace weft {
 namespace {
 
+// After its version.
 constexpr const char* kHead =
-    "0109d8c3a0597903b28d751c6e0b7107775e388ec5a3cf669bdd1e7ec41b8b8f6e72fb892b1c77fdcb"
-    "05"
+    "09d8c3a0597903b28d751c6e0b7107775e388ec5a3cf669bdd1e7ec41b8b8f6e72fb892b1c77fdcb05"
     "dcbd234607208b7036e00a13e7f2cc0bbaa463924e57865a00031e0344010021747b818834c465e39d"
-    "ea"
-    "934a3a0b4e37487fefe49a39802dfd742bad657e421ea175f45377f7a8c9fc27025ee7a863aa0977c6"
-    "55"
-    "c09e5665cef758ccf11b0200000dc3c47b5f9368846bb6d41dec84f862124b7fba8b7bbcccca7c0a28"
-    "76"
-    "ef82dce6115344db4ff38388c808e97c229a9908cc139879c27be5e5c73d81620503fce1288a88e3dd"
-    "74"
-    "09f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
+    "ea934a3a0b4e37487fefe49a39802dfd742bad657e421ea175f45377f7a8c9fc27025ee7a863aa0977"
+    "c655c09e5665cef758ccf11b0200000dc3c47b5f9368846bb6d41dec84f862124b7fba8b7bbcccca7c"
+    "0a2876ef82dce6115344db4ff38388c808e97c229a9908cc139879c27be5e5c73d81620503fce1288a"
+    "88e3dd7409f195fd52db2d3cba5d72ca6709bf1d94121bf3748801b40f6f5c";
+constexpr const char* kHeadCheck = "7753d58531d83ca04ea0501d5805cb4b";
 // Nodes 0, 2 and 4; node 1 follows from the first two.
 constexpr const char* kTreePage =
     "150000000000000003186879917349eae33dcabc0450d27969fb14f613bd1cd6809b7d4e7508e85a9b"
@@ -43,7 +41,7 @@ TEST(CoreRecord, AThreeBlockCoreIsStoredAsTheFormatSays) {
   const auto core = *store.cores->OpenOwn(SingleSigner(pair.public_key), pair);
   ASSERT_TRUE(AppendAll(*core, BlocksByRule(0, 3)).ok());
   EXPECT_EQ(Stored(store.storage, Family::kCores, *FromHex("010000000000000001")),
-            kHead);
+            absl::StrCat("02", kHead, kHeadCheck));
   EXPECT_EQ(Stored(store.storage, Family::kCores, *FromHex("020000000000000001")),
             ToHex(pair.secret_key.view()));
   EXPECT_EQ(Stored(store.storage, Family::kCores,
@@ -83,10 +81,38 @@ TEST(CoreRecord, EveryKindOfManifestComesBackFromItsHead) {
 }
 
 TEST(CoreRecord, AHeadCutShortIsRefusedAtEveryByte) {
-  const Bytes whole = *FromHex(kHead);
-  ASSERT_TRUE(DecodeHead(1, whole).ok());
-  for (std::size_t size = 0; size < whole.size(); ++size) {
-    EXPECT_FALSE(DecodeHead(1, ByteView(whole).first(size)).ok());
+  for (const Bytes& whole : {*FromHex(absl::StrCat("01", kHead)),
+                             *FromHex(absl::StrCat("02", kHead, kHeadCheck))}) {
+    ASSERT_TRUE(DecodeHead(1, whole).ok());
+    for (std::size_t size = 0; size < whole.size(); ++size) {
+      EXPECT_FALSE(DecodeHead(1, ByteView(whole).first(size)).ok());
+    }
+  }
+}
+
+TEST(CoreRecord, Attack70_AHeadWithOneBitChangedIsRefused) {
+  Bytes head = *FromHex(absl::StrCat("02", kHead, kHeadCheck));
+  for (std::size_t bit = 0; bit < head.size() * 8; ++bit) {
+    head[bit / 8] ^= static_cast<std::uint8_t>(1 << (bit % 8));
+    EXPECT_FALSE(DecodeHead(1, head).ok()) << bit;
+    head[bit / 8] ^= static_cast<std::uint8_t>(1 << (bit % 8));
+  }
+}
+
+TEST(CoreRecord, AHeadOfTheFirstVersionIsOpenedIfItsSignatureIsValid) {
+  TestStore store;
+  const KeyPair pair = PairOfSeed(1);
+  const CoreKey key =
+      (*store.cores->OpenOwn(SingleSigner(pair.public_key), pair))->key();
+  for (const bool valid : {true, false}) {
+    Bytes head = *FromHex(absl::StrCat("01", kHead));
+    if (!valid) head[80] ^= 1;  // in the signature
+    StorageBatch batch;
+    batch.Put(Family::kCores, keys::Head(1), head);
+    ASSERT_TRUE(store.storage.Commit(batch, Durability::kSynced).ok());
+    store.Reopen();
+    const auto core = store.cores->Open(key);
+    EXPECT_EQ(core.ok(), valid) << core.status();
   }
 }
 
