@@ -409,8 +409,8 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
   }
   if (ended->has_value() && !(*ended)->ok()) {
     std::string said((*ended)->message());
-    if (const std::string peer = session->peer() + " "; said.starts_with(peer)) {
-      said.erase(0, peer.size());
+    for (const std::string peer : {session->peer() + ": ", session->peer() + " "}) {
+      if (said.starts_with(peer)) said.erase(0, peer.size());
     }
     if (!session->secured()) said = "nobody there speaks our protocol: " + said;
     // Whatever the peer did wrong, the caller asked rightly.

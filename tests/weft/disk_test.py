@@ -70,9 +70,9 @@ class FullDisk(Disk):
         before = contents(store)
         self.reads(self.run_full(store))
         self.assertIn(b"can only be read", self.run_full(store)("status").stdout)
-        self.assertTrue(self.weft("status", store)["writable"])
         self.writes_fail(self.run_full(store), "the disk is full")
         self.assertEqual(contents(store), before)
+        self.assertTrue(self.weft("status", store)["writable"])
         self.weft("put", store, "k", "w")
         self.assertEqual(self.weft("get", store, "k")["value"], "w")
 
