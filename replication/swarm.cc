@@ -409,7 +409,7 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
   }
   if (ended->has_value() && !(*ended)->ok()) {
     std::string said((*ended)->message());
-    for (const std::string peer : {session->peer() + ": ", session->peer() + " "}) {
+    for (const std::string& peer : {session->peer() + ": ", session->peer() + " "}) {
       if (said.starts_with(peer)) said.erase(0, peer.size());
     }
     if (!session->secured()) said = "nobody there speaks our protocol: " + said;

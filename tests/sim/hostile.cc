@@ -149,7 +149,7 @@ void Attacker::Start() {
 }
 
 void Attacker::Stop() {
-  state_->stopped = true;
+  if (std::exchange(state_->stopped, true)) return;
   // A task that waits for a peer who neither reads nor hangs up holds itself.
   if (state_->wire != nullptr) state_->wire->Close();
 }
