@@ -8,6 +8,12 @@ void PutU64(Bytes& key, std::uint64_t value) {
   }
 }
 
+std::uint64_t U64At(ByteView key, std::size_t at) {
+  std::uint64_t value = 0;
+  for (std::size_t i = 0; i < 8; ++i) value = (value << 8) | key[at + i];
+  return value;
+}
+
 namespace {
 
 constexpr std::uint8_t kHead = 1;
@@ -26,12 +32,6 @@ constexpr std::uint8_t kGraphPage = 7;
 constexpr std::uint8_t kTrie = 8;
 constexpr std::uint8_t kSequencePage = 16;
 constexpr std::string_view kName = "name";
-
-std::uint64_t U64At(ByteView key, std::size_t at) {
-  std::uint64_t value = 0;
-  for (std::size_t i = 0; i < 8; ++i) value = (value << 8) | key[at + i];
-  return value;
-}
 
 Bytes OfCore(std::uint8_t kind, std::uint64_t core) {
   Bytes key;

@@ -55,6 +55,8 @@ namespace weft::keys {
 
 // Big-endian, as every number in a key.
 void PutU64(Bytes& key, std::uint64_t value);
+// The number that takes the eight bytes from `at` on, which must be there.
+std::uint64_t U64At(ByteView key, std::size_t at);
 
 // Families kMeta.
 Bytes Format();

@@ -28,10 +28,6 @@ IOStatus Refused(const std::string& path) {
 OverlayFiles::OverlayFiles(const std::shared_ptr<rocksdb::FileSystem>& disk)
     : rocksdb::FileSystemWrapper(disk), memory_(MakeMemory()) {}
 
-void OverlayFiles::Drop() {
-  memory_ = MakeMemory();
-}
-
 bool OverlayFiles::IsInMemory(const std::string& path) {
   return memory_->FileExists(path, IOOptions(), nullptr).ok();
 }

@@ -20,8 +20,6 @@ class OverlayFiles final : public rocksdb::FileSystemWrapper {
  public:
   explicit OverlayFiles(const std::shared_ptr<rocksdb::FileSystem>& disk);
   const char* Name() const override { return "weft-overlay-files"; }
-  // Frees the memory. The database on it is closed, and none is opened again.
-  void Drop();
 
   rocksdb::IOStatus NewSequentialFile(const std::string& path,
                                       const rocksdb::FileOptions& options,

@@ -288,7 +288,7 @@ class RocksStorage::Database {
   std::unique_ptr<StoreDirectory> directory_;
   std::shared_ptr<Health> health_;
   absl::Status read_only_;  // why it was opened for reading; OK: it was not
-  std::shared_ptr<OverlayFiles> overlay_;
+  std::unique_ptr<rocksdb::Env> overlay_;  // on the threads of the default one
   std::unique_ptr<rocksdb::DB> db_;
   std::vector<rocksdb::ColumnFamilyHandle*> families_;
   std::atomic<bool> written_ = false;
@@ -355,9 +355,9 @@ absl::Status RocksStorage::Database::OpenFiles(const RocksOptions& options,
       DatabaseOptions(PrivateEnv(), health_, options.memory_bytes);
   db_options.create_if_missing = is_new;
   if (!read_only_.ok()) {
-    // As those of PrivateEnv; what it holds is freed with the database.
-    overlay_ = std::make_shared<OverlayFiles>(rocksdb::FileSystem::Default());
-    db_options.env = rocksdb::NewCompositeEnv(overlay_).release();
+    overlay_ = rocksdb::NewCompositeEnv(
+        std::make_shared<OverlayFiles>(rocksdb::FileSystem::Default()));
+    db_options.env = overlay_.get();
     db_options.info_log = std::make_shared<NoLogger>();
   }
   const auto cache = rocksdb::NewLRUCache(options.memory_bytes / 2);
@@ -415,7 +415,6 @@ RocksStorage::Database::~Database() {
   }
   db_->Close().PermitUncheckedError();
   db_.reset();
-  if (overlay_) overlay_->Drop();
 }
 
 class RocksStorage::Snapshot final : public StorageSnapshot {

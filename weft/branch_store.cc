@@ -16,9 +16,7 @@ Bytes RowKey(const Bytes& branch, std::uint64_t block) {
 
 // The block that a row begins with.
 std::uint64_t BlockOf(ByteView row_key) {
-  std::uint64_t block = 0;
-  for (const std::uint8_t byte : row_key.last(8)) block = block << 8 | byte;
-  return block;
+  return keys::U64At(row_key, row_key.size() - 8);
 }
 
 }  // namespace
