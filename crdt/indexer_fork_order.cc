@@ -5,6 +5,10 @@
 // forkers conspire: each block names a prefix that the other's dead branch does not
 // contain. Then nothing of it could ever be delivered, and the edges of the blocks on
 // it count to the fork point alone.
+//
+// What a dep names (6.2) goes by its length alone, and so may be an op of the surviving
+// branch that the block has not seen. The block waits for it, so that it is judged by
+// all that it names, unless they would wait for each other.
 
 #include <algorithm>
 
@@ -16,10 +20,14 @@ bool Indexer::State::MeetForkDep(WriterNumber writer, WriterNumber number,
                                  const Dep& dep, Fork* fork) {
   WriterState& state = writers[writer];
   const std::uint64_t position = state.pending->block.header.position;
-  const bool survives = fork->Survives(dep) && !demoted.contains({writer, position});
-  const std::uint64_t edge = survives ? dep.length : fork->point;
-  if (graph->length(number) < edge) {
-    state.wait = Wait{number, edge, false, graph->length(number) >= fork->point};
+  const bool is_demoted = demoted.contains({writer, position});
+  const std::uint64_t edge =
+      !is_demoted && fork->Survives(dep) ? dep.length : fork->point;
+  const bool waits_for_named = !is_demoted && !released.contains({writer, position});
+  const std::uint64_t needed =
+      waits_for_named ? std::max(edge, std::min(dep.length, fork->cut)) : edge;
+  if (graph->length(number) < needed) {
+    state.wait = Wait{number, needed, false, needed > fork->point};
     return false;
   }
   fork->names.push_back({writer, position, dep.length, dep.tree_hash});
@@ -34,6 +42,7 @@ using Place = std::pair<WriterNumber, std::uint64_t>;
 struct Node {
   std::vector<Place> below;  // other nodes that lie in its past
   bool by_survival = false;  // some of them only because they survive
+  bool by_name = false;      // some of them only because it names them
   // Of the search for cycles.
   std::size_t found = 0;
   std::size_t low = 0;
@@ -149,15 +158,15 @@ class Undelivered {
     }
   }
 
-  // What is complete, with its edges.
-  Nodes Graph() const {
+  // What is complete, with its edges; and what it waits for because it names it.
+  Nodes Graph(bool names) const {
     Nodes nodes;
     for (WriterNumber n = 0; n < rest_.size(); ++n) {
       for (std::size_t i = 0; rest_[n] && i < rest_[n]->complete; ++i) {
         const Place place{n, state_->graph->length(n) + i};
         Node& node = nodes[place];
         if (i > 0) node.below.push_back({n, place.second - 1});
-        for (const Dep& dep : rest_[n]->deps[i]) AddEdge(place, dep, &node);
+        for (const Dep& dep : rest_[n]->deps[i]) AddEdge(place, dep, names, &node);
       }
     }
     return nodes;
@@ -184,14 +193,20 @@ class Undelivered {
     return hash == dep.tree_hash;
   }
 
-  void AddEdge(const Place& place, const Dep& dep, Node* node) const {
+  void AddEdge(const Place& place, const Dep& dep, bool names, Node* node) const {
     const WriterNumber number = *state_->view->writers().Find(dep.writer);
     const auto* fork = state_->ForkOf(dep.writer);
     std::uint64_t edge = dep.length;
     if (fork != nullptr && dep.length > fork->point) {
-      const bool survives = fork->Survives(dep) && !state_->demoted.contains(place);
+      const bool is_demoted = state_->demoted.contains(place);
+      const bool survives = fork->Survives(dep) && !is_demoted;
       if (!survives) edge = fork->point;
       node->by_survival = node->by_survival || survives;
+      const std::uint64_t named = std::min(dep.length, fork->cut);
+      if (names && named > edge && !is_demoted && !state_->released.contains(place)) {
+        edge = named;
+        node->by_name = true;
+      }
     }
     if (edge > state_->graph->length(number)) node->below.push_back({number, edge - 1});
   }
@@ -205,25 +220,41 @@ class Undelivered {
 // If blocks wait for each other in a circle: lets go of it. True if there is more to
 // deliver now.
 absl::StatusOr<bool> Indexer::State::BreakCycles() {
-  const bool any = std::any_of(writers.begin(), writers.end(), [](const auto& writer) {
-    return writer.wait && writer.wait->surviving;
+  // One that waits for the branch where what comes before it is here.
+  const bool any = std::any_of(writers.begin(), writers.end(), [&](const auto& writer) {
+    if (!writer.wait || !writer.wait->surviving) return false;
+    const WriterNumber number = writer.wait->writer;
+    return graph->length(number) >= ForkOf(view->writers().key(number))->point;
   });
   if (!any) return false;
   Undelivered undelivered(this);
   WEFT_RETURN_IF_ERROR(undelivered.Read());
   undelivered.Complete();
-  Nodes nodes = undelivered.Graph();
-  bool broken = false;
+  // What is on a cycle of edges counts to the fork point; what is on one only because
+  // of names need not wait.
+  std::vector<Place> free;
+  Nodes nodes = undelivered.Graph(false);
   for (const Place& place : CycleFinder(&nodes).Find()) {
-    if (!nodes.at(place).by_survival || !demoted.insert(place).second) continue;
-    broken = true;
+    if (nodes.at(place).by_survival && demoted.insert(place).second) {
+      free.push_back(place);
+    }
+  }
+  if (free.empty()) {
+    nodes = undelivered.Graph(true);
+    for (const Place& place : CycleFinder(&nodes).Find()) {
+      if (nodes.at(place).by_name && released.insert(place).second) {
+        free.push_back(place);
+      }
+    }
+  }
+  for (const Place& place : free) {
     Pending& pending = *writers[place.first].pending;
     if (pending.block.header.position != place.second) continue;
     pending.deps_met = 0;
     pending.edges.clear();
     Enqueue(place.first);
   }
-  return broken;
+  return !free.empty();
 }
 
 }  // namespace weft

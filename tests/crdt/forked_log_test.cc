@@ -346,5 +346,49 @@ TEST_F(ForkedLog, C5_WatchersHearWhatAForkTakesAway) {
   EXPECT_THAT(keys, ElementsAre("a", "a2"));
 }
 
+// Ada's log forks. Fay had built upon her grant to Bob, and on nothing after it; Bob
+// had seen more of that branch when he first wrote.
+TEST(ForkedAdmin, F2_ABlockIsJudgedByWhatItNamesOfTheBranchThatSurvives) {
+  const People people(5, 3);
+  Replica fay(people.genesis, people.ids[0]);
+  Replica bob(people.genesis, people.ids[1]);
+  Replica laptop(people.genesis, people.ids[2]);
+  Replica backup(people.genesis, people.ids[2]);
+  Replica mia(people.genesis, people.ids[3]);
+  const CoreKey ada = people.ids[2];
+  fay.Grant(bob.self(), GrantRole::kReader);
+  fay.Grant(ada, GrantRole::kAdmin);
+  fay.Grant(mia.self(), GrantRole::kWriter);
+  for (Replica* replica : {&mia, &laptop}) replica->FetchAll(fay);
+  laptop.Do(Put("shared", "v"));
+  backup.FetchAll(laptop);
+  mia.Do(Put("by mia", "v"));
+  laptop.FetchAll(mia);
+  laptop.Grant(bob.self(), GrantRole::kWriter);
+  fay.FetchAll(laptop);
+  fay.Do(Put("by fay", "v"));
+  laptop.Do(Put("dead", "v"));
+  bob.FetchAll(laptop);
+  bob.Do(Put("by bob", "v"));
+  backup.Do(Put("other", "v"));
+  const ForkProof proof =
+      people.Proof(2, laptop.logs().logs[ada], backup.logs().logs[ada]);
+
+  Replica first(people.genesis, people.ids[4]);
+  first.FetchAll(fay);
+  first.FetchAll(bob);
+  EXPECT_EQ(first.Text("by bob"), "v");
+  first.TakeProof(proof);
+  EXPECT_EQ(first.indexer().ForkOf(ada)->cut, 2U);
+  EXPECT_THAT(first.Keys(), ElementsAre("by bob", "by fay", "by mia", "shared"));
+  Replica second(people.genesis, people.ids[4]);
+  second.TakeProof(proof);
+  second.FetchAll(bob);
+  second.FetchAll(fay);
+  EXPECT_EQ(second.Digest(), first.Digest());
+  EXPECT_EQ(second.Root(), first.Root());
+  EXPECT_TRUE(first.indexer().Verify().ok()) << first.indexer().Verify();
+}
+
 }  // namespace
 }  // namespace weft
