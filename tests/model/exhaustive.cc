@@ -4,9 +4,10 @@
 //   model_exhaustive authority OPS [SHARD SHARDS]  4 members who grant, revoke, resign
 //
 // A history is a way for writers to see each other's blocks and an op for each block.
-// Ways that differ by the names of the writers alone count once; so do histories that
-// differ by the names of the keys. Prints how many histories and deliveries there were.
-// Exit code 1: two deliveries of one history ended differently, which is printed.
+// Where all writers are equal, ways that differ by their names alone count once; so do
+// histories that differ by the names of the keys. Prints how many histories and
+// deliveries there were. Exit code 1: two deliveries of one history ended differently,
+// which is printed.
 
 #include <algorithm>
 #include <array>
@@ -20,7 +21,7 @@
 namespace weft {
 namespace {
 
-constexpr std::size_t kWriters = 3;
+constexpr std::size_t kWriters = 4;                // at most
 using Seen = std::array<std::uint64_t, kWriters>;  // lengths that a block names
 
 struct Node {
@@ -34,7 +35,11 @@ using Shape = std::vector<Node>;  // in an order of creation
 // All ways for `count` blocks to see each other, each once up to the writers' names.
 class Shapes {
  public:
-  explicit Shapes(std::size_t count) : count_(count) { Extend({}, {}, {}); }
+  // `equal`: the writers have no rank.
+  Shapes(std::size_t count, std::size_t writers, bool equal)
+      : count_(count), writers_(writers), equal_(equal) {
+    Extend({}, {}, {});
+  }
   const std::vector<Shape>& all() const { return all_; }
 
  private:
@@ -44,7 +49,7 @@ class Shapes {
       if (known_.insert(Canonical(shape)).second) all_.push_back(shape);
       return;
     }
-    for (std::size_t writer = 0; writer < kWriters; ++writer) {
+    for (std::size_t writer = 0; writer < writers_; ++writer) {
       Choose(shape, lengths, named, writer, 0, named[writer]);
     }
   }
@@ -52,7 +57,7 @@ class Shapes {
   void Choose(const Shape& shape, const Seen& lengths,
               const std::array<Seen, kWriters>& named, std::size_t writer,
               std::size_t other, const Seen& seen) {
-    if (other == kWriters) {
+    if (other == writers_) {
       Shape longer = shape;
       longer.push_back({writer, lengths[writer], seen});
       Seen grown = lengths;
@@ -70,34 +75,40 @@ class Shapes {
     }
   }
 
-  static Shape Canonical(const Shape& shape) {
-    std::array<std::size_t, kWriters> names = {0, 1, 2};
+  Shape Canonical(const Shape& shape) const {
+    std::array<std::size_t, kWriters> names = {0, 1, 2, 3};
     Shape best;
     do {
       Shape renamed;
       for (const Node& node : shape) {
         Node& copy = renamed.emplace_back(node);
         copy.writer = names[node.writer];
-        for (std::size_t i = 0; i < kWriters; ++i) copy.seen[names[i]] = node.seen[i];
+        for (std::size_t i = 0; i < writers_; ++i) copy.seen[names[i]] = node.seen[i];
       }
       std::sort(renamed.begin(), renamed.end());
       if (best.empty() || renamed < best) best = renamed;
-    } while (std::next_permutation(names.begin(), names.end()));
+    } while (equal_ &&
+             std::next_permutation(
+                 names.begin(), names.begin() + static_cast<std::ptrdiff_t>(writers_)));
     return best;
   }
 
   std::size_t count_;
+  std::size_t writers_;
+  bool equal_;
   std::set<Shape> known_;
   std::vector<Shape> all_;
 };
 
-// What a block may say: data for the one run, authority for the other.
+// What the blocks of each writer may say: data for the one run, authority for the
+// other.
 struct Menu {
-  std::size_t size = 0;
+  std::size_t writers = 0;
+  std::array<std::size_t, kWriters> sizes;
   bool authority = false;
 };
-constexpr Menu kData{8, false};
-constexpr Menu kAuthority{6, true};
+constexpr Menu kData{3, {8, 8, 8, 0}, false};
+constexpr Menu kAuthority{4, {5, 4, 4, 2}, true};
 
 class World {
  public:
@@ -106,7 +117,7 @@ class World {
     genesis_.salt = RandomSalt(random);
     for (std::size_t i = 0; i < 4; ++i) {
       const IdentityKeys keys = MakeIdentity(genesis_.salt, random);
-      if (i == 0 || (!menu.authority && i < kWriters)) {
+      if (i == 0 || (!menu.authority && i < menu.writers)) {
         genesis_.founders.push_back(keys.manifest);
       }
       ids_.push_back(keys.id());
@@ -142,8 +153,8 @@ class World {
     for (std::size_t i = 1; i < ids_.size(); ++i) {
       GrantOp grant;
       grant.identity = ids_[i];
-      grant.role = i < kWriters ? GrantRole::kAdmin : GrantRole::kWriter;
-      grant.may_delegate = i < kWriters;
+      grant.role = i < 3 ? GrantRole::kAdmin : GrantRole::kWriter;
+      grant.may_delegate = i < 3;
       grants.push_back(grant);
     }
     const CommitHeader header{{1, 0}, GenesisGrantId(0), {}};
@@ -171,9 +182,9 @@ class World {
       if (states_[node.writer].named(ids_[other]) >= length) continue;
       header.deps.push_back({ids_[other], length, hashes_[other][length - 1]});
     }
-    auto batch = menu_.authority && op < 5
-                     ? EncodeAuthority(header, node, op)
-                     : EncodeData(header, node, menu_.authority ? 0 : op);
+    const bool is_auth = menu_.authority && (node.writer < 3 || op > 0);
+    auto batch =
+        is_auth ? EncodeAuthority(header, node, op) : EncodeData(header, node, op);
     WEFT_CHECK(batch.ok() && batch->blocks.size() == 1);
     Append(node.writer, batch->blocks[0], true);
   }
@@ -191,24 +202,26 @@ class World {
   }
 
   // 0 to 2: revoke the grant of admin 1, of admin 2, of the writer, keeping what was
-  // seen; 3: the same of admin 1 with all below, keeping nothing; 4: grant to the
-  // writer once more.
+  // seen; that of oneself is a resignation. 3: grant to the writer once more; but of
+  // the founder: revoke that of admin 1 with all below, keeping nothing, and 4 the
+  // grant. Of the writer 1: resign.
   absl::StatusOr<EncodedBatch> EncodeAuthority(const CommitHeader& header,
                                                const Node& node, std::size_t op) {
     AuthOperation operation;
-    if (op == 4) {
+    const bool subtree = node.writer == 0 && op == 3;
+    if (op == 4 || (op == 3 && !subtree)) {
       GrantOp grant;
       grant.identity = ids_[3];
       grant.role = GrantRole::kWriter;
       operation = grant;
     } else {
-      const std::size_t victim = op == 3 ? 1 : op + 1;
+      const std::size_t victim = node.writer == 3 ? 3 : subtree ? 1 : op + 1;
       RevokeOp revoke;
       revoke.grant = {ids_[0], 0, static_cast<std::uint32_t>(victim - 1)};
-      if (op != 3 && victim < kWriters && node.seen[victim] > 0) {
+      if (!subtree && node.seen[victim] > 0) {
         revoke.keep.push_back({ids_[victim], node.seen[victim]});
       }
-      revoke.subtree = op == 3;
+      revoke.subtree = subtree;
       operation = revoke;
     }
     return EncodeBatch(states_[node.writer], header,
@@ -225,8 +238,8 @@ class World {
   bool Deliver(std::vector<std::size_t>& order, std::uint64_t* deliveries) {
     bool done = true;
     for (std::size_t w = 0; w < kWriters; ++w) {
-      const auto held =
-          static_cast<std::size_t>(std::count(order.begin(), order.end(), w));
+      const auto held = before_[w].size() + static_cast<std::size_t>(std::count(
+                                                order.begin(), order.end(), w));
       if (held >= logs_[w].size()) continue;
       done = false;
       order.push_back(w);
@@ -251,6 +264,10 @@ class World {
     options.flush_ops = 1'000;
     Replica replica(genesis_, CoreKey{}, options);
     std::array<std::uint64_t, kWriters> held = {};
+    for (std::size_t w = 0; w < kWriters; ++w) {
+      held[w] = before_[w].size();
+      if (held[w] > 0) replica.Hold(ids_[w], before_[w]);
+    }
     for (const std::size_t w : order) replica.Hold(ids_[w], logs_[w], ++held[w]);
     std::string end =
         ToHex(replica.Root().view()) + " " + ToHex(replica.Digest().view());
@@ -276,7 +293,7 @@ class World {
 
 int Run(const Menu& menu, std::size_t count, std::uint64_t shard,
         std::uint64_t shards) {
-  const Shapes shapes(count);
+  const Shapes shapes(count, menu.writers, !menu.authority);
   World world(menu);
   std::uint64_t histories = 0;
   std::uint64_t deliveries = 0;
@@ -285,14 +302,14 @@ int Run(const Menu& menu, std::size_t count, std::uint64_t shard,
     std::vector<std::size_t> ops(count, 0);
     for (;;) {
       // The first op is on the first key: keys have no names.
-      const bool counts = menu.authority || ops[0] < menu.size / 2;
+      const bool counts = menu.authority || ops[0] < menu.sizes[0] / 2;
       if (counts && number++ % shards == shard) {
         world.Build(shape, ops, number % 2 == 0);
         ++histories;
         if (!world.AllOrdersAgree(&deliveries)) return 1;
       }
       std::size_t at = 0;
-      while (at < count && ++ops[at] == menu.size) ops[at++] = 0;
+      while (at < count && ++ops[at] == menu.sizes[shape[at].writer]) ops[at++] = 0;
       if (at == count) break;
     }
   }
