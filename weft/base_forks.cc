@@ -1,6 +1,7 @@
 #include "weft/base_forks.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "engine/codec.h"
 #include "weft/branch_store.h"
@@ -24,6 +25,9 @@ constexpr std::size_t kHashesPerMessage = 512;
 constexpr std::size_t kHashMessagesMax = 64;
 constexpr std::size_t kDoubtsMax = 1'024;       // logs
 constexpr std::size_t kHeadsPerAnswerMax = 16;  // and told when two peers meet
+constexpr std::size_t kArrivedMax = 256;        // logs; of others it is told again
+constexpr std::size_t kArrivedAlikeMax = 8;     // proofs of one log
+constexpr int kTakingPause = 4;                 // times as long as taking took
 
 Bytes Tagged(std::uint8_t kind, ByteView body) {
   Bytes bytes = {kind};
@@ -121,15 +125,38 @@ bool BaseForks::IsNews(const ForkProof& proof) const {
          (proof.fork_point == 0 && !proof.first_block.empty());
 }
 
-void BaseForks::PostProof(Bytes proof) const {
-  node_->Post([node = node_, bytes = std::move(proof)] { node->TakeForkProof(bytes); });
+void BaseForks::TakeSoon(const ForkProof& proof, Bytes bytes) {
+  const bool is_first = arrived_.empty();
+  if (arrived_.size() >= kArrivedMax && !arrived_.contains(proof.core)) return;
+  Arrived& known =
+      arrived_.try_emplace(proof.core, Arrived{proof.fork_point}).first->second;
+  if (proof.fork_point > known.fork_point) return;
+  if (proof.fork_point < known.fork_point) known = {proof.fork_point};
+  if (known.proofs.size() < kArrivedAlikeMax) known.proofs.push_back(std::move(bytes));
+  if (!is_first) return;
+  // Not from inside the exchange that brought it: its effect wakes all exchanges.
+  const Nanos since = node_->host().clock->Steady() - taken_at_;
+  const Nanos pause = kTakingPause * taking_took_;
+  if (since >= pause) return node_->Post([this] { TakeArrived(); });
+  node_->PostAfter(pause - since, [this] { TakeArrived(); });
+}
+
+void BaseForks::TakeArrived() {
+  std::vector<Bytes> proofs;
+  for (auto& [log, arrived] : std::exchange(arrived_, {})) {
+    for (Bytes& bytes : arrived.proofs) proofs.push_back(std::move(bytes));
+  }
+  const Nanos started = node_->host().clock->Steady();
+  node_->TakeForkProofs(proofs);
+  taken_at_ = node_->host().clock->Steady();
+  taking_took_ = taken_at_ - started;
 }
 
 absl::StatusOr<BaseForks::Answers> BaseForks::TakeProof(ByteView evidence) {
   WEFT_ASSIGN_OR_RETURN(const ForkProof proof, DecodeForkProof(evidence));
   if (!IsNews(proof)) return Answers();
   WEFT_RETURN_IF_ERROR(VerifyForkProof(proof));
-  PostProof(ToBytes(evidence));
+  TakeSoon(proof, ToBytes(evidence));
   return Answers();
 }
 
@@ -161,7 +188,7 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
     bytes = EncodeForkProof(proof);
   }
   if (!IsNews(proof)) return Useless("a fork that is known");
-  PostProof(std::move(bytes));
+  TakeSoon(proof, std::move(bytes));
   return Answers();
 }
 

@@ -60,8 +60,10 @@ class BaseForks {
   absl::StatusOr<Answers> TakePiece(const PublicKey& peer, ByteView body);
   absl::StatusOr<Answers> TakeFetch(ByteView body) const;
   bool IsNews(const ForkProof& proof) const;
-  // Not from inside the exchange that brought it: its effect wakes all exchanges.
-  void PostProof(Bytes proof) const;
+  // A verified proof is taken soon, together with others, of each log the smallest.
+  // What they take may be everything anew: so there is a pause, longer than that lasts.
+  void TakeSoon(const ForkProof& proof, Bytes bytes);
+  void TakeArrived();
   absl::StatusOr<Bytes> ReadPiece(const BranchPlace& place, bool other_branch) const;
 
   void AskForBranches();
@@ -75,7 +77,16 @@ class BaseForks {
   std::optional<ForkSide> SideOf(const CoreKey& log) const;
   absl::StatusOr<Bytes> HeadOf(const CoreKey& log, std::uint64_t from) const;
 
-  BaseNode* node_;                            // not owned
+  // Proofs with the smallest fork point of those that came of a log.
+  struct Arrived {
+    std::uint64_t fork_point = 0;
+    std::vector<Bytes> proofs = {};
+  };
+
+  BaseNode* node_;  // not owned
+  std::map<CoreKey, Arrived> arrived_;
+  Nanos taken_at_{};                          // when the last ones were
+  Nanos taking_took_{};                       // and how long that took
   std::map<CoreKey, std::uint64_t> doubted_;  // logs, and how long they were then
   std::map<CoreKey, std::uint64_t> told_;     // fork points that everybody was told
   std::optional<BranchFetch> fetch_;          // of the branch that is wanted now

@@ -596,11 +596,9 @@ void BaseNode::TellEvidence(std::span<const Bytes> proofs) {
   if (hooks_.evidence) hooks_.evidence(proofs);
 }
 
-void BaseNode::TakeForkProof(ByteView proof) {
-  if (!host_->storage->Writable().ok()) return;  // it is told again
-  const Bytes bytes = ToBytes(proof);
-  const absl::StatusOr<IndexResult> result =
-      indexer_->TakeForkProofs(std::span(&bytes, 1));
+void BaseNode::TakeForkProofs(std::span<const Bytes> proofs) {
+  if (!failed_.ok() || !host_->storage->Writable().ok()) return;  // they are told again
+  const absl::StatusOr<IndexResult> result = indexer_->TakeForkProofs(proofs);
   const absl::Status status = result.ok() ? ActOn(*result) : result.status();
   if (!status.ok()) return Fail(status);
   PostSettle();

@@ -135,8 +135,8 @@ class BaseNode final : public FeedSource {
   absl::Status TakeCertificate(ByteView body);
   BasePeople& people() { return *people_; }
   BaseForks& forks() { return *forks_; }
-  // Takes a fork proof, and tells all peers if it is news.
-  void TakeForkProof(ByteView proof);
+  // Takes fork proofs, and tells all peers of what is news.
+  void TakeForkProofs(std::span<const Bytes> proofs);
   void TellEvidence(std::span<const Bytes> proofs);
   void TellForked() {
     if (hooks_.forked) hooks_.forked();
