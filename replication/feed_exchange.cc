@@ -599,6 +599,18 @@ void FeedExchange::Send(FeedMessageType type, ByteView body) {
   if (channel_ != nullptr) channel_->Send(static_cast<std::uint64_t>(type), body);
 }
 
+bool FeedExchange::CompareWhenQuiet() {
+  if (!open_ || !local_digest_ || !remote_digest_) return false;
+  const std::pair views(local_digest_->version_digest, remote_digest_->version_digest);
+  if (views.first == views.second || told_views_ == views) return false;
+  const bool is_quiet = quiet_views_ == views;
+  quiet_views_ = views;
+  if (!is_quiet) return true;
+  told_views_ = views;
+  TellEvidence(source_->SameFeedsEvidence());
+  return false;
+}
+
 bool FeedExchange::IsLevel() const {
   return open_ && local_digest_ && remote_digest_ && remote_digest_->durable &&
          local_digest_->durable &&

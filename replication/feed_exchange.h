@@ -127,6 +127,11 @@ class FeedExchange final : public ChannelHandler,
   const absl::btree_map<CoreKey, PeerFeed>& feeds() const { return feeds_; }
   // Both digests are equal and the peer has everything on its disk.
   bool IsLevel() const;
+  // To be asked every few seconds while views differ: if nothing has moved since the
+  // last time, tells the peer once what our feeds hold, for of two branches of a log
+  // either may be the longer, and what counts of other logs may hang on which is held.
+  // False: there is nothing left to find out.
+  bool CompareWhenQuiet();
   // How many blocks of the log the peer has on its disk for good, as far as it has
   // said so on this connection, itself or by being level with us.
   std::uint64_t DurableThere(const CoreKey& core) const;
@@ -186,6 +191,8 @@ class FeedExchange final : public ChannelHandler,
   bool walked_ = false;  // the walk has begun, by us or the peer
   bool told_requests_ = false;
   std::optional<Hash32> compared_view_;  // ours, when hashes of feeds were last told
+  // Ours and the peer's, when CompareWhenQuiet was last asked, and last told.
+  std::optional<std::pair<Hash32, Hash32>> quiet_views_, told_views_;
   bool told_evidence_ = false;  // all there was when the digests first differed
   bool told_all_ = false;       // by the peer
   bool feeds_dropped_ = false;  // the peer told of more than fit

@@ -70,12 +70,16 @@ std::vector<Bytes> BaseForks::Evidence() {
     if (const auto ask = fetch_->Ask()) evidence.push_back(FetchOf(*ask));
   }
   std::size_t heads = 0;
+  const auto tell = [&](const CoreKey& log, std::uint64_t from) {
+    if (heads == kHeadsPerAnswerMax) return;
+    auto head = HeadOf(log, from);
+    if (!head.ok()) return;
+    evidence.push_back(*std::move(head));
+    ++heads;
+  };
+  for (const CoreKey& log : apart_) tell(log, 0);
   for (const auto& [log, length] : doubted_) {
-    if (node_->indexer()->ForkOf(log) || heads == kHeadsPerAnswerMax) continue;
-    if (auto head = HeadOf(log, length); head.ok()) {
-      evidence.push_back(*std::move(head));
-      ++heads;
-    }
+    if (!node_->indexer()->ForkOf(log)) tell(log, length);
   }
   return evidence;
 }
@@ -288,6 +292,21 @@ void BaseForks::Relay() {
     if (!proof.ok()) continue;
     if (std::find(news.begin(), news.end(), proof->core) == news.end()) continue;
     node_->TellEvidence(std::span(&bytes, 1));
+    TellIfApart(*proof);
+  }
+}
+
+// What we hold may have parted from both branches of the proof before they part from
+// each other. Then whoever holds one of them can prove more with our head.
+void BaseForks::TellIfApart(const ForkProof& proof) {
+  apart_.erase(proof.core);
+  const std::shared_ptr<Hypercore> core = node_->LogOf(proof.core);
+  if (core == nullptr || core->length() < proof.fork_point) return;
+  const auto here = core->TreeHashAt(proof.fork_point);
+  if (!here.ok() || *here == RootsHash(proof.roots)) return;
+  apart_.insert(proof.core);
+  if (const auto head = HeadOf(proof.core, 0); head.ok()) {
+    node_->TellEvidence(std::span(&*head, 1));
   }
 }
 

@@ -22,6 +22,7 @@
 #pragma once
 
 #include <map>
+#include <set>
 
 #include "crdt/branch_head.h"
 #include "weft/base_node.h"
@@ -64,6 +65,7 @@ class BaseForks {
   // What they take may be everything anew: so there is a pause, longer than that lasts.
   void TakeSoon(const ForkProof& proof, Bytes bytes);
   void TakeArrived();
+  void TellIfApart(const ForkProof& proof);
   absl::StatusOr<Bytes> ReadPiece(const BranchPlace& place, bool other_branch) const;
 
   void AskForBranches();
@@ -88,10 +90,11 @@ class BaseForks {
   Nanos taken_at_{};                          // when the last ones were
   Nanos taking_took_{};                       // and how long that took
   std::map<CoreKey, std::uint64_t> doubted_;  // logs, and how long they were then
-  std::map<CoreKey, std::uint64_t> told_;     // fork points that everybody was told
-  std::optional<BranchFetch> fetch_;          // of the branch that is wanted now
-  Nanos patience_{};                          // while nobody gives it
-  std::optional<Nanos> look_due_;             // when it is looked after next, if at all
+  std::set<CoreKey> apart_;  // forked logs of which we hold a branch without a proof
+  std::map<CoreKey, std::uint64_t> told_;  // fork points that everybody was told
+  std::optional<BranchFetch> fetch_;       // of the branch that is wanted now
+  Nanos patience_{};                       // while nobody gives it
+  std::optional<Nanos> look_due_;          // when it is looked after next, if at all
 };
 
 }  // namespace weft

@@ -17,6 +17,7 @@ namespace {
 using asio::experimental::awaitable_operators::operator||;
 
 constexpr Nanos kJoinTimeout = std::chrono::seconds(10);
+constexpr Nanos kQuiet = std::chrono::seconds(5);
 
 std::string ShortId(ByteView key) {
   return ToZBase32(key).substr(0, 8);
@@ -421,8 +422,24 @@ bool Node::AllowFork(const Hypercore& core) {
 
 void Node::StartExchange(Session& session, BaseNode& base) {
   if (policy_.Closed(base.base_id())) return;
-  exchanges_[&session][&base] = FeedExchange::Start(
-      &session, &base, [this](FeedExchange&) { changed_->Notify(); });
+  exchanges_[&session][&base] =
+      FeedExchange::Start(&session, &base, [this, base = &base](FeedExchange&) {
+        changed_->Notify();
+        WatchViews(*base);
+      });
+}
+
+// Views that differ while nothing moves hide something, which is looked for.
+void Node::WatchViews(BaseNode& base) {
+  if (!base.genesis_known() || !watched_.insert(&base).second) return;
+  base.PostAfter(kQuiet, [this, base = &base] {
+    watched_.erase(base);
+    bool differ = false;
+    for (const auto& exchange : ExchangesOf(*base)) {
+      differ = exchange->CompareWhenQuiet() || differ;
+    }
+    if (differ) WatchViews(*base);
+  });
 }
 
 void Node::OnReady(Session& session) {

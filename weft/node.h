@@ -187,6 +187,7 @@ class Node final : private CoreProvider, private SessionObserver {
   std::uint64_t NextBaseNumber() const;
   absl::Status CheckNewName(const std::string& name) const;
   void StartExchange(Session& session, BaseNode& base);
+  void WatchViews(BaseNode& base);
   // Oldest connection first: the order in which peers are told is no accident of
   // addresses, so that a simulation repeats itself.
   std::vector<std::shared_ptr<FeedExchange>> ExchangesOf(BaseNode& base) const;
@@ -216,6 +217,7 @@ class Node final : private CoreProvider, private SessionObserver {
   std::optional<BlockedFeeds> blocked_;           // from Open on
   std::vector<std::unique_ptr<BaseNode>> bases_;  // by number
   std::map<Session*, Exchanges> exchanges_;
+  std::set<const BaseNode*> watched_;              // will be asked whether views differ
   std::map<Session*, std::set<CoreKey>> refused_;  // cores the peer does not give
   // Something a waiting task may be waiting for has changed.
   std::shared_ptr<Signal> changed_ = std::make_shared<Signal>();

@@ -143,6 +143,7 @@ void Byzantine::PutBack(std::size_t liar) {
     backed_up_.insert(liar);
     return;
   }
+  if (IsHeadAloneOf(liar)) return;
   if (options_.partitions && random_.Chance(0.8)) {
     std::set<std::size_t> side = {liar};
     for (std::size_t host = 0; host < world_->size(); ++host) {
@@ -152,6 +153,26 @@ void Byzantine::PutBack(std::size_t liar) {
   }
   world_->RestoreBackup(liar);
   if (world_->IsUp(liar) && random_.Chance(0.7)) Write(liar);
+}
+
+// Whether somebody holds a head of a log of the liar's, and not all blocks under it.
+// Nobody could give these any more once the liar's store is that of another time, and
+// the engine proves no fork from a branch that it does not hold whole.
+bool Byzantine::IsHeadAloneOf(std::size_t liar) const {
+  std::vector<CoreKey> logs = {world_->WriterOf(liar)};
+  for (std::size_t host = 0; host < world_->size(); ++host) {
+    if (!world_->IsUp(host)) return true;
+    if (person_of_[host] != liar) continue;
+    const std::vector<CoreKey>& later = world_->base(host)->record().logs;
+    logs.insert(logs.end(), later.begin(), later.end());
+  }
+  for (std::size_t host = 0; host < world_->size(); ++host) {
+    for (const CoreKey& log : logs) {
+      const auto core = world_->node(host)->cores().Open(log);
+      if (core.ok() && (*core)->contiguous_length() < (*core)->length()) return true;
+    }
+  }
+  return false;
 }
 
 void Byzantine::CopyHost(std::size_t liar) {

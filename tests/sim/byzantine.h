@@ -52,6 +52,7 @@ class Byzantine {
   void Recover();
   void Split(std::set<std::size_t> side);
   void PutBack(std::size_t liar);
+  bool IsHeadAloneOf(std::size_t liar) const;
   void CopyHost(std::size_t liar);
   void ChangeRights();
   void Revoke(std::size_t by, std::size_t whom);

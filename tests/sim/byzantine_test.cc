@@ -63,6 +63,25 @@ TEST(Byzantine, F2_BranchesThatDifferentSeniorsNamedAreFetchedOnceEach) {
   EXPECT_TRUE(Simulate(order).problems.empty());
 }
 
+RunResult ShortByzantine(std::uint64_t seed) {
+  RunOrder order = ByzantineRun(seed);
+  order.size = RunSize::kShort;
+  return Simulate(order);
+}
+
+// What counts of one log hung on which branch of another was held: the feeds were never
+// equal, and so nobody compared what they hold.
+TEST(Byzantine, F1_AForkIsFoundWhereItMakesOtherLogsDifferToo) {
+  EXPECT_TRUE(ShortByzantine(4585).problems.empty());
+}
+
+// A third branch parts before the two that were proven do.
+TEST(Byzantine, F1_WhoHoldsABranchThatPartedEarlierIsHeard) {
+  EXPECT_TRUE(ShortByzantine(4667).problems.empty());
+  const RunResult result = Simulate(ByzantineRun(319));
+  EXPECT_TRUE(result.problems.empty()) << Told(ByzantineRun(319), result);
+}
+
 TEST(Byzantine, TheSameSeedGivesTheSameTrace) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     const RunResult first = Simulate(ByzantineRun(seed));

@@ -255,7 +255,8 @@ class ForkedLogHeld : public Evidence {
     Hold();
     const auto proof = FindFork(keys_.manifest, one_->Side(), other_->Side());
     ASSERT_TRUE(proof.has_value());
-    base_->TakeForkProof(EncodeForkProof(*proof));
+    const Bytes bytes = EncodeForkProof(*proof);
+    base_->TakeForkProofs(std::span(&bytes, 1));
     RunFor(seconds(1));
     ASSERT_TRUE(Fork().has_value());
     ASSERT_EQ(Fork()->cut, 1'500U);
