@@ -1,26 +1,62 @@
 #include "replication/download_scheduler.h"
 
 #include <algorithm>
+#include <bit>
 #include <vector>
 
 namespace weft {
 namespace {
 
-// The first bit of [from, to) that is not held, is remote's, and is not taken.
-std::optional<std::uint64_t> FirstMissing(const Bitfield& held, const Bitfield& remote,
-                                          const Bitfield* taken, BlockRange within) {
-  std::uint64_t at = within.from;
-  for (;;) {
-    const auto unheld = held.FirstUnset(at, within.to);
-    if (!unheld) return std::nullopt;
-    const auto offered = remote.FirstSet(*unheld, within.to);
-    if (!offered) return std::nullopt;
-    const auto untaken =
-        taken == nullptr ? offered : taken->FirstUnset(*offered, within.to);
-    if (!untaken) return std::nullopt;
-    if (*untaken == *unheld) return untaken;
-    at = *untaken;
+// Which bits: set in `in`, if there is one, and in none of the others.
+struct Wanted {
+  const Bitfield* in = nullptr;
+  const Bitfield* out = nullptr;
+  const Bitfield* also_out = nullptr;  // may be null
+};
+
+// The first bit of `within`, no earlier than `at`, that can be one of them.
+std::optional<std::uint64_t> Hop(const Wanted& wanted, std::uint64_t at,
+                                 BlockRange within) {
+  std::optional<std::uint64_t> bit = wanted.out->FirstUnset(at, within.to);
+  if (bit && wanted.in != nullptr) bit = wanted.in->FirstSet(*bit, within.to);
+  if (bit && wanted.also_out != nullptr) {
+    bit = wanted.also_out->FirstUnset(*bit, within.to);
   }
+  return bit;
+}
+
+// The first of them from `at` to the end of its page.
+std::optional<std::uint64_t> FirstOfPage(const Wanted& wanted, std::uint64_t at) {
+  const std::uint64_t page = at / Bitfield::kPageBits;
+  const Bitfield::Page out = wanted.out->PageAt(page);
+  const Bitfield::Page in =
+      wanted.in != nullptr ? wanted.in->PageAt(page) : Bitfield::Page{};
+  const Bitfield::Page also_out =
+      wanted.also_out != nullptr ? wanted.also_out->PageAt(page) : Bitfield::Page{};
+  const std::uint64_t within_page = at % Bitfield::kPageBits;
+  for (std::size_t word = within_page / 64; word < Bitfield::kPageWords; ++word) {
+    std::uint64_t bits = ~(out[word] | also_out[word]);
+    if (wanted.in != nullptr) bits &= in[word];
+    if (word == within_page / 64) bits &= ~std::uint64_t{0} << (within_page % 64);
+    if (bits == 0) continue;
+    return page * Bitfield::kPageBits + word * 64 +
+           static_cast<std::uint64_t>(std::countr_zero(bits));
+  }
+  return std::nullopt;
+}
+
+// Whole runs are passed over at once; where bits alternate, whole words are: a peer
+// chooses what it offers.
+std::optional<std::uint64_t> First(const Wanted& wanted, BlockRange within) {
+  for (std::uint64_t at = within.from; at < within.to;) {
+    const auto hopped = Hop(wanted, at, within);
+    if (!hopped || *hopped == at) return hopped;
+    if (const auto found = FirstOfPage(wanted, *hopped)) {
+      return *found < within.to ? found : std::nullopt;
+    }
+    at = (*hopped / Bitfield::kPageBits + 1) * Bitfield::kPageBits;
+  }
+  return std::nullopt;
 }
 
 // No peer has fewer requests waiting than this while there is anything to ask for.
@@ -62,20 +98,30 @@ std::uint64_t DownloadScheduler::Begin(BlockRange within) const {
 std::optional<BlockRange> DownloadScheduler::Next(const Bitfield& held,
                                                   const Bitfield& remote,
                                                   BlockRange within,
-                                                  std::uint64_t blocks_max) const {
+                                                  std::uint64_t blocks_max,
+                                                  SearchPlace* place) const {
   if (within.from >= within.to || blocks_max == 0) return std::nullopt;
+  SearchPlace anew;
+  if (place == nullptr) place = &anew;
   const std::uint64_t begin = Begin(within);
-  std::uint64_t end = within.to;
-  auto first = FirstMissing(held, remote, &taken_, {begin, end});
-  if (!first && begin > within.from) {
+  if (!place->begun) *place = {true, false, begin};
+  const Wanted wanted{&remote, &held, &taken_};
+  std::uint64_t end = place->wrapped ? begin : within.to;
+  auto first = First(wanted, {place->at, end});
+  if (!first && !place->wrapped) {
+    *place = {true, true, within.from};
     end = begin;
-    first = FirstMissing(held, remote, &taken_, {within.from, end});
+    first = First(wanted, {place->at, end});
   }
-  if (!first) return std::nullopt;
+  if (!first) {
+    place->at = end;
+    return std::nullopt;
+  }
   std::uint64_t to = std::min(end, *first + blocks_max);
   to = held.FirstSet(*first, to).value_or(to);
   to = taken_.FirstSet(*first, to).value_or(to);
   to = remote.FirstUnset(*first, to).value_or(to);
+  place->at = to;
   return BlockRange{*first, to};
 }
 
@@ -140,8 +186,12 @@ void DownloadScheduler::Wake(std::uint64_t but) {
 }
 
 bool AnyMissing(const Bitfield& held, const Bitfield& remote, BlockRange within) {
-  return within.from < within.to &&
-         FirstMissing(held, remote, nullptr, within).has_value();
+  return First({&remote, &held, nullptr}, within).has_value();
+}
+
+std::optional<std::uint64_t> FirstUnknown(const Bitfield& held, const Bitfield& remote,
+                                          BlockRange within) {
+  return First({nullptr, &held, &remote}, within);
 }
 
 std::shared_ptr<DownloadScheduler> DownloadBook::Of(const CoreKey& key) {

@@ -24,6 +24,14 @@
 
 namespace weft {
 
+// Where a search for blocks goes on. Valid while nothing is given back and no peer
+// comes or goes: what lies behind was not to be had.
+struct SearchPlace {
+  bool begun = false;
+  bool wrapped = false;  // at the front again, after a begin further on
+  std::uint64_t at = 0;
+};
+
 // How a peer is doing with what it was asked for.
 struct PeerLoad {
   std::size_t waiting = 0;  // requests that it has not answered
@@ -46,9 +54,12 @@ class DownloadPeer {
 class DownloadScheduler {
  public:
   // The first run of blocks within `within`, at most `blocks_max` long, that we do not
-  // hold, the peer has and nobody was asked for.
+  // hold, the peer has and nobody was asked for. With `place`, which begins as a new
+  // one and then is of the same core, peer and `within`, the search goes on behind the
+  // run found before.
   std::optional<BlockRange> Next(const Bitfield& held, const Bitfield& remote,
-                                 BlockRange within, std::uint64_t blocks_max) const;
+                                 BlockRange within, std::uint64_t blocks_max,
+                                 SearchPlace* place = nullptr) const;
   void Take(BlockRange run) { taken_.SetRange(run.from, run.to, true); }
   // Answered or given up: may be asked for again if they are still not held.
   void Release(BlockRange run) { taken_.SetRange(run.from, run.to, false); }
@@ -93,6 +104,9 @@ class DownloadScheduler {
 
 // True if the peer has a block of `within` that we do not hold.
 bool AnyMissing(const Bitfield& held, const Bitfield& remote, BlockRange within);
+// The first block of `within` that we do not hold and the peer does not offer.
+std::optional<std::uint64_t> FirstUnknown(const Bitfield& held, const Bitfield& remote,
+                                          BlockRange within);
 
 // The schedulers of one store. A scheduler lives as long as a channel uses it.
 class DownloadBook {

@@ -205,10 +205,11 @@ std::size_t Downloader::RequestBlocks(RemoteState& remote, std::size_t budget,
   std::size_t sent = 0;
   for (const BlockRange& target :
        Targets(std::min(ExpectedLength(), remote.length()))) {
+    SearchPlace place;
     while (sent < budget && in_flight() < window) {
       const std::size_t room = std::min(budget - sent, window - in_flight());
       const auto run =
-          scheduler_->Next(core_->bitfield(), remote.blocks(), target, room);
+          scheduler_->Next(core_->bitfield(), remote.blocks(), target, room, &place);
       if (!run) break;
       sent += RequestRun(remote, *run, now);
     }
@@ -303,15 +304,9 @@ std::optional<std::uint64_t> Downloader::UnknownWindow(const RemoteState& remote
   const std::uint64_t length = std::min(
       {ExpectedLength(), remote.length(), core_->length() + kUnsignedBlocksMax});
   for (const BlockRange& target : Targets(length)) {
-    std::uint64_t at = std::max(from, target.from);
-    while (at < target.to) {
-      const auto lacking = core_->bitfield().FirstUnset(at, target.to);
-      if (!lacking) break;
-      const auto unknown = remote.blocks().FirstUnset(*lacking, target.to);
-      if (!unknown) break;
-      if (*unknown == *lacking) return *unknown / kWantWindowBlocks * kWantWindowBlocks;
-      at = *unknown;
-    }
+    const auto unknown = FirstUnknown(core_->bitfield(), remote.blocks(),
+                                      {std::max(from, target.from), target.to});
+    if (unknown) return *unknown / kWantWindowBlocks * kWantWindowBlocks;
   }
   return std::nullopt;
 }

@@ -67,6 +67,68 @@ TEST(DownloadSchedulerProperty, AgreesWithTheDefinition) {
   }
 }
 
+TEST(DownloadSchedulerProperty, ASearchThatGoesOnFindsWhatOneFromTheFrontWould) {
+  for (std::uint64_t seed = 1; seed <= 50; ++seed) {
+    SCOPED_TRACE(testing::Message() << "seed " << seed);
+    std::mt19937_64 random(seed);
+    Bitfield held, remote;
+    const std::uint64_t length = 1 + random() % (4 * Bitfield::kPageBits);
+    // Runs of any length, of whole pages too.
+    for (Bitfield* bits : {&held, &remote}) {
+      for (std::uint64_t at = 0; at < length;) {
+        const std::uint64_t size = 1 + random() % (random() % 4 == 0 ? 6000 : 5);
+        bits->SetRange(at, at + size, random() % 2 == 0);
+        at += size;
+      }
+    }
+    DownloadScheduler anew, on;
+    SearchPlace place;
+    std::uint64_t found = 0;
+    for (;;) {
+      const std::uint64_t max = 1 + random() % 100;
+      const auto expected = anew.Next(held, remote, {0, length}, max);
+      const auto run = on.Next(held, remote, {0, length}, max, &place);
+      ASSERT_EQ(run, expected);
+      if (!run) break;
+      anew.Take(*run);
+      on.Take(*run);
+      found += run->to - run->from;
+    }
+    std::uint64_t all = 0;
+    std::optional<std::uint64_t> unknown;
+    for (std::uint64_t i = 0; i < length; ++i) {
+      all += remote.Get(i) && !held.Get(i) ? 1 : 0;
+      if (!unknown && !remote.Get(i) && !held.Get(i)) unknown = i;
+    }
+    EXPECT_EQ(found, all);
+    EXPECT_EQ(AnyMissing(held, remote, {0, length}), all > 0);
+    EXPECT_EQ(FirstUnknown(held, remote, {0, length}), unknown);
+  }
+}
+
+// Bit by bit and from the front each time this would take hours.
+TEST(DownloadScheduler, Attack24_EverySecondBlockOfAMillionIsNoMoreWorkThanAMillion) {
+  constexpr std::uint64_t kBlocks = 1 << 20;
+  Bitfield even, odd;
+  for (std::uint64_t i = 0; i < kBlocks; i += 2) {
+    even.Set(i);
+    odd.Set(i + 1);
+  }
+  DownloadScheduler scheduler;
+  SearchPlace place;
+  std::uint64_t runs = 0;
+  while (const auto run = scheduler.Next(odd, even, {0, kBlocks}, 100, &place)) {
+    scheduler.Take(*run);
+    ++runs;
+  }
+  EXPECT_EQ(runs, kBlocks / 2);
+  // What one message of a peer may make us look for.
+  for (int i = 0; i < 2'000; ++i) {
+    ASSERT_FALSE(AnyMissing(even, even, {0, kBlocks}));
+    ASSERT_FALSE(FirstUnknown(even, odd, {0, kBlocks}));
+  }
+}
+
 TEST(DownloadScheduler, OneUpgradeAtATimeAndPeersHearOfWhatIsGivenBack) {
   DownloadScheduler scheduler;
   EXPECT_TRUE(scheduler.TakeUpgrade());
