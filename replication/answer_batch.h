@@ -34,7 +34,7 @@ class AnswerBatch {
 
   struct Outcome {
     std::size_t settled = 0;  // requests that are over
-    std::size_t useless = 0;  // answers among them that were checked in vain
+    std::size_t useless = 0;  // answers among them that the peer is to blame for
   };
   // Gives every answer to its core, in one commit, and tells the channels.
   // What cannot be read of one core ends the channel of that core. The status is an

@@ -15,6 +15,8 @@ constexpr std::size_t kExtensionBytesMax = 64 * 1024;
 // A connection that brings other data gets that many times longer for each single core.
 constexpr int kSlackWhileReceiving = 6;
 constexpr Nanos kStallPause = std::chrono::seconds(10);
+// A peer that was heard so long after it was asked has got the question.
+constexpr Nanos kLivesSince = std::chrono::seconds(1);
 
 }  // namespace
 
@@ -385,7 +387,7 @@ std::size_t CoreChannel::Settle(Downloader::Answers& answers,
     session_->options_.observer->OnUpgraded(*session_, *core_, *applied.upgraded_from);
   }
   // What came is of no interest to others; what did not, they may ask for.
-  if (applied.useless + applied.refused > 0) {
+  if (applied.failed + applied.refused > 0) {
     scheduler_->Wake(downloader_.scheduler_id());
   }
   Recount();
@@ -468,7 +470,12 @@ bool CoreChannel::OnTick(Nanos now, bool session_receives) {
     if (session_ == nullptr) return false;
     session_->ScheduleWork(shared_from_this());
   }
-  downloader_.YieldUpgrade(now);
+  // Not while the whole connection is mute: that is the network's doing.
+  const std::optional<Nanos> ignored_since = downloader_.YieldUpgrade(now);
+  if (ignored_since && session_->last_heard() > *ignored_since + kLivesSince) {
+    session_->OnStall(now);
+    if (session_ == nullptr) return false;
+  }
   // Who is done may take over from us, if we are slow.
   scheduler_->Wake();
   return true;

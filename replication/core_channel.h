@@ -56,7 +56,7 @@ class CoreChannel final : public ChannelHandler,
   // What was asked for is free again. False if the channel is over: then nobody waits
   // for the answers any more.
   bool ReturnAnswers(Downloader::Answers& answers);
-  // What the core made of the proofs. Returns how many were checked in vain.
+  // What the core made of the proofs. Returns how many the peer made us check in vain.
   std::size_t Settle(Downloader::Answers& answers,
                      std::span<const absl::Status> results);
   // Our copy cannot be read: the channel ends, and only this one.

@@ -126,8 +126,8 @@ std::size_t Downloader::Window() const {
 // An upgrade is worth asking for only when the peer has echoed exactly our length: a
 // stock peer ignores any other. A core of our own can be behind too: in a store that
 // was put back from a backup.
-bool Downloader::NeedsUpgrade(const RemoteState& remote) const {
-  return !upgrade_refused_ && remote.sync().can_upgrade &&
+bool Downloader::NeedsUpgrade(const RemoteState& remote, Nanos now) const {
+  return !upgrade_refused_ && !Rests(now) && remote.sync().can_upgrade &&
          remote.length() > core_->length() && remote.acked_length() == core_->length();
 }
 
@@ -140,14 +140,14 @@ std::size_t Downloader::Request(RemoteState& remote, std::size_t budget,
   const std::size_t before = outstanding_.size();
   if (remote.fork() > core_->fork()) {
     if (allow_fork && !core_->writable() && remote.length() > 0 && !upgrade_refused_ &&
-        !upgrade_asked_ && scheduler_->TakeUpgrade()) {
+        !upgrade_asked_ && !Rests(now) && scheduler_->TakeUpgrade()) {
       RequestUpgrade(remote, /*start=*/0, now);
     }
     return outstanding_.size() - before;
   }
   if (remote.fork() != core_->fork()) return 0;
   if (remote.blocks().count() > 0) scheduler_->MarkHolder(peer_);
-  if (!upgrade_asked_ && NeedsUpgrade(remote) && scheduler_->TakeUpgrade()) {
+  if (!upgrade_asked_ && NeedsUpgrade(remote, now) && scheduler_->TakeUpgrade()) {
     RequestUpgrade(remote, core_->length(), now);
   }
   if (!mode_.seeks.empty()) RequestProbe(now);
@@ -275,6 +275,7 @@ void Downloader::Send(RequestMessage& message, bool hopeful, Nanos now) {
   if (outstanding_.waiting() == 0) pace_.OnBusy(now);
   Outstanding& request = outstanding_.Add();
   request.upgrade = message.parts.upgrade.has_value();
+  request.upgrade_start = request.upgrade ? message.parts.upgrade->start : 0;
   request.hopeful = hopeful;
   request.fork = message.fork;
   request.sent_at = now;

@@ -62,7 +62,8 @@ class Downloader final : public DownloadPeer {
 
   struct Applied {
     std::size_t settled = 0;  // requests that are over
-    std::size_t useless = 0;  // of those, answers that were checked in vain
+    std::size_t failed = 0;   // of those, answers that did not hold
+    std::size_t useless = 0;  // of these, those that the peer can be blamed for (L16)
     std::size_t refused = 0;  // and those without an answer
     std::size_t blocks = 0;   // that came and were kept
     absl::Status fault;       // the first proof that condemns the peer
@@ -95,8 +96,10 @@ class Downloader final : public DownloadPeer {
   // Cancels everything if no answer came for as long as this peer's usually take;
   // `slack` times as long if other data comes from it. Returns how many requests ended.
   std::size_t Expire(Nanos now, int slack);
-  // Leaves an upgrade that does not come to another peer, if there is one.
-  void YieldUpgrade(Nanos now);
+  // Leaves an upgrade that does not come to another peer, if there is one, for longer
+  // each time, whatever this one tells meanwhile. Returns when it had been asked for,
+  // if the peer has done so too often to be only slow.
+  std::optional<Nanos> YieldUpgrade(Nanos now);
   // Our copy changed its fork: no answer on the way can be held against the peer.
   void OnForkChange();
   // The peer told a new state: what it refused may be asked again.
@@ -137,7 +140,11 @@ class Downloader final : public DownloadPeer {
     bool hopeful = false;
   };
 
-  bool NeedsUpgrade(const RemoteState& remote) const;
+  bool NeedsUpgrade(const RemoteState& remote, Nanos now) const;
+  // It let others wait for an upgrade a short time ago.
+  bool Rests(Nanos now) const {
+    return now < upgrade_rests_until_ && scheduler_->peer_count() > 1;
+  }
   void RequestUpgrade(const RemoteState& remote, std::uint64_t start, Nanos now);
   void RequestProbe(Nanos now);
   // The nodes that lead on to a byte we seek, of those not asked for yet.
@@ -154,6 +161,7 @@ class Downloader final : public DownloadPeer {
   std::uint64_t Missing() const;
   std::vector<BlockRange> Targets(std::uint64_t length) const;
 
+  static bool MayRetry(const Outstanding& request, const absl::Status& status);
   static bool Fits(const Outstanding& request, const Proof& proof);
   void Cancel(std::size_t place);
   void Release(Outstanding& request);
@@ -174,6 +182,8 @@ class Downloader final : public DownloadPeer {
   bool upgrade_asked_ = false;
   std::uint64_t upgrade_to_ = 0;
   bool upgrade_refused_ = false;
+  int upgrades_yielded_ = 0;  // since one came
+  Nanos upgrade_rests_until_{};
   // Of this peer, in its present state: asking twice would bring nothing new.
   std::set<std::pair<std::uint64_t, std::uint64_t>> probes_sent_;
   std::size_t answered_ = 0;        // by data, so far

@@ -1,5 +1,7 @@
 // What becomes of our requests: answers, refusals, silence, and taking back.
 
+#include <algorithm>
+
 #include "replication/downloader.h"
 #include "replication/verdict.h"
 
@@ -11,6 +13,13 @@ constexpr std::size_t kApplyProofsMax = 512;
 constexpr std::size_t kApplyBytesMax = 1024 * 1024;
 constexpr std::size_t kExactAfterFailure = 256;
 constexpr std::size_t kRetryRunMax = 4096;
+// Two peers that never answer must not take turns at the one upgrade there is at a time
+// (attacks 28 and 36): they rest up to eight minutes. Who is only slow is given more
+// time when its turn comes again, up to 8 s, and is not blamed before that was too
+// short.
+constexpr Nanos kUpgradeRest = std::chrono::seconds(8);
+constexpr int kUpgradeRestDoublingsMax = 6;
+constexpr int kUpgradePatienceDoublingsMax = 2;
 
 }  // namespace
 
@@ -19,7 +28,8 @@ bool Downloader::Fits(const Outstanding& request, const Proof& proof) {
   if (proof.block && proof.block->block_index != request.block_index) return false;
   if (proof.hash && proof.hash->tree_index != request.tree_index) return false;
   if (proof.seek && proof.seek->byte_offset != request.byte_offset) return false;
-  return request.upgrade || !proof.upgrade;
+  if (!proof.upgrade) return true;
+  return request.upgrade && proof.upgrade->start == request.upgrade_start;
 }
 
 absl::Status Downloader::OnData(std::uint64_t id, ByteView body, RemoteState& remote,
@@ -127,11 +137,17 @@ Downloader::Applied Downloader::Settle(Answers& answers,
   applied.refused = answers.requests.size() - answers.proofs.size();
   applied.more = answers.more;
   std::size_t next = 0;
+  bool moved_on = false;
   for (const auto& request : answers.requests) {
     if (request->state != Outstanding::State::kAnswered) continue;
     const absl::Status& status = results[next++];
-    if (!status.ok()) ++applied.useless;
+    // What the core had no use for any more, and what hung on that, came too late by
+    // nobody's fault.
+    moved_on = moved_on || absl::IsFailedPrecondition(status);
+    if (!status.ok()) ++applied.failed;
+    if (!status.ok() && !(moved_on && MayRetry(*request, status))) ++applied.useless;
     if (status.ok() && request->answer.proof.block) ++applied.blocks;
+    if (status.ok() && request->answer.proof.upgrade) upgrades_yielded_ = 0;
     Judge(*request, status, &applied);
   }
   outstanding_.Recycle(answers.requests);
@@ -139,6 +155,11 @@ Downloader::Applied Downloader::Settle(Answers& answers,
     applied.upgraded_from = answers.old_length;
   }
   return applied;
+}
+
+bool Downloader::MayRetry(const Outstanding& request, const absl::Status& status) {
+  return weft::Judge(Fault::kProof, status.code(), request.hopeful).verdict ==
+         PeerVerdict::kRetry;
 }
 
 void Downloader::Judge(const Outstanding& request, const absl::Status& status,
@@ -181,16 +202,21 @@ std::size_t Downloader::Expire(Nanos now, int slack) {
   return ended;
 }
 
-void Downloader::YieldUpgrade(Nanos now) {
-  if (!upgrade_asked_ || scheduler_->peer_count() < 2) return;
+std::optional<Nanos> Downloader::YieldUpgrade(Nanos now) {
+  if (!upgrade_asked_ || scheduler_->peer_count() < 2) return std::nullopt;
   for (std::size_t i = 0; i < outstanding_.size(); ++i) {
     const Outstanding& request = outstanding_[i];
     if (!request.upgrade || request.state != Outstanding::State::kWaiting) continue;
-    if (now - request.sent_at < AnswerPace::kPatienceMin) return;
+    const int doublings = std::min(upgrades_yielded_, kUpgradePatienceDoublingsMax);
+    if (now - request.sent_at < AnswerPace::kPatienceMin * (1 << doublings)) break;
+    const Nanos sent_at = request.sent_at;
     Cancel(i);
-    upgrade_refused_ = true;  // until the peer says something new
-    return;
+    upgrade_rests_until_ = now + kUpgradeRest * (1 << upgrades_yielded_);
+    upgrades_yielded_ = std::min(upgrades_yielded_ + 1, kUpgradeRestDoublingsMax);
+    if (doublings < kUpgradePatienceDoublingsMax) break;
+    return sent_at;
   }
+  return std::nullopt;
 }
 
 PeerLoad Downloader::Load(Nanos now) const {

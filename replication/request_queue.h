@@ -22,6 +22,7 @@ struct Outstanding {
   enum class State : std::uint8_t { kWaiting, kAnswered, kFailed };
   State state = State::kWaiting;
   bool upgrade = false;
+  std::uint64_t upgrade_start = 0;
   bool hopeful = false;  // relies on answers that had not come
   std::optional<std::uint64_t> block_index;
   std::optional<std::uint64_t> tree_index;   // of a hash

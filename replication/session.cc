@@ -455,7 +455,7 @@ void Session::OnOpenAnswered(CoreChannel& channel) {
 
 void Session::TakeIn(AnswerBatch batch) {
   if (!batch.heavy() || options_.workers == nullptr) {
-    Store(batch, options_.clock->Steady());
+    Store(batch, Nanos(0));
     return;
   }
   batch.Prepare();
@@ -467,20 +467,26 @@ void Session::TakeIn(AnswerBatch batch) {
 // Hashes and signatures on the workers; then back here with the rest. The channels and
 // the session may be over by then.
 Task<void> Session::CheckElsewhere(std::shared_ptr<Session> self, AnswerBatch batch) {
-  const Nanos started = self->options_.clock->Steady();
-  std::function<void()> check = [&batch] { batch.Check(); };
+  // The way to the workers and back is as long as others make it.
+  Nanos spent{};
+  std::function<void()> check = [&batch, &spent, clock = self->options_.clock] {
+    const Nanos started = clock->Steady();
+    batch.Check();
+    spent = clock->Steady() - started;
+  };
   co_await self->options_.workers->Run(std::move(check));
   --self->checks_running_;
   self->taken_in_.Notify();
-  self->Store(batch, started);
+  self->Store(batch, spent);
   for (const auto& channel : batch.channels()) self->ScheduleWork(channel);
 }
 
-void Session::Store(AnswerBatch& batch, Nanos started) {
+void Session::Store(AnswerBatch& batch, Nanos spent) {
+  const Nanos started = options_.clock->Steady();
   const absl::StatusOr<AnswerBatch::Outcome> stored = batch.Store();
   if (!stored.ok()) return Close(stored.status());
   if (stored->useless == 0) return;
-  const Nanos spent = options_.clock->Steady() - started;
+  spent += options_.clock->Steady() - started;
   ChargeUselessWork(spent * static_cast<std::int64_t>(stored->useless) /
                     static_cast<std::int64_t>(stored->settled));
 }

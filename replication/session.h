@@ -281,7 +281,8 @@ class Session : public std::enable_shared_from_this<Session> {
   // The channel that we opened is open, or never will be.
   void OnOpenAnswered(CoreChannel& channel);
   void TakeIn(AnswerBatch batch);
-  void Store(AnswerBatch& batch, Nanos started);
+  // `spent` on checking it so far.
+  void Store(AnswerBatch& batch, Nanos spent);
   static Task<void> CheckElsewhere(std::shared_ptr<Session> self, AnswerBatch batch);
   absl::Status WorkOn(const std::shared_ptr<CoreChannel>& channel);
   bool RefuseOpen();

@@ -531,6 +531,74 @@ TEST_F(CoreAttack, Attack36_OneHonestPeerAmongTenIsEnough) {
   ExpectSame(*copy, *notes);
 }
 
+TEST_F(CoreAttack, Attack36_TwoMutesThatAlwaysSayMoreDoNotKeepTheUpgradeToThemselves) {
+  const auto notes = ada.Writer("notes", 20);
+  bob.mode = Download::Whole();
+  const auto copy = bob.Reader(*notes);
+  Liar one(world, bob, *notes), two(world, bob, *notes);
+  const auto [a, b] = world.Connect(ada, bob);
+  b->Replicate(copy, Download::Whole());
+  const auto run = [&](int quarters) {
+    for (int i = 0; i < quarters; ++i) {
+      SyncMessage more = SyncOf(*notes);
+      more.length += 1;
+      more.remote_length = copy->length();
+      Bytes sync;
+      Encode(more, &sync);
+      for (Liar* liar : {&one, &two}) {
+        liar->raw->SendBody(liar->channel, CoreMessage::kSync, sync);
+        liar->raw->Flush();
+      }
+      world.RunFor(std::chrono::milliseconds(250));
+    }
+  };
+  run(40);
+  ExpectSame(*copy, *notes);
+  EXPECT_EQ(bob.points, 0) << "they may be slow";
+  run(200);
+  EXPECT_GE(bob.points, 10) << "each was asked thrice, lives, and did not answer";
+  EXPECT_LE(bob.points, 20);
+  const Bytes block = ToBytes("one more");
+  const ByteView blocks[] = {block};
+  ASSERT_TRUE(notes->Append(blocks).ok());
+  run(200);
+  ExpectSame(*copy, *notes);
+}
+
+// Of two answers to one question the later is of no use, and nobody is to blame.
+TEST_F(CoreAttack, L16_AProofThatLostARaceIsNotCharged) {
+  BusyClock clock(&world.clock);
+  const auto notes = ada.Writer("notes", 1);
+  bob.mode = Download::Whole();
+  const auto copy = bob.Reader(*notes);
+  NetworkLimits limits;
+  limits.useless_work_per_second = std::chrono::milliseconds(1);
+  world.busy_clock = &clock;
+  Liar late(world, bob, *notes, RawPeer::Connect(world, bob, limits));
+  world.busy_clock = nullptr;
+  // Meanwhile the same comes by another way.
+  ProofRequest request;
+  request.upgrade = UpgradeRequest{0, 1};
+  request.manifest = true;
+  const Proof proof = *notes->Prove(request);
+  const auto results = copy->Apply(std::span<const Proof>(&proof, 1));
+  ASSERT_TRUE(results.ok() && results->at(0).ok());
+  EXPECT_EQ(late.Answer([](Proof&) {}), 1U);
+  // It is asked again for what is still missing, and heard.
+  late.Answer([](Proof&) {});
+  EXPECT_EQ(copy->held_blocks(), 1U);
+  EXPECT_TRUE(bob.faults.empty());
+}
+
+TEST_F(CoreAttack, Attack27_AnUpgradeFromAnotherLengthThanAskedForIsNoAnswer) {
+  const auto notes = ada.Writer("notes", 4);
+  bob.mode = Download::Whole();
+  bob.Reader(*notes);
+  Liar liar(world, bob, *notes);
+  liar.Answer([](Proof& proof) { proof.upgrade->start = 1; });
+  EXPECT_EQ(bob.faults.size(), 1U);
+}
+
 TEST_F(CoreAttack, Attack38_ABlockOf15MiBIsTakenAndTheMemoryGivenBack) {
   const auto notes = *ada.store->OpenNamed("huge");
   const Bytes huge(kBlockBytesMax, 7);
