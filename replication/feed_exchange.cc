@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <set>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 
@@ -155,6 +156,8 @@ absl::Status FeedExchange::OnMessage(MuxChannel&, std::uint64_t type, ByteView b
       return absl::OkStatus();
   }
   if (status.ok()) changed_(*this);
+  // A few bytes may have asked for much: the next has to wait for others' turns.
+  session_->mux().EndStep();
   return status;
 }
 
@@ -184,6 +187,7 @@ absl::Status FeedExchange::OnDigest(ByteView body) {
 void FeedExchange::TellDigest(const FeedDigest& digest) {
   if (!open_ || local_digest_ == digest) return;
   local_digest_ = digest;
+  may_make_room_ = true;
   Send(FeedMessageType::kDigest, EncodeFeedDigest(digest));
   Compare();
 }
@@ -213,7 +217,7 @@ void FeedExchange::Compare() {
     }
     return;
   }
-  if (feeds_dropped_) MakeRoom();
+  if (feeds_dropped_ && std::exchange(may_make_room_, false)) MakeRoom();
   // One side begins; what the other has to say it says in its answers.
   if (open_ && !walked_ && session_->is_initiator()) BeginWalk();
 }
@@ -262,28 +266,35 @@ void FeedExchange::BeginWalk() {
 absl::Status FeedExchange::OnAskNodes(ByteView body) {
   WEFT_ASSIGN_OR_RETURN(const FeedAskNodes ask, DecodeFeedAskNodes(body));
   FeedMap& ours = source_->Feeds();
+  const std::uint64_t most = StepsMax();
   const std::size_t count = std::min(ask.paths.size(), kPathsPerMessage);
-  for (std::size_t i = 0; i < count; ++i) {
+  for (std::size_t i = 0; i < count && ask_steps_ < most; ++i) {
+    ++ask_steps_;
     if (ask.paths[i].empty() && ours.size() <= kTellAllMax) {
       TellAll();
       continue;
     }
     WalkStep step;
     AnswerAsk(ours, ask.paths[i], &step);
+    ask_steps_ += step.show.size() + step.tell.size();
     SendStep(ask.id, step);
   }
   return absl::OkStatus();
+}
+
+std::uint64_t FeedExchange::StepsMax() const {
+  const std::uint64_t theirs =
+      remote_digest_ ? std::min<std::uint64_t>(remote_digest_->feeds, kFeedsPerPeerMax)
+                     : 0;
+  return kNodesAtLeast +
+         kStepsPerFeed * std::max<std::uint64_t>(theirs, source_->Feeds().size());
 }
 
 absl::Status FeedExchange::OnNodes(ByteView body) {
   WEFT_ASSIGN_OR_RETURN(const FeedNodes nodes, DecodeFeedNodes(body));
   walked_ = true;
   FeedMap& ours = source_->Feeds();
-  const std::uint64_t theirs =
-      remote_digest_ ? std::min<std::uint64_t>(remote_digest_->feeds, kFeedsPerPeerMax)
-                     : 0;
-  const std::uint64_t budget =
-      kNodesAtLeast + kStepsPerFeed * std::max<std::uint64_t>(theirs, ours.size());
+  const std::uint64_t budget = StepsMax();
   WalkStep step;
   std::set<TriePath> shown;
   const std::size_t count = std::min(nodes.nodes.size(), kNodesTakenPerMessage);
@@ -420,7 +431,7 @@ PeerFeed* FeedExchange::Remember(const CoreKey& core) {
   // Beyond the limit nothing more is believed, and nothing more is fetched, until what
   // was told before is here.
   if (peer_feeds_ >= kFeedsPerPeerMax) {
-    feeds_dropped_ = true;
+    if (!std::exchange(feeds_dropped_, true)) may_make_room_ = true;
     return nullptr;
   }
   ++peer_feeds_;
@@ -447,6 +458,7 @@ void FeedExchange::MakeRoom() {
   nodes_shown_ = 0;
   nodes_seen_ = 0;
   walk_steps_ = 0;
+  ask_steps_ = 0;
   Open();
 }
 

@@ -137,6 +137,8 @@ class FeedExchange final : public ChannelHandler,
   std::uint64_t DurableThere(const CoreKey& core) const;
   // Branches of the trie that were shown, both ways.
   std::uint64_t nodes_exchanged() const { return nodes_shown_ + nodes_seen_; }
+  // Branches and feeds that were looked at because the peer asked for them.
+  std::uint64_t steps_asked() const { return ask_steps_; }
   Session& session() const { return *session_; }
 
   absl::Status OnOpen(MuxChannel& channel, ByteView handshake) override;
@@ -174,6 +176,8 @@ class FeedExchange final : public ChannelHandler,
   void TellWhatDiffers();
   PeerFeed* Remember(const CoreKey& core);
   void MakeRoom();
+  // What a walk over the feeds of both sides may take of either.
+  std::uint64_t StepsMax() const;
   void NoteLevel();
   void NoteTold(const CoreKey& core);
   bool MayTell(const CoreKey& core) const;
@@ -196,6 +200,7 @@ class FeedExchange final : public ChannelHandler,
   bool told_evidence_ = false;  // all there was when the digests first differed
   bool told_all_ = false;       // by the peer
   bool feeds_dropped_ = false;  // the peer told of more than fit
+  bool may_make_room_ = false;  // something of ours has changed since it was tried
   std::optional<FeedDigest> local_digest_;  // as last told
   std::optional<FeedDigest> remote_digest_;
   absl::btree_map<CoreKey, PeerFeed> feeds_;
@@ -205,6 +210,7 @@ class FeedExchange final : public ChannelHandler,
   std::uint64_t nodes_shown_ = 0;
   std::uint64_t nodes_seen_ = 0;
   std::uint64_t walk_steps_ = 0;  // nodes compared, and feeds looked at for them
+  std::uint64_t ask_steps_ = 0;   // the same for what the peer asked
   std::uint64_t next_ask_ = 1;
   std::size_t bad_evidence_ = 0;
 };

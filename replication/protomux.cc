@@ -110,8 +110,9 @@ absl::StatusOr<bool> Protomux::ReceiveSome(ByteView frame, std::size_t items_max
     cursor->in_batch = true;
     cursor->channel_id = reader.Uint();
   }
+  step_ended_ = false;
   for (std::size_t items = 0; reader.ok() && !reader.done(); ++items) {
-    if (items == items_max) {
+    if (items == items_max || (step_ended_ && items_max != SIZE_MAX)) {
       cursor->position = frame.size() - reader.remaining();
       return false;
     }
@@ -203,10 +204,16 @@ bool Protomux::Ask(const Pair& pair, ByteView handshake) {
 bool Protomux::Swallow(const Pair& pair) {
   const auto found = abandoned_.find(pair);
   if (found == abandoned_.end()) return false;
-  free_.push_back(found->second.front());
-  found->second.erase(found->second.begin());
-  if (found->second.empty()) abandoned_.erase(found);
+  TakeBack(found, found->second.front());
   return true;
+}
+
+// What became of the abandoned id is known: it may be used again.
+void Protomux::TakeBack(Abandoned::iterator entry, std::uint64_t local_id) {
+  std::erase(entry->second, local_id);
+  if (entry->second.empty()) abandoned_.erase(entry);
+  abandoned_ids_.erase(local_id);
+  free_.push_back(local_id);
 }
 
 absl::Status Protomux::Match(MuxChannel& channel, std::uint64_t remote_id,
@@ -222,13 +229,9 @@ absl::Status Protomux::ReceiveReject(ByteView body) {
   Reader reader(body);
   const std::uint64_t local_id = reader.Uint();
   if (!reader.ok()) return Broken("a reject that does not decode");
-  for (auto entry = abandoned_.begin(); entry != abandoned_.end(); ++entry) {
-    auto& ids = entry->second;
-    const auto id = std::find(ids.begin(), ids.end(), local_id);
-    if (id == ids.end()) continue;
-    ids.erase(id);
-    if (ids.empty()) abandoned_.erase(entry);
-    free_.push_back(local_id);
+  const auto abandoned = abandoned_ids_.find(local_id);
+  if (abandoned != abandoned_ids_.end()) {
+    TakeBack(abandoned->second, local_id);
     return absl::OkStatus();
   }
   if (local_id == 0 || local_id > local_.size() || local_[local_id - 1] == nullptr ||
@@ -271,7 +274,10 @@ std::shared_ptr<MuxChannel> Protomux::Release(MuxChannel& channel) {
     remote_[channel.remote_id_ - 1] = nullptr;
     free_.push_back(channel.local_id_);
   } else if (local_[channel.local_id_ - 1] == &channel) {
-    abandoned_[{channel.protocol_, channel.id_}].push_back(channel.local_id_);
+    const Pair pair{channel.protocol_, channel.id_};
+    const auto entry = abandoned_.try_emplace(pair).first;
+    entry->second.push_back(channel.local_id_);
+    abandoned_ids_.emplace(channel.local_id_, entry);
   }
   local_[channel.local_id_ - 1] = nullptr;
   return kept;

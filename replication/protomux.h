@@ -131,6 +131,10 @@ class Protomux {
   absl::StatusOr<bool> ReceiveSome(ByteView frame, std::size_t items_max,
                                    Cursor* cursor);
 
+  // From within a handler: what was asked of it took its time, so that ReceiveSome, if
+  // more follows, ends here.
+  void EndStep() { step_ended_ = true; }
+
   // Asked before an open of the peer is refused; false holds the answer back until
   // RefuseHeld, or until we open a channel ourselves: what the peer hears of one pair
   // must come in order.
@@ -153,6 +157,7 @@ class Protomux {
  private:
   friend class MuxChannel;
   using Pair = std::pair<std::string, Bytes>;
+  using Abandoned = std::map<Pair, std::vector<std::uint64_t>>;  // local ids
 
   absl::Status ReceiveItem(std::uint64_t channel_id, std::uint64_t type, ByteView body);
   absl::Status ReceiveOpen(ByteView body);
@@ -164,6 +169,7 @@ class Protomux {
   std::shared_ptr<MuxChannel> Release(MuxChannel& channel);
   void Refuse(std::uint64_t remote_id);
   void RefuseLater(std::uint64_t remote_id);
+  void TakeBack(Abandoned::iterator entry, std::uint64_t local_id);
   std::uint64_t TakeLocalId();
   void Queue(std::uint64_t channel_id, std::uint64_t type, ByteView body);
   void SealFrame();
@@ -176,8 +182,9 @@ class Protomux {
   std::map<Pair, std::shared_ptr<MuxChannel>> channels_;
   std::vector<MuxChannel*> local_;   // by local id - 1; null: free or swallowed
   std::vector<std::uint64_t> free_;  // local ids that may be used again, a stack
-  std::map<Pair, std::vector<std::uint64_t>>
-      abandoned_;                    // closed before their fate was known
+  // Closed before their fate was known: by pair, and the pair by local id.
+  Abandoned abandoned_;
+  std::map<std::uint64_t, Abandoned::iterator> abandoned_ids_;
   std::vector<MuxChannel*> remote_;  // by remote id - 1; null: refused or closed
 
   // The frame being filled, as a batch; and those that are full.
@@ -190,6 +197,7 @@ class Protomux {
   std::function<void()> on_output_;
   std::function<bool()> on_refusal_;
   std::deque<std::uint64_t> held_refusals_;  // remote ids
+  bool step_ended_ = false;
 };
 
 }  // namespace weft

@@ -330,6 +330,48 @@ TEST_F(FeedExchangeTest, Attack16_AWalkThatNeverEndsIsNotFollowedOnAnyChannel) {
   exchange->Stop();
 }
 
+TEST_F(FeedExchangeTest, Attack16_QuestionsWithoutEndAreAnsweredForAsLongAsAWalkTakes) {
+  Club ada;
+  for (std::uint64_t i = 0; i < 1'000; ++i) ada.map.Set(KeyOf(i), 10);
+  auto [left, right] = world.Connect(ada_peer, bob_peer);
+  world.Drain();
+  const auto exchange = FeedExchange::Start(left.get(), &ada, [](FeedExchange&) {});
+  Babbler eve(right.get(), ada.base_id());
+  eve.Open();
+  world.Drain();
+  ASSERT_NE(eve.channel, nullptr);
+  FeedAskNodes ask;
+  for (std::uint8_t i = 0; i < 64; ++i)
+    ask.paths.push_back({static_cast<std::uint8_t>(i % 16)});
+  for (int i = 0; i < 100; ++i) {
+    eve.channel->Send(static_cast<std::uint64_t>(FeedMessageType::kAskNodes),
+                      EncodeFeedAskNodes(ask));
+  }
+  world.Drain();
+  EXPECT_GT(exchange->steps_asked(), 1'000U);
+  EXPECT_LT(exchange->steps_asked(), 8'000U) << "and 100 000 were asked for";
+  eve.channel->Close();
+  world.Drain();
+  exchange->Stop();
+}
+
+TEST_F(FeedExchangeTest, Attack16_RoomForMoreFeedsIsNotLookedForAtEachDigest) {
+  Club ada, bob;
+  for (std::uint64_t i = 0; i < kFeedsPerPeerMax + 500; ++i) ada.map.Set(KeyOf(i), 1);
+  // All of them are wanted, and none comes.
+  const auto log = bob_peer.Writer("log", 1);
+  for (std::uint64_t i = 0; i < kFeedsPerPeerMax + 500; ++i) bob.cores[KeyOf(i)] = log;
+  Connect(ada, bob);
+  const std::size_t asked = bob.asked.size();
+  for (std::uint8_t i = 0; i < 20; ++i) {
+    FeedDigest digest = *ada.Digest();
+    digest.version_digest.bytes[0] = i;
+    ada_exchange->TellDigest(digest);
+    world.Drain();
+  }
+  EXPECT_LE(bob.asked.size(), asked + kFeedsPerPeerMax) << "once, not twenty times";
+}
+
 TEST_F(FeedExchangeTest, LogsThatHoldGrantsAreFetchedFirst) {
   Club ada, bob;
   for (std::uint64_t i = 0; i < 10; ++i) ada.map.Set(KeyOf(i), 10);

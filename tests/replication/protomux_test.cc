@@ -4,6 +4,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "engine/codec.h"
 #include "replication/hypercore_messages.h"
 #include "tests/replication/vectors.h"
@@ -13,10 +15,13 @@ namespace {
 
 using testing::ElementsAre;
 
+constexpr bool kNever = false;
+
 // Writes down what it hears. Messages and handshakes are compact strings.
 class Recorder : public ChannelHandler {
  public:
-  explicit Recorder(std::vector<std::string>* log) : log_(log) {}
+  explicit Recorder(std::vector<std::string>* log, const bool* end_steps = &kNever)
+      : log_(log), end_steps_(end_steps) {}
   absl::Status OnOpen(MuxChannel&, ByteView handshake) override {
     log_->push_back("open " + Text(handshake));
     return absl::OkStatus();
@@ -25,6 +30,7 @@ class Recorder : public ChannelHandler {
                          ByteView body) override {
     if (type != 0) return absl::OkStatus();
     log_->push_back("message " + Text(body));
+    if (*end_steps_) channel.mux().EndStep();
     if (Text(body) == "bye") channel.Close();
     return absl::OkStatus();
   }
@@ -38,6 +44,7 @@ class Recorder : public ChannelHandler {
     return std::string(AsText(reader.Buffer()));
   }
   std::vector<std::string>* log_;
+  const bool* end_steps_;
 };
 
 std::vector<std::string> Frames(Protomux& mux) {
@@ -55,10 +62,12 @@ Bytes Message(std::string_view text) {
 struct Fixture {
   Protomux mux{true, Hash64{}};
   std::vector<std::string> log;
+  bool end_steps = false;  // after each message
 
   MuxChannel* Open(std::string_view protocol, ByteView id = {},
                    ByteView handshake = {}) {
-    return *mux.Open(protocol, id, handshake, std::make_shared<Recorder>(&log));
+    return *mux.Open(protocol, id, handshake,
+                     std::make_shared<Recorder>(&log, &end_steps));
   }
   absl::Status Receive(std::string_view hex) { return mux.Receive(*FromHex(hex)); }
 };
@@ -142,6 +151,47 @@ TEST(Protomux, ARefusedOpenClosesAndARefusalOfAClosedOneIsFine) {
   second->Close();
   EXPECT_TRUE(f.Receive("000201").ok());
   EXPECT_FALSE(f.Receive("000201").ok()) << "refused once already";
+}
+
+TEST(Protomux, RejectsOfManyClosedChannelsFreeTheirIdsInAnyOrder) {
+  constexpr std::uint64_t kChannels = 1000;
+  Fixture here;
+  const auto id_of = [](std::uint64_t number) {
+    Bytes id;
+    Writer(&id).U64(number);
+    return id;
+  };
+  for (std::uint64_t i = 0; i < kChannels; ++i) here.Open("p", id_of(i % 900))->Close();
+  const auto reject = [&](std::uint64_t local_id) {
+    Bytes frame;
+    Writer writer(&frame);
+    writer.Uint(0);
+    writer.Uint(2);
+    writer.Uint(local_id);
+    return here.mux.Receive(frame);
+  };
+  for (std::uint64_t id = kChannels; id > 0; --id) EXPECT_TRUE(reject(id).ok()) << id;
+  EXPECT_FALSE(reject(1).ok()) << "it was answered";
+  Frames(here.mux);
+  here.Open("q");
+  // Frame of an open: control, open, local id.
+  EXPECT_EQ(Frames(here.mux).at(0).substr(0, 6), "000101") << "the last that was freed";
+}
+
+TEST(Protomux, AStepEndsWhereAHandlerSaysSo) {
+  Fixture here, there;
+  MuxChannel* const sender = there.Open("p");
+  here.Open("p");
+  for (const std::string& frame : Frames(there.mux))
+    EXPECT_TRUE(here.Receive(frame).ok());
+  for (int i = 0; i < 3; ++i) sender->Send(0, Message("again"));
+  const Bytes frame = *there.mux.TakeFrame();
+  here.end_steps = true;
+  Protomux::Cursor cursor;
+  int steps = 1;
+  while (!*here.mux.ReceiveSome(frame, 100, &cursor)) ++steps;
+  EXPECT_EQ(steps, 3);
+  EXPECT_EQ(std::ranges::count(here.log, std::string("message again")), 3);
 }
 
 TEST(Protomux, AHandlerMayCloseItsChannelInTheMiddleOfABatch) {
