@@ -50,8 +50,10 @@ void PeerBook::Hear(const PublicKey& key, const std::string& address,
   if (!IsPlainAddress(address)) return;
   const auto known = entries_.find(key);
   if (known != entries_.end()) {
-    // Nobody but the peer itself may say that it has moved.
-    if (key != source || known->second.address == address) return;
+    // Nobody but the peer itself may say that it has moved, and what it says is its own
+    // word from then on.
+    const Entry& entry = known->second;
+    if (key != source || (entry.address == address && entry.source == key)) return;
     Erase(known);
   }
   const auto share = from_.find(source);
@@ -64,22 +66,40 @@ void PeerBook::Hear(const PublicKey& key, const std::string& address,
 void PeerBook::Failed(const std::string& address, Nanos now) {
   for (auto at = entries_.begin(); at != entries_.end();) {
     const auto entry = at++;
-    if (entry->second.address != address) continue;
-    entry->second.confirmed = false;
-    if (++entry->second.failures > kFailuresMax) {
-      Erase(entry);
-      continue;
-    }
-    entry->second.retry_at = now + kRetryFirst * (1 << entry->second.failures);
+    if (entry->second.address == address) Fail(entry, now);
   }
 }
 
-void PeerBook::Confirmed(const PublicKey& key) {
+void PeerBook::Fail(std::map<PublicKey, Entry>::iterator entry, Nanos now) {
+  entry->second.confirmed = false;
+  if (++entry->second.failures > kFailuresMax) {
+    Erase(entry);
+    return;
+  }
+  entry->second.retry_at = now + kRetryFirst * (1 << entry->second.failures);
+}
+
+void PeerBook::Confirm(Entry& entry) {
+  entry.confirmed = true;
+  entry.failures = 0;
+  entry.retry_at = Nanos(0);
+}
+
+void PeerBook::Connected(const PublicKey& key) {
   const auto known = entries_.find(key);
-  if (known == entries_.end()) return;
-  known->second.confirmed = true;
-  known->second.failures = 0;
-  known->second.retry_at = Nanos(0);
+  if (known != entries_.end() && known->second.source == key) Confirm(known->second);
+}
+
+void PeerBook::Reached(const std::string& address, const PublicKey& key, Nanos now) {
+  for (auto at = entries_.begin(); at != entries_.end();) {
+    const auto entry = at++;
+    if (entry->second.address != address) continue;
+    if (entry->first == key) {
+      Confirm(entry->second);
+    } else {
+      Fail(entry, now);  // somebody else is there
+    }
+  }
 }
 
 std::vector<std::string> PeerBook::Candidates(const std::set<PublicKey>& connected,
@@ -143,7 +163,7 @@ void PeerExchange::Beat() {
       continue;
     }
     by_key.emplace(key, exchange);
-    book_.Confirmed(key);
+    book_.Connected(key);
     const Nanos since = since_.try_emplace(key, now).first->second;
     // Who takes no part in this came for something else, and leaves by itself.
     const bool keep = host_.keep(*exchange) || !partners_.contains(key);
@@ -176,10 +196,15 @@ void PeerExchange::Beat() {
 }
 
 Task<void> PeerExchange::Dial(std::shared_ptr<PeerExchange> self, std::string address) {
-  const bool connected = co_await self->host_.dial(address);
+  const std::optional<PublicKey> there = co_await self->host_.dial(address);
   --self->dialling_;
-  if (self->stopped_ || connected) co_return;
-  self->book_.Failed(address, self->host_.clock->Steady());
+  if (self->stopped_) co_return;
+  const Nanos now = self->host_.clock->Steady();
+  if (there) {
+    self->book_.Reached(address, *there, now);
+  } else {
+    self->book_.Failed(address, now);
+  }
 }
 
 void PeerExchange::Tell(FeedExchange& exchange, bool enough) {

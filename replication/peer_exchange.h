@@ -4,7 +4,8 @@
 // Addresses travel in `peers` messages on the base's weft/feeds channel, so that only
 // who knows the base hears who else does. What a peer says is a hint: an address is
 // dialled at most now and then, must answer as a peer of the base to be kept, and is
-// told on only after it did; each peer may fill its own small share of the book.
+// told on only if that very peer says so itself and is there, or we found it at that
+// address; each peer may fill its own small share of the book.
 
 #pragma once
 
@@ -32,8 +33,11 @@ class PeerBook {
   void Hear(const PublicKey& key, const std::string& address, const PublicKey& source);
   // A dial to the address failed, or the peer there had enough connections.
   void Failed(const std::string& address, Nanos now);
-  // The key is here, by this or another connection.
-  void Confirmed(const PublicKey& key);
+  // The key is connected, by whatever way: it is where it says itself that it is, as
+  // far as anybody knows. What others say of it this does not confirm.
+  void Connected(const PublicKey& key);
+  // A dial to the address ended at this key.
+  void Reached(const std::string& address, const PublicKey& key, Nanos now);
 
   // Addresses to dial, of peers not in `connected`, leaving out those that failed a
   // short time ago.
@@ -52,6 +56,9 @@ class PeerBook {
     Nanos retry_at{0};
   };
   void Erase(std::map<PublicKey, Entry>::iterator entry);
+  // Rests for a while, or is forgotten: `entry` is invalid then.
+  void Fail(std::map<PublicKey, Entry>::iterator entry, Nanos now);
+  static void Confirm(Entry& entry);
 
   std::map<PublicKey, Entry> entries_;
   std::map<PublicKey, std::size_t> from_;  // entries by source
@@ -72,8 +79,9 @@ class PeerExchange : public std::enable_shared_from_this<PeerExchange> {
     std::function<std::vector<std::shared_ptr<FeedExchange>>()> exchanges;
     // True if the connection must stay whatever the mesh says.
     std::function<bool(const FeedExchange&)> keep;
-    // Connects and keeps the connection as long as it lasts; false if that failed.
-    std::function<Task<bool>(std::string address)> dial;
+    // Connects, keeps the connection as long as it lasts, and returns who is there;
+    // nullopt if that failed.
+    std::function<Task<std::optional<PublicKey>>(std::string address)> dial;
     std::function<void(const FeedExchange&)> drop;
   };
 

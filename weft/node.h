@@ -197,7 +197,7 @@ class Node final : private CoreProvider, private SessionObserver {
   // The same about one peer, which cannot fill the log (L19).
   void PeerEvent(Session& session, const std::string& line);
   void StartMeshOf(BaseNode& base);
-  Task<bool> DialForMesh(std::string address);
+  Task<std::optional<PublicKey>> DialForMesh(std::string address);
   // The mesh must not drop the connection for this base.
   bool MustStay(const BaseNode& base, const FeedExchange& exchange) const;
   bool IsLevel(const Session& session) const;

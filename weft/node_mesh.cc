@@ -52,13 +52,13 @@ void Node::StartMeshOf(BaseNode& base) {
   meshes_[&base] = PeerExchange::Start(std::move(host), *mesh_limits_);
 }
 
-Task<bool> Node::DialForMesh(std::string address) {
+Task<std::optional<PublicKey>> Node::DialForMesh(std::string address) {
   const std::weak_ptr<bool> alive = alive_;
   const absl::StatusOr<std::shared_ptr<Session>> session =
       co_await swarm_->Dial(address, kMeshDialLimit);
-  if (!session.ok() || alive.expired()) co_return false;
+  if (!session.ok() || alive.expired()) co_return std::nullopt;
   mesh_sessions_.insert(session->get());
-  co_return true;
+  co_return (*session)->remote_static_key();
 }
 
 bool Node::MustStay(const BaseNode& base, const FeedExchange& exchange) const {

@@ -66,13 +66,30 @@ TEST(PeerBook, Attack17_OnlyThePeerItselfMovesItsAddressAndOnlyProvenOnesAreTold
   book.Hear(Key(1), "10.6.6.6:1", Key(2));
   EXPECT_EQ(book.Candidates({}, Nanos(0)), std::vector<std::string>{"10.0.0.1:1"});
   EXPECT_TRUE(book.Sample(10, 1).empty());
-  book.Confirmed(Key(1));
+  book.Connected(Key(1));
   ASSERT_EQ(book.Sample(10, 1).size(), 1U);
   EXPECT_EQ(book.Sample(10, 1)[0].address, "10.0.0.1:1");
   for (const char* bad : {"", ":1", "unix:/etc/x:1", "a b:1", "host:port", "host:"}) {
     book.Hear(Key(3), bad, Key(3));
   }
   EXPECT_EQ(book.size(), 1U);
+}
+
+TEST(PeerBook, Attack17_WhereOthersSayAPeerIsIsNotToldOnBecauseItIsConnected) {
+  PeerBook book;
+  book.Hear(Key(1), "10.6.6.6:80", Key(2));
+  book.Connected(Key(1));
+  EXPECT_TRUE(book.Sample(10, 1).empty()) << "it never said so";
+  book.Reached("10.6.6.6:80", Key(3), seconds(0));
+  EXPECT_TRUE(book.Sample(10, 1).empty()) << "somebody else is there";
+  EXPECT_TRUE(book.Candidates({}, seconds(1)).empty());
+  book.Reached("10.6.6.6:80", Key(1), seconds(1));
+  EXPECT_EQ(book.Sample(10, 1).size(), 1U) << "there it was found";
+  // Its own word replaces another's, of the same address too.
+  book.Hear(Key(4), "10.0.0.4:1", Key(2));
+  book.Hear(Key(4), "10.0.0.4:1", Key(4));
+  book.Connected(Key(4));
+  EXPECT_EQ(book.Sample(10, 1).size(), 2U);
 }
 
 TEST(PeerBook, AnAddressThatFailsRestsAndIsForgottenInTheEnd) {
@@ -112,9 +129,10 @@ class Member final : public FeedSource, public SessionObserver, public CoreProvi
     host.addresses = [this] { return std::vector<std::string>{address_}; };
     host.exchanges = [this] { return Exchanges(); };
     host.keep = [](const FeedExchange&) { return false; };
-    host.dial = [this](std::string address) -> Task<bool> {
+    host.dial = [this](std::string address) -> Task<std::optional<PublicKey>> {
       const auto session = co_await swarm->Dial(address, seconds(5));
-      co_return session.ok();
+      if (!session.ok()) co_return std::nullopt;
+      co_return (*session)->remote_static_key();
     };
     host.drop = [](const FeedExchange& exchange) { exchange.session().Close(); };
     mesh_ = PeerExchange::Start(std::move(host), MeshLimits());
