@@ -1,13 +1,17 @@
 #include "replication/tcp_wire.h"
 
+#include <asio/co_spawn.hpp>
 #include <asio/connect.hpp>
+#include <asio/detached.hpp>
 #include <asio/ip/tcp.hpp>
 #include <asio/redirect_error.hpp>
+#include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 #include <asio/write.hpp>
 #include <charconv>
 
 #include "absl/strings/str_format.h"
+#include "engine/signal.h"
 
 namespace weft {
 namespace {
@@ -74,6 +78,24 @@ class TcpWire final : public Wire {
   tcp::socket socket_;
   std::string peer_;
 };
+
+// asio's resolver cannot be cancelled while the system looks a name up, which may take
+// long: whoever asked waits beside it, and may go.
+struct Lookup {
+  bool over = false;
+  asio::error_code error;
+  tcp::resolver::results_type found;
+  Signal done;
+};
+
+Task<void> LookUp(std::shared_ptr<Lookup> lookup, HostPort target) {
+  tcp::resolver resolver(co_await asio::this_coro::executor);
+  lookup->found = co_await resolver.async_resolve(
+      target.host, std::to_string(target.port),
+      asio::redirect_error(asio::use_awaitable, lookup->error));
+  lookup->over = true;
+  lookup->done.Notify();
+}
 
 class TcpListener final : public Listener {
  public:
@@ -145,12 +167,13 @@ Task<absl::StatusOr<std::unique_ptr<Wire>>> TcpNetwork::Dial(std::string address
     co_await socket.async_connect(tcp::endpoint(numeric, target->port),
                                   asio::redirect_error(asio::use_awaitable, error));
   } else {
-    tcp::resolver resolver(executor_);
-    const auto found = co_await resolver.async_resolve(
-        target->host, std::to_string(target->port),
-        asio::redirect_error(asio::use_awaitable, error));
-    if (error) co_return Unavailable(address, error);
-    co_await asio::async_connect(socket, found,
+    const auto lookup = std::make_shared<Lookup>();
+    const auto executor = co_await asio::this_coro::executor;
+    Task<void> looking = LookUp(lookup, *target);
+    asio::co_spawn(executor, std::move(looking), asio::detached);
+    while (!lookup->over) co_await lookup->done.Wait();
+    if (lookup->error) co_return Unavailable(address, lookup->error);
+    co_await asio::async_connect(socket, lookup->found,
                                  asio::redirect_error(asio::use_awaitable, error));
   }
   if (error) co_return Unavailable(address, error);

@@ -4,6 +4,8 @@
 
 #include <gtest/gtest.h>
 
+#include <asio/bind_cancellation_slot.hpp>
+#include <asio/cancellation_signal.hpp>
 #include <asio/co_spawn.hpp>
 #include <asio/io_context.hpp>
 #include <asio/steady_timer.hpp>
@@ -53,6 +55,27 @@ TEST(TcpNetwork, BytesAndTheEndOfThemArrive) {
     const auto end = co_await (*accepted)->Read();
     EXPECT_TRUE(end.ok() && end->empty());
   });
+}
+
+Task<void> DialInVain(TcpNetwork* network) {
+  (void)co_await network->Dial("localhost:1");
+}
+
+// However long the system takes to look up the name.
+TEST(TcpNetwork, ADialByNameThatIsGivenUpEndsAtOnce) {
+  asio::io_context io;
+  TcpNetwork network(io.get_executor());
+  asio::cancellation_signal give_up;
+  bool over = false;
+  asio::co_spawn(io, DialInVain(&network),
+                 asio::bind_cancellation_slot(
+                     give_up.slot(), [&over](std::exception_ptr) { over = true; }));
+  io.poll_one();
+  give_up.emit(asio::cancellation_type::terminal);
+  io.poll();
+  EXPECT_TRUE(over);
+  io.restart();
+  io.run();  // the answer comes, and nobody waits for it
 }
 
 TEST(TcpNetwork, NobodyThereIsUnavailableAndAClosedListenerIsCancelled) {
