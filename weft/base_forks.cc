@@ -23,6 +23,8 @@ constexpr std::size_t kPieceBytes = 48 * 1024;
 constexpr std::uint64_t kLengthBytesMax = 5;  // of one block in a piece
 constexpr std::size_t kHashesPerMessage = 512;
 constexpr std::size_t kHashMessagesMax = 64;
+// For a length that was told: the log was not held whole when it came into doubt.
+constexpr std::uint64_t kNotWhole = 0;
 constexpr std::size_t kDoubtsMax = 1'024;       // logs
 constexpr std::size_t kHeadsPerAnswerMax = 16;  // and told when two peers meet
 constexpr std::size_t kArrivedMax = 256;        // logs; of others it is told again
@@ -235,13 +237,12 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHashes(ByteView body) const {
 void BaseForks::Doubt(const CoreKey& log) {
   const std::shared_ptr<Hypercore> core = node_->LogOf(log);
   if (core == nullptr || core->length() == 0) return;
-  const auto known = doubted_.find(log);
-  if (known != doubted_.end() && known->second == core->length()) return;
-  if (known == doubted_.end() && doubted_.size() >= kDoubtsMax) return;
-  doubted_[log] = core->length();
-  if (const auto head = HeadOf(log, core->length()); head.ok()) {
-    node_->TellEvidence(std::span(&*head, 1));
-  }
+  if (doubted_.size() >= kDoubtsMax && !doubted_.contains(log)) return;
+  std::uint64_t& told = doubted_.try_emplace(log, kNotWhole).first->second;
+  if (told == core->length()) return;
+  const auto head = HeadOf(log, core->length());
+  told = head.ok() ? core->length() : kNotWhole;
+  if (head.ok()) node_->TellEvidence(std::span(&*head, 1));
 }
 
 std::optional<ForkSide> BaseForks::SideOf(const CoreKey& log) const {
@@ -274,6 +275,9 @@ void BaseForks::Relay() {
   AskForBranches();
   for (const MissingPrefix& missing : indexer.Missing()) {
     if (missing.other_branch) Doubt(missing.log);
+  }
+  for (const auto& [log, told] : doubted_) {
+    if (told == kNotWhole) Doubt(log);
   }
   std::vector<CoreKey> news;
   for (const ForkedLog& fork : indexer.Forks()) {

@@ -48,7 +48,7 @@ class BaseForks {
   // As FeedSource::TakeEvidence.
   absl::StatusOr<Answers> Take(const PublicKey& peer, ByteView evidence);
   // A peer seems to hold another branch of this log: tells everybody of ours, once for
-  // every length of it.
+  // every length of it, as soon as it is held whole.
   void Doubt(const CoreKey& log);
   // The indexer has moved: tells what is new.
   void Relay();
@@ -89,7 +89,7 @@ class BaseForks {
   std::map<CoreKey, Arrived> arrived_;
   Nanos taken_at_{};                          // when the last ones were
   Nanos taking_took_{};                       // and how long that took
-  std::map<CoreKey, std::uint64_t> doubted_;  // logs, and how long they were then
+  std::map<CoreKey, std::uint64_t> doubted_;  // logs, and what length of them was told
   std::set<CoreKey> apart_;  // forked logs of which we hold a branch without a proof
   std::map<CoreKey, std::uint64_t> told_;  // fork points that everybody was told
   std::optional<BranchFetch> fetch_;       // of the branch that is wanted now

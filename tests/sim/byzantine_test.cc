@@ -82,6 +82,11 @@ TEST(Byzantine, F1_WhoHoldsABranchThatPartedEarlierIsHeard) {
   EXPECT_TRUE(result.problems.empty()) << Told(ByzantineRun(319), result);
 }
 
+// The log came into doubt while the last block under its head was still on the way.
+TEST(Byzantine, F1_ALogInDoubtIsToldOfOnceItIsHeldWhole) {
+  EXPECT_TRUE(ShortByzantine(3279).problems.empty());
+}
+
 TEST(Byzantine, TheSameSeedGivesTheSameTrace) {
   for (std::uint64_t seed = 1; seed <= 4; ++seed) {
     const RunResult first = Simulate(ByzantineRun(seed));

@@ -1,4 +1,4 @@
-// Many small runs, a third of them Byzantine: 3 000 seeds in every run of the tests.
+// Many small runs, a third of them Byzantine: 20 000 seeds in every run of the tests.
 // `./dev sim --short --seeds N` runs as many more as one likes.
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@ namespace {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 constexpr std::uint64_t kSeeds = 400;
 #else
-constexpr std::uint64_t kSeeds = 3'000;
+constexpr std::uint64_t kSeeds = 20'000;
 #endif
 // Of one length, for as many processors as there are.
 constexpr std::uint64_t kShards = 8;
