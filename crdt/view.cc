@@ -120,7 +120,11 @@ absl::Status View::UpdateTrie(Trie* trie) {
   for (Entry* entry : leaf_dirty_) {
     const ByteView key = AsBytes(entry->key);
     if (entry->readable) {
-      const Bytes lanes = LeafLanesOf(entry->state, writers_);
+      const Bytes lanes = [&] {
+        // A sequence keeps the hashes of its pages, and readers copy it.
+        const std::lock_guard<std::mutex> lock(mutex_);
+        return LeafLanesOf(entry->state, writers_);
+      }();
       WEFT_RETURN_IF_ERROR(trie->Set(key, TrieLeafHash(key, lanes)));
     } else {
       WEFT_RETURN_IF_ERROR(trie->Erase(key));
@@ -134,6 +138,8 @@ absl::Status View::UpdateTrie(Trie* trie) {
 void View::FlushPages(std::string_view key, Lane tag, SequenceLane* lane,
                       StorageBatch* batch) const {
   if (lane == nullptr) return;
+  // A sequence notes which pages are stored, and readers copy it.
+  const std::lock_guard<std::mutex> lock(mutex_);
   const auto lane_number = static_cast<std::uint8_t>(tag);
   if (lane->replaces()) {
     const ScanRange all = keys::SequencePages(base_, AsBytes(key), lane_number);
