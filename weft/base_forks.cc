@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "engine/codec.h"
-#include "weft/branch_store.h"
 
 namespace weft {
 namespace {
@@ -13,14 +12,6 @@ constexpr std::uint8_t kProof = 1;
 constexpr std::uint8_t kHead = 5;
 constexpr std::uint8_t kAsk = 6;
 constexpr std::uint8_t kHashes = 7;
-constexpr std::uint8_t kPiece = 8;
-constexpr std::uint8_t kFetch = 9;
-constexpr Nanos kPatienceFirst = std::chrono::seconds(2);
-constexpr Nanos kPatienceMost = std::chrono::minutes(5);
-// Who gives a branch has so long before one more may.
-constexpr Nanos kGivingPatience = std::chrono::seconds(30);
-constexpr std::size_t kPieceBytes = 48 * 1024;
-constexpr std::uint64_t kLengthBytesMax = 5;  // of one block in a piece
 constexpr std::size_t kHashesPerMessage = 512;
 constexpr std::size_t kHashMessagesMax = 64;
 // For a length that was told: the log was not held whole when it came into doubt.
@@ -37,27 +28,6 @@ Bytes Tagged(std::uint8_t kind, ByteView body) {
   return bytes;
 }
 
-Bytes FetchOf(const BranchPlace& place) {
-  Bytes bytes = {kFetch};
-  Writer out(&bytes);
-  WritePlace(place, out);
-  return bytes;
-}
-
-absl::Status Useless(const char* what) {
-  return absl::NotFoundError(what);
-}
-
-// Of the first `length` blocks.
-absl::StatusOr<std::uint64_t> BytesBelow(const Hypercore& core, std::uint64_t length) {
-  std::uint64_t bytes = 0;
-  for (const std::uint64_t root : flat_tree::FullRoots(length)) {
-    WEFT_ASSIGN_OR_RETURN(const TreeNode node, core.NodeAt(root));
-    bytes += node.size;
-  }
-  return bytes;
-}
-
 }  // namespace
 
 std::vector<Bytes> BaseForks::Evidence() {
@@ -68,9 +38,7 @@ std::vector<Bytes> BaseForks::Evidence() {
     evidence = *std::move(proofs);
   }
   // Who comes may have what nobody had who was asked before.
-  if (fetch_) {
-    if (const auto ask = fetch_->Ask()) evidence.push_back(FetchOf(*ask));
-  }
+  if (auto ask = branches_.Ask()) evidence.push_back(*std::move(ask));
   std::size_t heads = 0;
   const auto tell = [&](const CoreKey& log, std::uint64_t from) {
     if (heads == kHeadsPerAnswerMax) return;
@@ -116,10 +84,8 @@ absl::StatusOr<BaseForks::Answers> BaseForks::Take(const PublicKey& peer,
       return TakeAsk(body);
     case kHashes:
       return TakeHashes(body);
-    case kPiece:
-      return TakePiece(peer, body);
     default:
-      return TakeFetch(body);
+      return branches_.Take(peer, evidence);
   }
 }
 
@@ -169,9 +135,10 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeProof(ByteView evidence) {
 absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
   WEFT_ASSIGN_OR_RETURN(const BranchHead theirs, DecodeBranchHead(body));
   const std::optional<ForkSide> ours = SideOf(theirs.core);
-  if (!ours) return Useless("a head of a log that is not held here");
+  if (!ours) return absl::NotFoundError("a head of a log that is not held here");
   const std::optional<ForkedLog> known = node_->indexer()->ForkOf(theirs.core);
-  if (known && known->fork_point < theirs.from) return Useless("a fork that is known");
+  if (known && known->fork_point < theirs.from)
+    return absl::NotFoundError("a fork that is known");
   const std::shared_ptr<Hypercore> core = node_->LogOf(theirs.core);
   WEFT_RETURN_IF_ERROR(VerifyBranchHead(*core->manifest(), theirs));
   WEFT_ASSIGN_OR_RETURN(BranchComparison found,
@@ -183,7 +150,7 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
     out.Uint(*found.look_from);
     return Answers{std::move(ask)};
   }
-  if (!found.proof) return Useless("a head of the same branch");
+  if (!found.proof) return absl::NotFoundError("a head of the same branch");
   ForkProof& proof = *found.proof;
   if (proof.fork_point == 0) {
     if (auto first = core->Get(0); first.ok()) proof.first_block = *std::move(first);
@@ -193,7 +160,7 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
     proof.first_block.clear();
     bytes = EncodeForkProof(proof);
   }
-  if (!IsNews(proof)) return Useless("a fork that is known");
+  if (!IsNews(proof)) return absl::NotFoundError("a fork that is known");
   TakeSoon(proof, std::move(bytes));
   return Answers();
 }
@@ -265,14 +232,14 @@ std::optional<ForkSide> BaseForks::SideOf(const CoreKey& log) const {
 
 absl::StatusOr<Bytes> BaseForks::HeadOf(const CoreKey& log, std::uint64_t from) const {
   const std::optional<ForkSide> side = SideOf(log);
-  if (!side) return Useless("a log that is not held here");
+  if (!side) return absl::NotFoundError("a log that is not held here");
   WEFT_ASSIGN_OR_RETURN(const BranchHead head, MakeBranchHead(log, *side, from));
   return Tagged(kHead, EncodeBranchHead(head));
 }
 
 void BaseForks::Relay() {
   const Indexer& indexer = *node_->indexer();
-  AskForBranches();
+  branches_.Relay();
   for (const MissingPrefix& missing : indexer.Missing()) {
     if (missing.other_branch) Doubt(missing.log);
   }
@@ -312,167 +279,6 @@ void BaseForks::TellIfApart(const ForkProof& proof) {
   if (const auto head = HeadOf(proof.core, 0); head.ok()) {
     node_->TellEvidence(std::span(&*head, 1));
   }
-}
-
-// --- giving a branch that a senior has named ---
-
-absl::StatusOr<BaseForks::Answers> BaseForks::TakeFetch(ByteView body) const {
-  Reader in(body);
-  const BranchPlace place = ReadPlace(in);
-  if (!in.ok() || !in.done()) {
-    return absl::InvalidArgumentError("a question for a branch is malformed");
-  }
-  // Of a forked log only, and no more than survives here (P10).
-  const std::optional<ForkedLog> fork = node_->indexer()->ForkOf(place.log);
-  if (!fork || place.length > fork->cut) return Useless("a branch that is not held");
-  const absl::StatusOr<Bytes> read = ReadPiece(place, fork->other_branch);
-  if (!read.ok() || read->size() <= place.offset) {
-    return Useless("a branch that is not held");
-  }
-  const auto bytes = ByteView(*read).subspan(place.offset);
-  Bytes piece = {kPiece};
-  Writer out(&piece);
-  WritePlace(place, out);
-  Append(piece, bytes.first(std::min(kPieceBytes, bytes.size())));
-  return Answers{std::move(piece)};
-}
-
-// The bytes of (block:buffer)* from block `position` on, the first offset + kPieceBytes
-// of them and perhaps more.
-absl::StatusOr<Bytes> BaseForks::ReadPiece(const BranchPlace& place,
-                                           bool other_branch) const {
-  const std::size_t enough = place.offset + kPieceBytes;
-  Bytes bytes;
-  Writer out(&bytes);
-  if (other_branch) {
-    WEFT_ASSIGN_OR_RETURN(
-        const std::vector<Bytes> blocks,
-        ReadBranch(*node_->host().storage, node_->record().number, place.log,
-                   place.position, place.length, place.tree_hash, enough));
-    for (const Bytes& block : blocks) out.Buffer(block);
-    return bytes;
-  }
-  const std::shared_ptr<Hypercore> core = node_->LogOf(place.log);
-  if (core == nullptr) return Useless("a log that is not held");
-  WEFT_ASSIGN_OR_RETURN(const TreeHash here, core->TreeHashAt(place.length));
-  if (here != place.tree_hash) return Useless("a branch that is not held");
-  WEFT_ASSIGN_OR_RETURN(const std::uint64_t from, BytesBelow(*core, place.position));
-  WEFT_ASSIGN_OR_RETURN(const std::uint64_t to, BytesBelow(*core, place.length));
-  const std::uint64_t lengths = kLengthBytesMax * (place.length - place.position);
-  if (to - from + lengths > kBranchBytesMax)
-    return Useless("a branch that is too long");
-  for (std::uint64_t at = place.position; at < place.length && bytes.size() < enough;
-       ++at) {
-    WEFT_ASSIGN_OR_RETURN(const Bytes block, core->Get(at));
-    out.Buffer(block);
-  }
-  return bytes;
-}
-
-// --- getting one ---
-
-// The most senior name of the first log that wants one, until it is here or not wanted
-// any more.
-void BaseForks::AskForBranches() {
-  const std::vector<Indexer::NamedBranch> wanted = node_->indexer()->WantedBranches();
-  for (const Indexer::NamedBranch& branch : wanted) {
-    if (fetch_ && fetch_->branch() == branch) return;
-  }
-  fetch_.reset();
-  if (wanted.empty()) return;
-  Fetch(wanted.front());
-  patience_ = kPatienceFirst;
-  LookAfterIn(patience_);
-}
-
-void BaseForks::Fetch(const Indexer::NamedBranch& branch) {
-  const std::shared_ptr<Hypercore> core = node_->LogOf(branch.log);
-  if (core == nullptr) return;
-  std::vector<TreeNode> roots;
-  for (const std::uint64_t root : flat_tree::FullRoots(branch.fork_point)) {
-    const absl::StatusOr<TreeNode> node = core->NodeAt(root);
-    if (!node.ok()) return;
-    roots.push_back(*node);
-  }
-  std::optional<MerkleTree> prefix = MerkleTree::FromRoots(roots);
-  if (!prefix) return;
-  fetch_.emplace(branch, *std::move(prefix));
-  TellAsk();
-}
-
-// Everybody is asked; who has it is asked for the rest.
-void BaseForks::TellAsk() {
-  const std::optional<BranchPlace> ask = fetch_->Ask();
-  if (!ask) return;
-  const Bytes bytes = FetchOf(*ask);
-  node_->TellEvidence(std::span(&bytes, 1));
-}
-
-// Or sooner, if that is due already.
-void BaseForks::LookAfterIn(Nanos delay) {
-  const Nanos due = node_->host().clock->Steady() + delay;
-  if (look_due_ && *look_due_ <= due) return;
-  look_due_ = due;
-  node_->PostAfter(delay, [this, due] {
-    if (look_due_ != due) return;
-    look_due_.reset();
-    LookAfterFetch();
-  });
-}
-
-void BaseForks::LookAfterFetch() {
-  if (!fetch_) return;
-  fetch_->LookAfter();
-  if (fetch_->moves()) {
-    patience_ = kPatienceFirst;
-    TellAsk();
-    return LookAfterIn(kGivingPatience);
-  }
-  // Somebody may have it by now who did not when he was asked. Nobody may ever: others
-  // that are wanted have their turn.
-  const std::vector<Indexer::NamedBranch> wanted = node_->indexer()->WantedBranches();
-  const auto now = std::ranges::find(wanted, fetch_->branch());
-  if (now != wanted.end() && now + 1 != wanted.end()) {
-    Fetch(*(now + 1));
-    return LookAfterIn(kPatienceFirst);
-  }
-  if (wanted.size() > 1) {
-    Fetch(wanted.front());
-  } else {
-    TellAsk();
-  }
-  patience_ = std::min(2 * patience_, kPatienceMost);
-  LookAfterIn(patience_);
-}
-
-absl::StatusOr<BaseForks::Answers> BaseForks::TakePiece(const PublicKey& peer,
-                                                        ByteView body) {
-  Reader in(body);
-  const BranchPlace place = ReadPlace(in);
-  if (!in.ok()) return absl::InvalidArgumentError("a piece of a branch is malformed");
-  if (!fetch_) return Useless("a branch that is not wanted");
-  absl::StatusOr<BranchFetch::Taken> taken = fetch_->Take(peer, place, in.Rest());
-  // Whoever gave it lied; somebody else may not.
-  if (absl::IsDataLoss(taken.status())) LookAfterIn(kPatienceFirst);
-  WEFT_RETURN_IF_ERROR(taken.status());
-  if (taken->branch) {
-    node_->Post([this, branch = fetch_->branch(), blocks = *std::move(taken->branch)] {
-      const absl::Status kept = KeepBranch(branch, blocks);
-      if (!kept.ok()) node_->NotSynced(kept);
-    });
-    fetch_.reset();
-  }
-  if (!taken->ask) return Answers();
-  return Answers{FetchOf(*taken->ask)};
-}
-
-absl::Status BaseForks::KeepBranch(const Indexer::NamedBranch& branch,
-                                   ByteView blocks) {
-  WEFT_RETURN_IF_ERROR(SaveBranch(*node_->host().storage, node_->record().number,
-                                  branch.log, branch.fork_point, branch.length,
-                                  branch.tree_hash, blocks));
-  node_->LookAgain(branch.log);
-  return absl::OkStatus();
 }
 
 }  // namespace weft

@@ -7,17 +7,14 @@
 //   06 core:32 from:varint                 look closer at that log of yours, from there
 //   07 (core:32 length:varint hash:32)*    what I have settled: feeds whose lengths are
 //                                          equal may still differ
-//   08 place bytes                         a piece of the branch that was asked for
-//   09 place                               give me that branch from there on
-//                                          (place: weft/branch_fetch.h)
+//   08 .., 09 ..                             branches (weft/base_branches.h)
 // A head is told of a log of which there is doubt: to everybody where a peer's proof
 // did not fit ours or a block waits for another branch, to the peer that says so where
 // an equal length has another hash. Whoever holds the other branch answers with the
-// proof. What a senior has named of a branch that is not the one held as the log (rule
-// F2) is fetched by its hash. Nothing here is believed that was not signed or hashed.
+// proof. Nothing here is believed that was not signed.
 //
 // Who knows the base can ask all of this, so nothing reads more of a log than it tells:
-// heads are made and compared from the stored tree, and pieces from their own blocks.
+// heads are made and compared from the stored tree.
 
 #pragma once
 
@@ -25,8 +22,8 @@
 #include <set>
 
 #include "crdt/branch_head.h"
+#include "weft/base_branches.h"
 #include "weft/base_node.h"
-#include "weft/branch_fetch.h"
 
 namespace weft {
 
@@ -35,7 +32,7 @@ class BaseForks {
   using Answers = std::vector<Bytes>;
 
   // `node` must outlive it.
-  explicit BaseForks(BaseNode* node) : node_(node) {}
+  explicit BaseForks(BaseNode* node) : node_(node), branches_(node) {}
 
   static bool IsKind(std::uint8_t kind) {
     return kind == 1 || (kind >= 5 && kind <= 9);
@@ -58,22 +55,12 @@ class BaseForks {
   absl::StatusOr<Answers> TakeHead(ByteView body);
   absl::StatusOr<Answers> TakeAsk(ByteView body) const;
   absl::StatusOr<Answers> TakeHashes(ByteView body) const;
-  absl::StatusOr<Answers> TakePiece(const PublicKey& peer, ByteView body);
-  absl::StatusOr<Answers> TakeFetch(ByteView body) const;
   bool IsNews(const ForkProof& proof) const;
   // A verified proof is taken soon, together with others, of each log the smallest.
   // What they take may be everything anew: so there is a pause, longer than that lasts.
   void TakeSoon(const ForkProof& proof, Bytes bytes);
   void TakeArrived();
   void TellIfApart(const ForkProof& proof);
-  absl::StatusOr<Bytes> ReadPiece(const BranchPlace& place, bool other_branch) const;
-
-  void AskForBranches();
-  void Fetch(const Indexer::NamedBranch& branch);
-  void TellAsk();
-  void LookAfterIn(Nanos delay);
-  void LookAfterFetch();
-  absl::Status KeepBranch(const Indexer::NamedBranch& branch, ByteView blocks);
 
   // What is held of the log, if it is held whole.
   std::optional<ForkSide> SideOf(const CoreKey& log) const;
@@ -86,15 +73,13 @@ class BaseForks {
   };
 
   BaseNode* node_;  // not owned
+  BaseBranches branches_;
   std::map<CoreKey, Arrived> arrived_;
   Nanos taken_at_{};                          // when the last ones were
   Nanos taking_took_{};                       // and how long that took
   std::map<CoreKey, std::uint64_t> doubted_;  // logs, and what length of them was told
   std::set<CoreKey> apart_;  // forked logs of which we hold a branch without a proof
   std::map<CoreKey, std::uint64_t> told_;  // fork points that everybody was told
-  std::optional<BranchFetch> fetch_;       // of the branch that is wanted now
-  Nanos patience_{};                       // while nobody gives it
-  std::optional<Nanos> look_due_;          // when it is looked after next, if at all
 };
 
 }  // namespace weft
