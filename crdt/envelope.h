@@ -156,10 +156,9 @@ class LogState {
 // The format byte and the envelope of the block that comes next in `log`: our own.
 // Sorts the deps into table order, fills last_auth, adds table entries as first used.
 // `log` is advanced later, when the stored block is read back like anybody's.
-// INVALID_ARGUMENT  more than limits.deps deps, a writer twice, the own log, length 0,
-// a
-//                   stamp out of range or not above the last, a place in a batch that
-//                   is not the next: names the fact
+// INVALID_ARGUMENT  more than limits.deps deps, a writer twice, the own log,
+//                   length 0, a stamp out of range or not above the last, a
+//                   place in a batch that is not the next: names the fact
 absl::StatusOr<Bytes> EncodeEnvelope(const LogState& log, const Envelope& envelope,
                                      const Limits& limits);
 

@@ -12,7 +12,6 @@
 //             prev_core:32 prev_length:u64 prev_tree_hash:32
 // varints are canonical, u64 little-endian; `manifest` is the identity's and hashes to
 // `identity`; signatures are exactly `quorum` many, strictly ascending by signer.
-// The format is fixed; nothing of this program emits a later incarnation.
 
 #pragma once
 

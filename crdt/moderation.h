@@ -45,6 +45,7 @@ struct ModerationEntry {
   bool active = false;  // its batch is effective
 };
 
+// Not thread-safe: part of the authority, on the strand of its indexer.
 class Moderation {
  public:
   // Whether grant `a` is senior to grant `b`, another one. Stays the same for the

@@ -1,12 +1,14 @@
-// The op index: every effective op by arrival number, and per key the chain of its ops.
+// The op index: every op of the batches that were taken in, by arrival number, and per
+// key the chain of its ops. Whether one has effect is asked of the authority, not here:
+// that changes.
 //
-// Arrival numbers count the effective ops of a base in the order in which this store
-// took them in; they mean nothing elsewhere. Each op points to the one that arrived
-// before it on the same key, so that all that was ever written to a key can be found,
-// and with the causal graph put in order: for fates, for history, and to compute a key
-// anew. (The key's Hasse diagram is not stored: the graph answers any pair at once,
-// while finding the maximal earlier ops of one that stands beside a long chain would
-// make a write as dear as that chain is long.)
+// Arrival numbers count these ops in the order in which this store took them in; they
+// mean nothing elsewhere. Each op points to the one that arrived before it on the same
+// key, so that all that was ever written to a key can be found, and with the causal
+// graph put in order: for fates, for history, and to compute a key anew. (The key's
+// Hasse diagram is not stored: the graph answers any pair at once, while finding the
+// maximal earlier ops of one that stands beside a long chain would make a write as dear
+// as that chain is long.)
 //
 // Row of the store: 64 ops, one after the other.
 //   op := writer:uint position:uint op_index:uint hlc:u64 type:u8 flags:u8 lanes:u16
@@ -33,6 +35,7 @@ struct OpRow {
   std::optional<std::uint64_t> previous;  // arrival number on the same key
 };
 
+// Not thread-safe: on the strand of its indexer.
 class OpIndex {
  public:
   // Under `base` in family kView. `storage` must outlive it. `next`: the arrival

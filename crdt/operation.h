@@ -142,8 +142,7 @@ std::size_t EncodedSizeMax(const Operation& operation);
 inline constexpr std::size_t kCellsPerBlockMax = 0xffff;
 
 // The operations must pass CheckOperation and be neither none nor too many for a block.
-// Decoding gives them back; the bytes are not
-// canonical.
+// Decoding gives them back; the bytes are not canonical.
 Bytes EncodePayload(std::span<const Operation> operations);
 // The same for the last block of `layout`, with refs to ops of the commit.
 Bytes EncodePayload(std::span<const Operation> operations, const CommitLayout& layout);

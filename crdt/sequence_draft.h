@@ -24,6 +24,7 @@ struct SequenceDraftOp {
   std::uint64_t count = 0;
 };
 
+// Not thread-safe: made and used up within one call of an author.
 class SequenceDraft {
  public:
   // `lane` may be null: nothing is there yet. Both must outlive it; `self` is the

@@ -262,7 +262,7 @@ absl::Status View::ReadSequence(
 // Merges what was changed and not yet stored with the rows of a snapshot.
 class ViewScanner final : public ViewScan {
  public:
-  // The lock of `view` is held, shared.
+  // The lock of `view` is held.
   ViewScanner(const View* view, std::string_view from,
               std::optional<std::string_view> to, bool reverse, bool conflicts_only)
       : view_(view), reverse_(reverse), conflicts_only_(conflicts_only) {

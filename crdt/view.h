@@ -1,10 +1,10 @@
 // The view: the state of every key, hot in memory and written back sorted.
 //
-// One strand changes it; any thread reads. A batch is applied under one exclusive hold
-// of the lock, so that reads see it whole or not at all; what it needs from the
-// storage is read before. Keys that nobody changed since the last flush may be dropped
-// from memory at one; as long as none was dropped, a key that is not in memory is new
-// and costs no look-up.
+// One strand changes it; any thread reads. A batch is applied under one hold of the
+// lock, so that reads see it whole or not at all; what it needs from the storage is
+// read before. Keys that nobody changed since the last flush may be dropped from memory
+// at one; as long as none was dropped, a key that is not in memory is new and costs no
+// look-up.
 
 #pragma once
 
@@ -45,7 +45,8 @@ class View {
   // --- the strand ---
   // Brings the keys into memory as far as they are stored.
   absl::Status Load(std::span<const std::string_view> keys);
-  // The rest but the last three need the lock held exclusively.
+  // To be held for Touch, Changed and ResolveHeld, and to add a writer; what else needs
+  // it takes it.
   std::mutex& mutex() const { return mutex_; }
   WriterTable& writers() { return writers_; }
   // The entry of a key that was loaded, made if there is none. Valid until a flush.
@@ -53,7 +54,7 @@ class View {
   // To be called when the state of the entry has changed.
   void Changed(Entry* entry);
   // A text or list as it is now, null if nothing ever spoke to it; valid until the next
-  // change or flush. Takes the lock itself.
+  // change or flush.
   absl::StatusOr<const SequenceLane*> HeldSequence(std::string_view key, Lane tag);
   ViewEntry ResolveHeld(const Entry& entry) const;
 
@@ -75,7 +76,7 @@ class View {
   // The lanes that are readable at the key.
   absl::StatusOr<LaneMask> LanesAt(std::string_view key) const;
   // Calls `use` with a text or list, which it must not keep; not at all if nothing ever
-  // spoke to that lane of the key. Other readers go on meanwhile, changes wait.
+  // spoke to that lane of the key. Other readers and changes wait meanwhile.
   absl::Status ReadSequence(std::string_view key, Lane tag,
                             const std::function<void(const SequenceLane&)>& use) const;
   std::unique_ptr<ViewScan> Scan(std::string_view from,

@@ -33,6 +33,7 @@ struct Stamp {
   std::uint64_t hlc = 0;
 };
 
+// Not thread-safe: the view's, under the lock that the view names.
 class WriterTable {
  public:
   WriterNumber Add(const CoreKey& key) {

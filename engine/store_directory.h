@@ -34,6 +34,7 @@ absl::Status CheckStoreFormat(std::string_view name, ByteView encoded);
 // where the disk is full, and where it may not write at all.
 std::uint64_t RoomIn(const std::string& path);
 
+// Not thread-safe.
 class StoreDirectory {
  public:
   // Checks the directory and takes its lock; with `create`, makes what is missing.

@@ -16,6 +16,7 @@
 
 namespace weft {
 
+// Not thread-safe: part of a channel, on the strand of its session.
 class Announcer {
  public:
   // `core` must outlive the announcer.

@@ -20,6 +20,7 @@ inline constexpr std::size_t kFramePrefixBytes = 3;
 // Appends the three bytes that go before a body of `size`, at most kFrameBytesMax.
 void AppendFramePrefix(std::size_t size, Bytes* out);
 
+// Not thread-safe.
 class FrameReader {
  public:
   // A frame that claims more than `body_bytes_max` is refused.

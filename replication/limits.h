@@ -38,7 +38,7 @@ struct NetworkLimits {
   // A frame that has begun brings at least so much in each such interval.
   Nanos progress_interval = std::chrono::seconds(60);
   std::size_t progress_bytes_min = 4096;
-  // What was handed to the wire goes out within this, a quarter of a MiB at a time.
+  // What was handed to the wire goes out within this, a MiB at a time.
   Nanos write_limit = std::chrono::minutes(5);
   // L9: channels at once; ids used by a peer, over the life of a connection.
   std::size_t channels_max = 65536;

@@ -36,6 +36,7 @@ class NoiseState {
   std::uint64_t counter_ = 0;
 };
 
+// Not thread-safe.
 class NoiseHandshake {
  public:
   // `ephemeral` must be fresh for every handshake.

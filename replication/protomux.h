@@ -1,10 +1,10 @@
 // Protomux: many channels on one encrypted stream, each named by a protocol and an id.
 //
 // frame   := channel:uint type:uint body:byte*
-// batch   := 00 00 channel:uint (length:uint item | 00 channel:uint)*   item := type
-// body control := 00 (00 batch | 01 open | 02 reject | 03 close) open    :=
-// local_id:uint protocol:string id:buffer handshake:byte*
-//
+// batch   := 00 00 channel:uint (length:uint item | 00 channel:uint)*
+// item    := type:uint body:byte*
+// control := 00 (00 batch | 01 open | 02 reject:uint | 03 close:uint)
+// open    := local_id:uint protocol:string id:buffer handshake:byte*
 // A channel is usable once both sides have opened the same (protocol, id). The mux
 // does no input or output: frames go in by Receive and come out by TakeFrame, so it
 // behaves the same on a socket, in a simulation and under a fuzzer.

@@ -33,6 +33,7 @@ struct Outstanding {
   std::size_t answer_bytes = 0;  // as it came
 };
 
+// Not thread-safe: part of a channel, on the strand of its session.
 class RequestQueue {
  public:
   // A new last one; its id is next_id() before the call.

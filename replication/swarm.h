@@ -4,7 +4,7 @@
 // It shows one key on all its connections, and so do others: that is how it finds out
 // that it dialled a peer that it is connected to already. That it dialled itself it
 // finds by the handshake, whose hash both ends share: a copy of the store has the same
-// key. already. Of two connections that were dialled from both sides the one stays
+// key. Of two connections that were dialled from both sides the one stays
 // whose dialler has the smaller key, and both sides know; of two dialled from one side
 // the older, which its dialler knows; one that has been silent for two keep-alives
 // gives way to any. Between one message and the next, and to a peer that ignores this,

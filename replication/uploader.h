@@ -20,6 +20,7 @@
 
 namespace weft {
 
+// Not thread-safe: part of a channel, on the strand of its session.
 class Uploader {
  public:
   // `core` must outlive the uploader.

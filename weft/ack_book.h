@@ -26,6 +26,7 @@ struct AckLimits {
   std::size_t acks_per_log = 16'384;
 };
 
+// Not thread-safe: on the strand of the store.
 class AckBook {
  public:
   explicit AckBook(std::uint64_t base_number, const AckLimits& limits = {})

@@ -21,6 +21,7 @@
 
 namespace weft {
 
+// Not thread-safe: on the strand of the store.
 class BasePeople {
  public:
   // `node` must outlive it. Reads the requests that were kept.

@@ -37,6 +37,7 @@ struct BranchPlace {
 void WritePlace(const BranchPlace& place, Writer& out);
 BranchPlace ReadPlace(Reader& in);  // fails the reader if it is malformed
 
+// Not thread-safe: on the strand of the store.
 class BranchFetch {
  public:
   static constexpr std::size_t kGiversMax = 4;

@@ -1,8 +1,8 @@
 // A Node is a whole store on one strand: its cores, its bases, its connections.
 //
-// The world comes in through the five members of NodeHost and nothing else, so that a
-// simulation runs many nodes in one thread. The public Store (weft/store.h) is a Node
-// with a disk, a thread and sockets.
+// The world comes in through NodeHost and nothing else, so that a simulation runs many
+// nodes in one thread. The public Store (weft/store.h) is a Node with a disk, a thread
+// and sockets.
 //
 // This is where the layers meet: "core X grew" (from replication) becomes "indexer,
 // look at X", and "writer Y was admitted" (from the indexer) becomes "want core Y".

@@ -1,4 +1,5 @@
-// The world as a store sees it: the strand everything runs on, and the four seams.
+// The world as a store sees it: the strand everything runs on, the four seams (storage,
+// time, chance and the network), and what only a real store has: threads, and a lease.
 
 #pragma once
 
@@ -17,8 +18,8 @@ struct NodeHost {
   Random* random = nullptr;
   Network* network = nullptr;
   Workers* workers = nullptr;  // null: everything is done on the strand
-  StoreLease* lease =
-      nullptr;  // null: the store is the live one, and was always closed
+  // Null: the store is the live one, and was always closed in order.
+  StoreLease* lease = nullptr;
 };
 
 }  // namespace weft

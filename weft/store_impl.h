@@ -57,6 +57,7 @@ class ProgressBox {
 
 class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
  public:
+  // See Store::Open.
   static absl::StatusOr<std::shared_ptr<StoreImpl>> Open(std::string_view path,
                                                          const StoreOptions& options);
   // Ends the connections, writes back the views, closes the directory.

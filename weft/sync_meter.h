@@ -16,6 +16,7 @@
 
 namespace weft {
 
+// Not thread-safe: on the strand of the store.
 class SyncMeter {
  public:
   using Exchanges = std::map<BaseNode*, std::shared_ptr<FeedExchange>>;

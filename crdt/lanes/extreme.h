@@ -4,8 +4,8 @@
 // another that is at least as far has seen it: whatever removes the other has seen this
 // one too.
 //
-//   state  := value:byte[8]                       int64, two's complement,
-//   little-endian stored := count:uint (stamp value:u64 buried:op*)*
+//   state  := value:byte[8]          int64, two's complement, little-endian
+//   stored := count:uint (stamp value:u64 buried:op*)*
 
 #pragma once
 

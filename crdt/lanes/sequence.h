@@ -20,11 +20,10 @@
 // and has seen, a del all that it has seen. A sequence with no live element is not
 // readable.
 //
-//   state := pages:uint (writer:32 page:u64 item:buffer)*        canonical; by writer,
-//   page item  := ops:uint op*                     the ops in 64 blocks of one writer;
-//   page is
-//                                             position / 64, big-endian; as key of a
-//                                             nested item: writer page
+//   state := pages:uint (writer:32 page:u64 item:buffer)*
+//            canonical: by writer, then page, which is position / 64, big-endian;
+//            as key of a nested item: writer page
+//   item  := ops:uint op*                     the ops in 64 blocks of one writer
 //   op    := position:uint op_index:uint hlc_ms:uint hlc_counter:uint
 //            (00 parent right | 01 parent) elements:uint
 //            deleted:uint (skip:uint count:uint)* content
