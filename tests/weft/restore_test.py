@@ -342,14 +342,18 @@ class Tails(Restores):
         os.link(os.path.join(ada, "LEASE"), self.path("lease"))
         return self.copy(ada, "image")
 
+    def after_a_day_set_back(self, ada, address):
+        """Ada's machine is as it was yesterday; her peers have what she wrote today."""
+        image = self.image_of_a_running(ada, address)
+        for n in range(1, 10):
+            self.weft("put", ada, f"k/{n}", "today")
+        self.weft("sync", ada, "--connect", address)
+        self.set_back(ada, image)
+
     def test_A3_a_machine_set_back_gets_its_tail_and_goes_on_in_its_log(self):
         ada, bob = self.two()
         with self.serving(bob) as address:
-            image = self.image_of_a_running(ada, address)
-            for n in range(1, 10):
-                self.weft("put", ada, f"k/{n}", "today")
-            self.weft("sync", ada, "--connect", address)
-            self.set_back(ada, image)
+            self.after_a_day_set_back(ada, address)
             self.assertEqual(list(self.keys(ada)), ["k/0"])
             server = self.server(ada, "--connect", address)
             self.wait_for(server, "connected")
@@ -366,11 +370,7 @@ class Tails(Restores):
     def test_A3_an_end_that_does_not_fit_is_not_built_upon(self):
         ada, bob = self.two()
         with self.serving(bob) as address:
-            image = self.image_of_a_running(ada, address)
-            for n in range(1, 10):
-                self.weft("put", ada, f"k/{n}", "today")
-            self.weft("sync", ada, "--connect", address)
-            self.set_back(ada, image)
+            self.after_a_day_set_back(ada, address)
             # Nobody is there to ask, and then the machine dies again: A4.
             server = self.server(ada)
             self.weft("put", ada, "k/0", "unseen")
