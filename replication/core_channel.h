@@ -21,6 +21,7 @@
 
 namespace weft {
 
+// Not thread-safe: on the strand of its session.
 class CoreChannel final : public ChannelHandler,
                           public std::enable_shared_from_this<CoreChannel> {
  public:

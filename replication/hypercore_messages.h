@@ -127,6 +127,7 @@ void Encode(const BitfieldMessage& message, Bytes* out);
 void Encode(const RangeMessage& message, Bytes* out);
 void Encode(const ExtensionMessage& message, Bytes* out);
 
+// INVALID_ARGUMENT, all of them: malformed, or beyond a limit above
 absl::StatusOr<SyncMessage> DecodeSync(ByteView body);
 absl::StatusOr<RequestMessage> DecodeRequest(ByteView body);
 absl::StatusOr<std::uint64_t> DecodeCancel(ByteView body);

@@ -16,6 +16,7 @@ inline constexpr std::uint64_t kClaimSlackBlocks = std::uint64_t{1} << 24;
 // L12: pages of a bitfield that are neither empty nor full, a 560 bytes each.
 inline constexpr std::size_t kRemotePagesMax = 4096;
 
+// Not thread-safe: part of a channel, on the strand of its session.
 class RemoteState {
  public:
   // `our_length` and `our_fork` are those of our copy.

@@ -13,6 +13,7 @@
 
 namespace weft {
 
+// Not thread-safe: on the strand of the store.
 class NodePolicy {
  public:
   void SetAll(FeedRule rule) { all_ = std::move(rule); }
