@@ -51,6 +51,9 @@ struct GrantPath {
   auto operator<=>(const GrantPath&) const = default;
 };
 
+// So many logs of an identity count for one grant (rule S2).
+inline constexpr std::size_t kIncarnationsCounted = 64;
+
 // By arrival in this store; they mean nothing elsewhere.
 using GrantNumber = std::uint32_t;
 
@@ -223,6 +226,9 @@ class Authority {
       const CoreKey& writer, std::span<const AuthOperation> operations) const;
   // Any grant will do, for an ack.
   absl::StatusOr<const Grant*> ChooseGrant(const CoreKey& writer) const;
+  // How many logs that begin now would count for a grant of the identity (S2), of that
+  // grant for which most would.
+  std::size_t IncarnationsLeft(const CoreKey& identity) const;
 
   // The shortest prefix of grant.issuer that a block citing `grant` after `log` must
   // have as an explicit dep: 0 if none is needed. `auth_block`: it will carry auth ops.
@@ -371,6 +377,8 @@ class Authority {
     return CutIn(state.now.cuts, log);
   }
   bool IsModerated(const GrantState& state) const;
+  // authority_author.cc
+  bool CountsFor(const Grant& grant, const CoreKey& writer) const;
   // authority_standing.cc
   Standing StandingOfGrant(const GrantState& state) const;
   const ModerationEntry* VerdictOn(const GrantState& state, const CoreKey& writer,

@@ -10,6 +10,8 @@
 namespace weft {
 namespace {
 
+constexpr std::string_view kDoesNotCount = "this log does not count for the grant";
+
 std::string ShortName(const CoreKey& key) {
   return ToZBase32(key.view()).substr(0, 8);
 }
@@ -20,6 +22,24 @@ absl::Status Refused(const CoreKey& identity, std::string_view reason) {
 }
 
 }  // namespace
+
+// Rule S2: whether a block in the log may have effect under the grant.
+bool Authority::CountsFor(const Grant& grant, const CoreKey& writer) const {
+  const Cut* cut = CutOf(*grants_[grant.number], writer);
+  return cut == nullptr || cut->counts;
+}
+
+std::size_t Authority::IncarnationsLeft(const CoreKey& identity) const {
+  std::size_t most = 0;
+  for (const Grant* grant : GrantsOf(identity)) {
+    const std::vector<Cut>& cuts = grants_[grant->number]->now.cuts;
+    const auto counting = static_cast<std::size_t>(std::count_if(
+        cuts.begin(), cuts.end(), [](const Cut& cut) { return cut.counts; }));
+    // Without cuts there is one log, which counts.
+    most = std::max(most, kIncarnationsCounted - (cuts.empty() ? 1 : counting));
+  }
+  return most;
+}
 
 absl::StatusOr<const Grant*> Authority::ChooseGrant(
     const CoreKey& writer, std::span<const Operation> operations) const {
@@ -32,9 +52,7 @@ absl::StatusOr<const Grant*> Authority::ChooseGrant(
       reason = RefuseData(*grant, op);
       if (!reason.empty()) break;
     }
-    const Cut* cut = CutOf(*grants_[grant->number], writer);
-    if (cut != nullptr && !cut->counts)
-      reason = "this log does not count for the grant";
+    if (!CountsFor(*grant, writer)) reason = kDoesNotCount;
     if (!reason.empty()) {
       refusal = std::move(reason);
     } else if (!IsModerated(*grants_[grant->number])) {
@@ -57,11 +75,16 @@ absl::StatusOr<const Grant*> Authority::ChooseGrant(
                                : nullptr) {
     const Grant* target = Find(revoke->grant);
     if (target != nullptr && target->identity == identity && !target->revoked) {
-      return target;
+      if (CountsFor(*target, writer)) return target;
+      refusal = kDoesNotCount;
     }
   }
   for (const Grant* grant : GrantsOf(identity)) {
     std::string reason;
+    if (!CountsFor(*grant, writer)) {
+      refusal = kDoesNotCount;
+      continue;
+    }
     for (const AuthOperation& operation : operations) {
       reason = RefuseAuth(*grant, operation, false, limits_);
       if (reason.empty()) {

@@ -9,11 +9,7 @@
 #include "engine/check.h"
 
 namespace weft {
-namespace {
-
-constexpr std::size_t kIncarnationsMax = 64;  // that count for one grant (S2)
-
-}  // namespace
+namespace {}  // namespace
 
 void Authority::Evaluate(AuthorityChange* change) {
   if (!all_dirty_) {
@@ -288,7 +284,7 @@ void Authority::FindCuts(const GrantState& state, std::vector<Hit>* hits,
   std::size_t counting = 0;
   for (Cut& cut : *cuts) {
     if (!cut.counts) continue;
-    cut.by_limit = ++counting > kIncarnationsMax;
+    cut.by_limit = ++counting > kIncarnationsCounted;
     cut.counts = !cut.by_limit;
   }
   FindLate(identity, cuts);
@@ -303,6 +299,7 @@ void Authority::FindLate(const CoreKey& identity, std::vector<Cut>* cuts) const 
   absl::flat_hash_map<CoreKey, std::size_t> places;
   for (std::size_t i = 0; i < cuts->size(); ++i) places.emplace((*cuts)[i].log, i);
   // cuts[i + 1] is of later->second[i]: both are in order of incarnations.
+  std::size_t before = SIZE_MAX;  // the one before that counts
   for (std::size_t i = 0; i < later->second.size(); ++i) {
     const IncarnationState& incarnation = later->second[i];
     if (!(*cuts)[i + 1].counts) continue;
@@ -311,12 +308,12 @@ void Authority::FindLate(const CoreKey& identity, std::vector<Cut>* cuts) const 
       std::uint64_t& late_from = (*cuts)[prev->second].late_from;
       late_from = std::min(late_from, incarnation.prev_length);
     }
-    for (std::size_t j = i + 1; j < later->second.size(); ++j) {
-      if (later->second[j].number != incarnation.number) break;
-      if (!(*cuts)[j + 1].counts) continue;
+    // Those of one number stand together.
+    if (before != SIZE_MAX && later->second[before].number == incarnation.number) {
+      (*cuts)[before + 1].late_from = 0;
       (*cuts)[i + 1].late_from = 0;
-      (*cuts)[j + 1].late_from = 0;
     }
+    before = i;
   }
 }
 

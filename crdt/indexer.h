@@ -299,9 +299,11 @@ class Indexer {
   absl::StatusOr<PreparedCommit> PrepareIncarnation(const CoreKey& self,
                                                     const Incarnation& certificate,
                                                     std::uint64_t wall_ms);
-  // One commit of operations as they once were, in another log. Errors as Prepare.
+  // One commit of operations as they once were, in another log, stamped with the mark
+  // of the batch in which they were (crdt/copy_mark.h). Errors as Prepare.
   absl::StatusOr<PreparedCommit> PrepareCopies(const CoreKey& self,
                                                std::span<const Operation> operations,
+                                               std::uint32_t copy_mark,
                                                std::uint64_t wall_ms);
 
   struct State;

@@ -4,6 +4,7 @@
 #include <set>
 
 #include "absl/strings/str_format.h"
+#include "crdt/copy_mark.h"
 #include "crdt/indexer_state.h"
 #include "crdt/sequence_draft.h"
 #include "engine/text.h"
@@ -254,6 +255,8 @@ class CommitAuthor {
  public:
   CommitAuthor(const Indexer::State* state, const CoreKey& self, std::uint64_t wall_ms)
       : state_(state), self_(self), wall_ms_(wall_ms) {}
+  // The batch will say what it is a copy of.
+  void MarkAsCopy(std::uint32_t copy_mark) { copy_mark_ = copy_mark; }
 
   absl::Status Begin() { return BeginAs(state_->authority->IdentityOf(self_)); }
 
@@ -322,7 +325,10 @@ class CommitAuthor {
       }
       WEFT_RETURN_IF_ERROR(AddNeeded(needed, &deps));
     }
-    WEFT_ASSIGN_OR_RETURN(const CommitHeader header, HeaderOf(*grant, std::move(deps)));
+    WEFT_ASSIGN_OR_RETURN(CommitHeader header, HeaderOf(*grant, std::move(deps)));
+    if (copy_mark_) {
+      WEFT_ASSIGN_OR_RETURN(header.hlc, StampWithMark(header.hlc, *copy_mark_));
+    }
     WEFT_ASSIGN_OR_RETURN(EncodedBatch batch, EncodeBatch(*log_, header, operations,
                                                           state_->genesis.limits));
     for (std::size_t i = 0; i < operations.size(); ++i) {
@@ -476,6 +482,7 @@ class CommitAuthor {
   const Indexer::State* state_;  // not owned
   CoreKey self_;
   std::uint64_t wall_ms_;
+  std::optional<std::uint32_t> copy_mark_;
   WriterNumber number_ = 0;
   const LogState* log_ = nullptr;  // as it is, or ahead_
   std::optional<LogState> ahead_;  // with the blocks that only merge
@@ -505,8 +512,10 @@ absl::StatusOr<PreparedCommit> Indexer::Prepare(const CoreKey& self,
 }
 
 absl::StatusOr<PreparedCommit> Indexer::PrepareCopies(
-    const CoreKey& self, std::span<const Operation> operations, std::uint64_t wall_ms) {
+    const CoreKey& self, std::span<const Operation> operations, std::uint32_t copy_mark,
+    std::uint64_t wall_ms) {
   CommitAuthor author(state_.get(), self, wall_ms);
+  author.MarkAsCopy(copy_mark);
   WEFT_RETURN_IF_ERROR(author.Begin());
   return author.Finish(operations);
 }

@@ -26,9 +26,6 @@ absl::Status SystemError(std::string_view what, const std::string& path, int err
   const std::string text =
       absl::StrFormat("%s %s: %s", what, path, std::strerror(error));
   if (error == ENOSPC || error == EDQUOT) return absl::ResourceExhaustedError(text);
-  if (error == EACCES || error == EPERM || error == EROFS) {
-    return absl::PermissionDeniedError(text);
-  }
   return absl::UnavailableError(text);
 }
 
@@ -228,7 +225,10 @@ absl::Status FileLease::Renew(const LeaseProgress& progress, Durability durabili
   WEFT_ASSIGN_OR_RETURN(const File next, MakeFile(progress));
   StorageBatch batch;
   batch.Put(Family::kMeta, keys::Lease(), EncodeLeaseRow({file_.record, next.record}));
-  if (const absl::Status status = storage_->Commit(batch, durability); !status.ok()) {
+  // The row forgets the file before this one, whose name must not come back then.
+  absl::Status status = SyncDirectory(directory_);
+  if (status.ok()) status = storage_->Commit(batch, durability);
+  if (!status.ok()) {
     ::close(next.descriptor);
     return status;
   }
@@ -252,6 +252,7 @@ void FileLease::WriteProgress(const LeaseProgress& progress) {
 }
 
 absl::Status FileLease::Appending() {
+  WEFT_RETURN_IF_ERROR(storage_->Writable());
   if (!held_) return refused_;
   if (!next_ && (!made_ || clock_->Steady() - *made_ >= kRenewAfter)) {
     WEFT_RETURN_IF_ERROR(Renew({true, file_.progress.own_blocks}, Durability::kLogged));

@@ -6,7 +6,7 @@
 // The file is made anew by each run that writes, with its first append and, in a long
 // run, with the first of each minute that has some. In steps, of which a crash may
 // leave out the last ones and nothing else:
-//   1  LEASE.new is written and synced
+//   1  LEASE.new is written and synced, and the directory with it
 //   2  the mirror names both files; this goes to the disk with the append that follows
 //   3  LEASE.new takes the name over, before anybody is told of that append
 //   4  the old file, if another name of it is left (a backup of hard links), is wiped

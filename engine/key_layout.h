@@ -10,7 +10,6 @@
 //   meta    "peer"                             nonce:32 of the key shown to peers
 //   meta    "base" base:u64                    a base (weft/base_directory.h)
 //   meta    "certificate" base:u64 core:32     evidence (weft/base_incarnation.cc)
-//   meta    "recovered" base:u64 core:32       length (weft/base_recover.cc)
 //   meta    "copied" core_key:32               empty: ours, and not to be appended to
 //   meta    "blocked" core_key:32              empty: a feed neither fetched nor served
 //   meta    "name" core_key:32                 text:u8*, by which it was made

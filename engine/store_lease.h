@@ -46,13 +46,13 @@ class StoreLease {
   virtual LeaseVerdict Judge(std::uint64_t own_blocks) = 0;
   // This directory is the live one from now on; after kFresh and kForeign, once the
   // store has written down what follows from that. Durable when it returns.
-  // RESOURCE_EXHAUSTED, PERMISSION_DENIED, UNAVAILABLE  the disk; nothing has changed
+  // RESOURCE_EXHAUSTED, UNAVAILABLE  the disk; nothing has changed
   virtual absl::Status Take(std::uint64_t own_blocks) = 0;
   // To be called before an own log grows, which it must not do after an error: unless
   // Close is called, the next start is unclean. Begins to make the lease anew if this
   // run, or this minute, has not; that costs one sync of a small file.
   // FAILED_PRECONDITION  the lease is not held: the store can be read only
-  // RESOURCE_EXHAUSTED, PERMISSION_DENIED, UNAVAILABLE  the disk
+  // RESOURCE_EXHAUSTED, UNAVAILABLE  the disk
   virtual absl::Status Appending() = 0;
   // So many blocks of own logs are on the disk for good, and so is everything else that
   // was committed; nobody has been told of them yet. Costs no sync.

@@ -48,14 +48,20 @@ struct HeldBackWrites {
   std::uint64_t writes = 0;
   std::string state;  // pending, rejected, quarantined, not allowed, after fork
   std::string reason;
+  // Of Base::Recoverable: how many of the writes only a person can make again (edits of
+  // texts and lists, whose places are lost with them, and grants, invites and
+  // verdicts), and the keys of those texts and lists, 16 at most.
+  std::uint64_t left = 0;
+  std::vector<std::string> left_keys = {};
 };
 
 // What Recover did.
 struct Recovered {
   std::uint64_t writes = 0;  // written again
-  // Edits of texts and lists, whose places are lost with them, and grants, invites and
-  // verdicts: to be made again by hand.
-  std::uint64_t left = 0;
+  std::uint64_t left = 0;    // to be made again by hand: HeldBackWrites::left
+  // Commits that may not be written again, each with why: under the grants that we
+  // hold now, or for a limit. All others were.
+  std::vector<HeldBackWrites> refused = {};
 };
 
 }  // namespace weft

@@ -144,11 +144,14 @@ class Base {
   // --- recovery ---
   // What we wrote and lost since: in a log that forked, because a store was copied or
   // set back unseen, or under a grant that was revoked. Reads our logs from the start.
+  // What was written again, by this store or another copy of it whose log is here, is
+  // not listed; what cannot be (HeldBackWrites::left) is for as long as it is lost.
   absl::StatusOr<std::vector<HeldBackWrites>> Recoverable() const;
   // Writes all of it again, commit by commit, in the log that we write to now: as
   // changes of now, which win over what was written meanwhile to the same keys. What
-  // was written again is not listed any more.
-  // PERMISSION_DENIED  we may not; what was copied before that stays
+  // may not be written again is passed over (Recovered::refused). To be called again
+  // after an error or a crash: nothing is written twice.
+  // PERMISSION_DENIED  we may not write at all
   absl::StatusOr<Recovered> Recover();
 
   // --- acknowledgement ---

@@ -60,7 +60,7 @@ absl::StatusOr<std::vector<BaseRecord>> LoadBases(Storage* storage) {
   return records;
 }
 
-absl::Status SaveBase(Storage* storage, const BaseRecord& record) {
+void PutBase(StorageBatch* batch, const BaseRecord& record) {
   Bytes value;
   Writer writer(&value);
   const bool later = record.retired || !record.logs.empty();
@@ -81,8 +81,12 @@ absl::Status SaveBase(Storage* storage, const BaseRecord& record) {
     writer.Uint(record.logs.size());
     for (const CoreKey& log : record.logs) writer.Raw(log.view());
   }
+  batch->Put(Family::kMeta, keys::BaseRow(kPrefix, record.number), std::move(value));
+}
+
+absl::Status SaveBase(Storage* storage, const BaseRecord& record) {
   StorageBatch batch;
-  batch.Put(Family::kMeta, keys::BaseRow(kPrefix, record.number), std::move(value));
+  PutBase(&batch, record);
   return storage->Commit(batch, Durability::kSynced);
 }
 

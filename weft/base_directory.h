@@ -45,6 +45,7 @@ struct BaseRecord {
 // All records by number.  DATA_LOSS  a record does not decode
 absl::StatusOr<std::vector<BaseRecord>> LoadBases(Storage* storage);
 
+void PutBase(StorageBatch* batch, const BaseRecord& record);
 // Durable when it returns.
 absl::Status SaveBase(Storage* storage, const BaseRecord& record);
 

@@ -16,7 +16,12 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kWaitingCertificatesMax = 256;
+// Of one identity, who mints as many as he likes: as many as count for four grants.
+// What is beyond is followed if somebody whose log is held has built upon it.
+constexpr std::size_t kCertificatesPerIdentityMax = 4 * kIncarnationsCounted;
+constexpr std::size_t kFewLeft = 8;
 constexpr std::string_view kRows = "certificate";
+constexpr std::size_t kCertificateAt = 1 + CoreKey::kSize;  // in its evidence
 
 Bytes EvidenceOf(const CoreKey& log, const Incarnation& certificate) {
   Bytes evidence = {kCertificateEvidence};
@@ -38,9 +43,9 @@ std::uint64_t BaseNode::OwnBlocks() const {
   return blocks;
 }
 
-std::vector<MemberLog> BaseNode::LogsOf(const CoreKey& identity) const {
+std::vector<MemberLog> BaseNode::LogsOf(const CoreKey& identity,
+                                        const VersionVector& settled) const {
   const Authority& authority = indexer_->authority();
-  const VersionVector settled = indexer_->Settled();
   std::vector<MemberLog> logs;
   for (const CoreKey& log : authority.LogsOf(identity)) {
     logs.push_back({IdText(log), authority.NumberOf(log), settled.length(log),
@@ -100,9 +105,48 @@ absl::StatusOr<Incarnation> BaseNode::CertificateFor(const CoreKey& log) {
   return certificate;
 }
 
+std::size_t BaseNode::IncarnationsLeft() const {
+  return indexer_ == nullptr ? 0
+                             : indexer_->authority().IncarnationsLeft(record_.identity);
+}
+
+std::string BaseNode::IncarnationsWarning() const {
+  if (!is_member()) return "";
+  const std::size_t left = IncarnationsLeft();
+  if (left > kFewLeft) return "";
+  if (left == 0) {
+    return absl::StrFormat(
+        "our identity has begun %d logs, the most that count: after one more copy or "
+        "restore nothing can be written here",
+        kIncarnationsCounted);
+  }
+  return absl::StrFormat(
+      "our identity can begin %d more logs of %d: each copy or restore that writes "
+      "takes one; a store that joins anew has all of them",
+      left, kIncarnationsCounted);
+}
+
+void BaseNode::TellOfOwnLogs(BaseStatus* status) const {
+  const Authority& authority = indexer_->authority();
+  status->log = IdText(record_.log());
+  status->incarnation = authority.NumberOf(record_.log());
+  status->incarnations_left = IncarnationsLeft();
+  status->warning = IncarnationsWarning();
+  status->renews = record_.retired || authority.forks().contains(record_.log());
+  for (const CoreKey& log : authority.LogsOf(record_.identity)) {
+    status->forked = status->forked || authority.forks().contains(log);
+  }
+}
+
 absl::Status BaseNode::BeginIncarnation() {
   // Who may not write needs no log to write to.
   WEFT_RETURN_IF_ERROR(indexer_->authority().ChooseGrant(record_.identity).status());
+  if (IncarnationsLeft() == 0) {
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "base %s: our identity has begun %d logs, the most that count, and this store "
+        "may not go on in one of them; join with a new store and have that let in",
+        name(), kIncarnationsCounted));
+  }
   if (host_->lease != nullptr) WEFT_RETURN_IF_ERROR(host_->lease->Appending());
   Seed seed = RandomSeed(*host_->random);
   KeyPair pair = KeyPairFromSeed(seed);
@@ -125,14 +169,21 @@ absl::Status BaseNode::BeginIncarnation() {
   BaseRecord renewed = record_;
   renewed.logs.push_back(key);
   renewed.retired = false;
+  Certified certified{record_.identity, EvidenceOf(key, certificate)};
+  StorageBatch batch;
+  PutBase(&batch, renewed);
+  PutCertificate(key, certified, &batch);
   // Synced, and block 0 with it.
-  WEFT_RETURN_IF_ERROR(SaveBase(host_->storage, renewed));
+  WEFT_RETURN_IF_ERROR(host_->storage->Commit(batch, Durability::kSynced));
   record_ = std::move(renewed);
   own_ = *std::move(core);
   acks_.Watch(key);
   Tell(absl::StrFormat("incarnation %d of %s: %s", certificate.number,
                        IdText(record_.identity), IdText(key)));
-  return FollowCertified(key, EvidenceOf(key, certificate));
+  if (const std::string warning = IncarnationsWarning(); !warning.empty()) {
+    Tell(warning);
+  }
+  return FollowCertified(key, std::move(certified));
 }
 
 // --- those of others ---
@@ -143,11 +194,18 @@ absl::Status BaseNode::LoadCertificates() {
   const auto rows = host_->storage->Scan(Family::kMeta, range);
   for (; rows->valid(); rows->Next()) {
     const auto log = CoreKey::From(rows->key().subspan(range.from.size()));
-    if (!log) continue;
+    if (!log || rows->value().size() < kCertificateAt) continue;
+    const auto certificate = DecodeIncarnation(rows->value().subspan(kCertificateAt));
+    if (!certificate.ok()) continue;
     indexer_->Follow(*log);
-    certificates_[*log] = ToBytes(rows->value());
+    RememberCertificate(*log, {certificate->identity, ToBytes(rows->value())});
   }
   return rows->status();
+}
+
+void BaseNode::RememberCertificate(const CoreKey& log, Certified certified) {
+  const CoreKey identity = certified.identity;
+  if (certificates_.emplace(log, std::move(certified)).second) ++certified_[identity];
 }
 
 std::vector<Bytes> BaseNode::Certificates() {
@@ -160,27 +218,31 @@ std::vector<Bytes> BaseNode::Certificates() {
     if (!block.ok()) continue;
     LogState state(key);
     const DecodedBlock first = DecodeBlock(state, *block, indexer_->genesis().limits);
-    if (first.incarnation) certificates_[key] = EvidenceOf(key, *first.incarnation);
+    if (!first.incarnation) continue;
+    RememberCertificate(
+        key, {first.incarnation->identity, EvidenceOf(key, *first.incarnation)});
   }
-  for (const auto& [key, evidence] : certificates_) all.push_back(evidence);
+  for (const auto& [key, certified] : certificates_) all.push_back(certified.evidence);
   return all;
 }
 
-// The log is wanted, and so it is by everybody we know.
-absl::Status BaseNode::FollowCertified(const CoreKey& log, Bytes evidence) {
+void BaseNode::PutCertificate(const CoreKey& log, const Certified& certified,
+                              StorageBatch* batch) const {
   Bytes key = keys::BaseRow(kRows, record_.number);
   Append(key, log.view());
-  StorageBatch batch;
-  batch.Put(Family::kMeta, std::move(key), evidence);
-  WEFT_RETURN_IF_ERROR(host_->storage->Commit(batch, Durability::kLogged));
+  batch->Put(Family::kMeta, std::move(key), certified.evidence);
+}
+
+absl::Status BaseNode::FollowCertified(const CoreKey& log, Certified certified) {
   indexer_->Follow(log);
-  if (hooks_.evidence) hooks_.evidence(std::span(&evidence, 1));
-  certificates_[log] = std::move(evidence);
+  if (hooks_.evidence) hooks_.evidence(std::span(&certified.evidence, 1));
+  RememberCertificate(log, std::move(certified));
   return OpenWantedLogs();
 }
 
 absl::Status BaseNode::TakeCertificate(ByteView body) {
-  if (indexer_ == nullptr) return absl::OkStatus();
+  // Where nothing can be written it is told again another time.
+  if (indexer_ == nullptr || !host_->storage->Writable().ok()) return absl::OkStatus();
   Reader in(body);
   const auto log = in.Fixed<CoreKey>();
   if (!in.ok()) return absl::InvalidArgumentError("a certificate that is malformed");
@@ -192,20 +254,36 @@ absl::Status BaseNode::TakeCertificate(ByteView body) {
       VerifyIncarnation(record_.base_id, indexer_->genesis().salt, log, certificate));
   Bytes evidence = EvidenceOf(log, certificate);
   if (!indexer_->authority().IsNamed(certificate.identity)) {
-    if (waiting_certificates_.size() < kWaitingCertificatesMax) {
-      waiting_certificates_.emplace(log, std::move(evidence));
-    }
+    WaitForGrant(log, std::move(evidence));
     return absl::OkStatus();
   }
   // Not from inside the exchange that brought it: it wakes all exchanges.
-  Post([this, log, evidence = std::move(evidence)] {
-    if (certificates_.contains(log)) return;
+  Post([this, log, certified = Certified{certificate.identity, std::move(evidence)}] {
+    const auto known = certified_.find(certified.identity);
+    if (certificates_.contains(log) ||
+        (known != certified_.end() && known->second >= kCertificatesPerIdentityMax)) {
+      return;
+    }
+    StorageBatch batch;
+    PutCertificate(log, certified, &batch);
+    absl::Status followed = host_->storage->Commit(batch, Durability::kLogged);
+    if (followed.ok()) followed = FollowCertified(log, certified);
     // An error of the disk stops the base, which says so.
-    const absl::Status followed = FollowCertified(log, evidence);
     if (!followed.ok()) return Fail(followed);
     CatchUp().IgnoreError();
   });
   return absl::OkStatus();
+}
+
+// Anybody can make an identity and certificates of it. Where there are too many, chance
+// decides which is forgotten, so that nobody can keep another's out; it is told again.
+void BaseNode::WaitForGrant(const CoreKey& log, Bytes evidence) {
+  if (waiting_certificates_.size() >= kWaitingCertificatesMax) {
+    const auto place = host_->random->U64() % waiting_certificates_.size();
+    waiting_certificates_.erase(
+        std::next(waiting_certificates_.begin(), static_cast<std::ptrdiff_t>(place)));
+  }
+  waiting_certificates_.emplace(log, std::move(evidence));
 }
 
 // Somebody was let in, who may have been there before under another log.

@@ -422,6 +422,7 @@ void BaseNode::NotSynced(const absl::Status& why) {
 std::vector<Member> BaseNode::Members() const {
   std::vector<Member> members;
   if (!indexer_) return members;
+  const VersionVector settled = indexer_->Settled();
   for (const MemberInfo& info : indexer_->Members()) {
     Member member;
     member.identity = IdText(info.grant->identity);
@@ -431,7 +432,7 @@ std::vector<Member> BaseNode::Members() const {
       member.granted_by = IdText(info.grant->issuer);
       member.grant = ToOpName(info.grant->id);
     }
-    member.logs = LogsOf(info.grant->identity);
+    member.logs = LogsOf(info.grant->identity, settled);
     for (const MemberLog& log : member.logs) {
       member.length += log.length;
       member.forked = member.forked || log.forked;
@@ -486,13 +487,7 @@ BaseStatus BaseNode::Status() {
   status.keys = indexed.keys;
   status.conflicts = indexed.conflicts;
   status.clock_suspect = indexed.clock_suspect;
-  status.log = IdText(record_.log());
-  status.incarnation = indexer_->authority().NumberOf(record_.log());
-  status.renews =
-      record_.retired || indexer_->authority().forks().contains(record_.log());
-  for (const MemberLog& log : LogsOf(record_.identity)) {
-    status.forked = status.forked || log.forked;
-  }
+  TellOfOwnLogs(&status);
   status.own_length = own_->length();
   status.own_clock_ahead_ms = OwnClockAheadMs();
   for (const AckBook::Step& step : acks_.Steps(record_.log(), own_->length())) {

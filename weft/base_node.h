@@ -109,6 +109,11 @@ class BaseNode final : public FeedSource {
   std::uint64_t OwnBlocks() const;
 
   // See Base::Recoverable and Recover (weft/base_recover.cc; rule F4).
+  // How many more logs our identity can begin, and the words of a warning once they
+  // are few; empty before.
+  std::size_t IncarnationsLeft() const;
+  std::string IncarnationsWarning() const;
+  void TellOfOwnLogs(BaseStatus* status) const;
   absl::StatusOr<std::vector<HeldBackWrites>> Recoverable();
   absl::StatusOr<Committed> RecoverLogged(Recovered* recovered);
 
@@ -237,30 +242,40 @@ class BaseNode final : public FeedSource {
   std::vector<FeedAck> HeldBeyondSettled();
   void PostSaveAcks();
   absl::Status CheckUsable() const;
-  // A commit of ours that has lost its effect.
+  // A commit of ours that has lost its effect and was not written again.
   struct LostBatch {
     CoreKey log;
     std::uint64_t from = 0;  // blocks [from, to)
     std::uint64_t to = 0;
     OpFate fate;
-    std::vector<Operation> operations;  // that can be written again; into `blocks`
-    std::size_t left = 0;               // that cannot
-    std::vector<DecodedBlock> blocks;
+    std::size_t writes = 0;                   // that can be written again
+    std::size_t left = 0;                     // that cannot
+    std::vector<std::string> left_keys = {};  // of texts and lists
   };
-  using LostVisitor = std::function<absl::Status(const LostBatch&)>;
+  struct OwnBatch;
+  using BatchVisitor = std::function<absl::Status(const OwnBatch&)>;
 
-  absl::StatusOr<std::uint64_t> RecoveredLength(const CoreKey& log) const;
-  absl::Status VisitLost(const CoreKey& key, std::uint64_t from,
-                         const LostVisitor& visit);
-  absl::Status VisitIfLost(const CoreKey& log, LostBatch* batch,
-                           const LostVisitor& visit);
+  absl::Status VisitBatches(const CoreKey& key, const BatchVisitor& visit);
+  absl::StatusOr<std::vector<LostBatch>> FindLost();
+  HeldBackWrites Describe(const LostBatch& lost) const;
   absl::Status ReadyToWrite();
   absl::Status BeginIncarnation();
   absl::StatusOr<Incarnation> CertificateFor(const CoreKey& log);
-  absl::Status FollowCertified(const CoreKey& log, Bytes evidence);
+  // A later incarnation of somebody, as its certificate says.
+  struct Certified {
+    CoreKey identity;
+    Bytes evidence;
+  };
+  void PutCertificate(const CoreKey& log, const Certified& certified,
+                      StorageBatch* batch) const;
+  // Of one that was stored: the log is wanted, and so it is by everybody we know.
+  absl::Status FollowCertified(const CoreKey& log, Certified certified);
+  void RememberCertificate(const CoreKey& log, Certified certified);
   absl::Status LoadCertificates();
+  void WaitForGrant(const CoreKey& log, Bytes evidence);
   void TryWaitingCertificates();
-  std::vector<MemberLog> LogsOf(const CoreKey& identity) const;
+  std::vector<MemberLog> LogsOf(const CoreKey& identity,
+                                const VersionVector& settled) const;
   absl::StatusOr<Committed> AppendAndIndex(const PreparedCommit& prepared);
   std::uint64_t WallMs() const;
   void Fail(const absl::Status& why);
@@ -275,7 +290,8 @@ class BaseNode final : public FeedSource {
   Watch watch_;
   std::shared_ptr<Hypercore> own_;  // the newest of our logs
   std::atomic<bool> write_ready_ = true;
-  std::map<CoreKey, Bytes> certificates_;  // of logs that are followed, as evidence
+  std::map<CoreKey, Certified> certificates_;            // of logs that are followed
+  absl::flat_hash_map<CoreKey, std::size_t> certified_;  // how many, by identity
   // Of identities that hold no grant yet, a bounded number of them.
   std::map<CoreKey, Bytes> waiting_certificates_;
   absl::flat_hash_map<CoreKey, Log> logs_;

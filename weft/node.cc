@@ -72,6 +72,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
     if (node->own_logs_doubted_) base->DoubtOwnLog();
     node->AddBase(std::move(base));
   }
+  node->WarnOfIncarnations();
   return node;
 }
 

@@ -152,6 +152,8 @@ class Node final : private CoreProvider, private SessionObserver {
   absl::Status JudgeLease(std::vector<BaseRecord>* records);
   absl::Status RetireLogs(std::vector<BaseRecord>* records);
   absl::Status CheckMayAppend(const CoreKey& key) const;
+  // Adds to a notice that a base will soon have no more new logs for it.
+  void WarnOfIncarnations();
   absl::StatusOr<KeyPair> PeerKey() const;
   std::uint64_t OwnBlocks() const;
   bool MayKnowMore(const Session& session, BaseNode& base) const;

@@ -91,6 +91,14 @@ absl::Status Node::RetireLogs(std::vector<BaseRecord>* records) {
   return absl::OkStatus();
 }
 
+void Node::WarnOfIncarnations() {
+  if (notice_.empty()) return;
+  for (const auto& base : bases_) {
+    const std::string warning = base->IncarnationsWarning();
+    if (!warning.empty()) notice_ += absl::StrFormat("; %s: %s", base->name(), warning);
+  }
+}
+
 absl::Status Node::CheckMayAppend(const CoreKey& key) const {
   WEFT_ASSIGN_OR_RETURN(const auto copied,
                         host_.storage->Get(Family::kMeta, keys::CopiedCore(key)));

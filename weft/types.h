@@ -284,8 +284,10 @@ struct BaseStatus {
   std::uint64_t incarnation = 0;  // its number
   // The next write begins a new incarnation: this store is a copy, or our log forked.
   bool renews = false;
-  bool forked = false;           // one of our logs is
-  std::uint64_t own_length = 0;  // blocks of our log
+  std::uint64_t incarnations_left = 0;  // how many more logs can be begun
+  std::string warning;                  // that these are few; empty: they are not
+  bool forked = false;                  // one of our logs is
+  std::uint64_t own_length = 0;         // blocks of our log
   // Longest first; each counts the peers of those before it too.
   std::vector<AckedPrefix> acked;
 };

@@ -43,6 +43,7 @@ Json StatusJson(const BaseStatus& status, const std::string& link) {
   object["own_clock_ahead_ms"] = status.own_clock_ahead_ms;
   object["log"] = status.log;
   object["incarnation"] = status.incarnation;
+  object["incarnations_left"] = status.incarnations_left;
   object["renews"] = status.renews;
   object["forked"] = status.forked;
   object["own_length"] = status.own_length;
@@ -68,6 +69,7 @@ void PrintStatus(const BaseStatus& status, const std::string& link) {
     Out() << "  forked: a log of ours was written in two places; `weft recover` lists "
              "what\n  that cost\n";
   }
+  if (!status.warning.empty()) Out() << "  " << status.warning << '\n';
   if (status.renews) Out() << "  the next write begins a new incarnation\n";
   for (const AckedPrefix& prefix : status.acked) {
     Out() << absl::StrFormat("  %d of our %d blocks are held by %d peer%s\n",

@@ -87,6 +87,15 @@ Json RangeJson(const HeldBackWrites& held) {
   Json object{{"writer", held.writer}, {"author", held.author}, {"from", held.from},
               {"to", held.to},         {"writes", held.writes}, {"state", held.state}};
   PutText(object, "reason", held.reason);
+  if (held.left > 0) {
+    object["left"] = held.left;
+    object["left_keys"] = Json::array();
+    for (const std::string& key : held.left_keys) {
+      Json named = Json::object();
+      PutText(named, "key", key);
+      object["left_keys"].push_back(std::move(named));
+    }
+  }
   return object;
 }
 
@@ -94,6 +103,50 @@ void PrintRange(const HeldBackWrites& held) {
   Out() << absl::StrFormat("%s %d..%d  %s  %s: %s\n", held.writer, held.from, held.to,
                            Counted(held.writes, "write"), held.state,
                            Printable(held.reason));
+  if (held.left == 0) return;
+  Out() << absl::StrFormat("  %d of them to be made again by hand", held.left);
+  for (std::size_t i = 0; i < held.left_keys.size(); ++i) {
+    Out() << (i == 0 ? ": texts and lists at " : ", ") << Printable(held.left_keys[i]);
+  }
+  Out() << '\n';
+}
+
+// kDone, or what to end with.
+int Confirmed(const RecoverArguments& arguments, std::uint64_t writes) {
+  if (arguments.yes) return kDone;
+  Err() << absl::StrFormat(
+      "This writes up to %d change%s again, over what was written since. Go on? "
+      "[y/N] ",
+      writes, writes == 1 ? "" : "s");
+  Err().flush();
+  std::string answer;
+  std::getline(In(), answer);
+  if (answer == "y" || answer == "yes") return kDone;
+  return Fail(kNotSo, "recover: nothing was done");
+}
+
+void PrintRecovered(const Recovered& recovered) {
+  for (const HeldBackWrites& refused : recovered.refused) {
+    Out() << absl::StrFormat("%s %d..%d  %d writes  not written: %s\n", refused.writer,
+                             refused.from, refused.to, refused.writes,
+                             Printable(refused.reason));
+  }
+  Out() << absl::StrFormat("%d written again, %d left to be made by hand\n",
+                           recovered.writes, recovered.left);
+}
+
+// Our logs that forked: of each this store has one branch, and whoever wrote to the
+// other has that.
+std::vector<std::string> ForkedLogs(const Base& base) {
+  std::vector<std::string> forked;
+  for (const Member& member : base.Members()) {
+    if (!member.is_self) continue;
+    for (const MemberLog& log : member.logs) {
+      if (log.forked) forked.push_back(log.log);
+    }
+    break;
+  }
+  return forked;
 }
 
 int Recover(const Invocation& call, const RecoverArguments& arguments) {
@@ -104,43 +157,47 @@ int Recover(const Invocation& call, const RecoverArguments& arguments) {
   if (!lost.ok()) return Fail(lost.status());
   Json list = Json::array();
   std::uint64_t writes = 0;
+  Recovered recovered;
   for (const HeldBackWrites& held : *lost) {
-    writes += held.writes;
+    writes += held.writes - held.left;
+    recovered.left += held.left;
     if (call.json) {
       list.push_back(RangeJson(held));
     } else {
       PrintRange(held);
     }
   }
-  Recovered recovered;
-  if (!lost->empty() && !arguments.list) {
-    if (!arguments.yes) {
-      Err() << absl::StrFormat(
-          "This writes up to %d change%s again, over what was written since. Go on? "
-          "[y/N] ",
-          writes, writes == 1 ? "" : "s");
-      Err().flush();
-      std::string answer;
-      std::getline(In(), answer);
-      if (answer != "y" && answer != "yes") {
-        return Fail(kNotSo, "recover: nothing was done");
-      }
-    }
+  if (writes > 0 && !arguments.list) {
+    const int answer = Confirmed(arguments, writes);
+    if (answer != kDone) return answer;
     const auto done = base->Recover();
     if (!done.ok()) return Fail(done.status());
     recovered = *done;
   }
   if (call.json) {
+    Json refused = Json::array();
+    for (const HeldBackWrites& range : recovered.refused) {
+      refused.push_back(RangeJson(range));
+    }
     PrintJson(Json{{"lost", std::move(list)},
                    {"recovered", recovered.writes},
-                   {"left", recovered.left}});
-  } else if (lost->empty()) {
-    Out() << "nothing of ours is lost\n";
-  } else if (!arguments.list) {
-    Out() << absl::StrFormat("%d written again, %d left to be made by hand\n",
-                             recovered.writes, recovered.left);
+                   {"left", recovered.left},
+                   {"refused", std::move(refused)},
+                   {"forked_logs", ForkedLogs(*base)}});
+    return recovered.refused.empty() ? kDone : kNotSo;
   }
-  return kDone;
+  if (lost->empty()) {
+    Out() << "nothing of ours that is here is lost\n";
+  } else if (!arguments.list) {
+    PrintRecovered(recovered);
+  }
+  for (const std::string& log : ForkedLogs(*base)) {
+    Out() << absl::StrFormat(
+        "log %s has a second branch, which is not here: run `weft recover`\n"
+        "  in the other store that wrote to it too, the copy or the original\n",
+        log);
+  }
+  return recovered.refused.empty() ? kDone : kNotSo;
 }
 
 struct RevokeArguments {
@@ -288,7 +345,9 @@ void AddJoining(CommandLine& line) {
 void AddRecovery(CommandLine& line) {
   auto arguments = std::make_shared<RecoverArguments>();
   CLI::App* recover = line.Add(
-      {"recover", "", "writes again what a fork or a removal took from us"},
+      {"recover", "",
+       "writes again, once, what a fork or a removal took from us; edits of texts and "
+       "lists, grants, invites and verdicts it lists each time, to be made by hand"},
       [arguments](const Invocation& call) { return Recover(call, *arguments); });
   recover->add_flag("--list", arguments->list, "only says what it would be");
   recover->add_flag("--yes", arguments->yes, "do not ask");

@@ -316,6 +316,46 @@ TEST_F(AuthorityTest, P9_TheAuthorChoosesTheMostSeniorGrantThatSuffices) {
   EXPECT_NE(moderated, only);
 }
 
+TEST_F(AuthorityTest, S2_ALogThatDoesNotCountForAGrantIsOfferedNone) {
+  const auto log_of = [](std::uint64_t number) {
+    CoreKey log;
+    log.bytes.fill(static_cast<std::uint8_t>(number));
+    return log;
+  };
+  const auto begin = [&](std::uint64_t number) {
+    Incarnation later;
+    later.identity = fay_.id();
+    later.number = number;
+    later.prev_core = fay_.id();
+    authority_->AddIncarnation(log_of(number), later);
+    AuthorityChange change;
+    authority_->Evaluate(&change);
+  };
+  EXPECT_EQ(authority_->IncarnationsLeft(fay_.id()), 63U);
+  EXPECT_EQ(authority_->IncarnationsLeft(eve_.id()), 0U) << "she holds no grant";
+  for (std::uint64_t number = 64; number >= 2; --number) begin(number);
+  EXPECT_EQ(authority_->IncarnationsLeft(fay_.id()), 0U);
+  const std::vector<AuthOperation> grant = {GrantTo(bob_, GrantRole::kWriter)};
+  RevokeOp resignation;
+  resignation.grant = GenesisGrantId(1);
+  const std::vector<AuthOperation> resign = {resignation};
+  const std::vector<Operation> put = {Put("k", "v")};
+  for (const auto& operations : {grant, resign}) {
+    EXPECT_TRUE(authority_->ChooseGrant(log_of(64), std::span(operations)).ok());
+  }
+  // One more that is smaller, and the last of them counts no longer.
+  begin(1);
+  for (const auto& operations : {grant, resign}) {
+    EXPECT_TRUE(authority_->ChooseGrant(log_of(63), std::span(operations)).ok());
+    const auto refused =
+        authority_->ChooseGrant(log_of(64), std::span(operations)).status();
+    EXPECT_EQ(refused.code(), absl::StatusCode::kPermissionDenied);
+    EXPECT_THAT(std::string(refused.message()), HasSubstr("does not count"));
+  }
+  EXPECT_FALSE(
+      authority_->ChooseGrant(log_of(64), std::span<const Operation>(put)).ok());
+}
+
 TEST_F(AuthorityTest, P9_TheAuthorKnowsWhichDepTheFirstUseOfAGrantNeeds) {
   const OpId id = FounderGrants(GrantTo(bob_, GrantRole::kAdmin));
   const weft::Grant& grant = *authority_->Find(id);

@@ -73,6 +73,34 @@ TEST_P(ForkedWorld, F1_Attack31_ARestoredBackupIsFoundByItsPeers) {
   EXPECT_EQ(Value(world_, 1, "other"), "-");
 }
 
+TEST_P(ForkedWorld, F6_NoStrangerIsServedMoreOfAForkedLogThanSurvives) {
+  Say(3, "before", "kept");
+  Settle();
+  const std::uint64_t whole = world_.base(0)->LogOf(world_.WriterOf(3))->length();
+  world_.BackUp(3);
+  Say(3, "after", "lost");
+  Settle();
+  for (std::size_t peer = 0; peer < 3; ++peer) world_.Partition(3, peer);
+  world_.RestoreBackup(3);
+  world_.RunFor(seconds(5));
+  Say(3, "other", "lost too");
+  EXPECT_TRUE(world_.base(0)->MayServeStrangers(world_.WriterOf(3)));
+  ExpectAllEqual(whole);
+  for (std::size_t peer = 0; peer < world_.size(); ++peer) {
+    BaseNode& base = *world_.base(peer);
+    ASSERT_GT(base.LogOf(world_.WriterOf(3))->length(), whole) << "of either branch";
+    EXPECT_FALSE(base.MayServeStrangers(world_.WriterOf(3)));
+    EXPECT_TRUE(base.MayServeStrangers(world_.WriterOf(0)));
+  }
+  // Who came later got no more than survives, with a signature of that.
+  const auto late = world_.AddReader();
+  ASSERT_TRUE(late.ok()) << late.status();
+  Settle();
+  BaseNode& base = *world_.base(*late);
+  EXPECT_EQ(base.MayServeStrangers(world_.WriterOf(3)),
+            base.LogOf(world_.WriterOf(3))->length() <= whole);
+}
+
 TEST_P(ForkedWorld, F2_WhatTheFounderHadBuiltUponSurvivesWhereTheOtherBranchIsHeld) {
   Say(3, "before", "kept");
   Settle();

@@ -176,6 +176,39 @@ class Removal(People):
         self.meet(bob, ada)
         self.assertEqual(self.weft("root", ada), self.weft("root", bob))
 
+    def test_F4_recover_writes_again_once_and_lists_what_it_cannot_each_time(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada, "writer")
+        self.weft("put", bob, "k", "v")
+        self.weft("put", bob, "other/1", "v")
+        self.weft("text", bob, "letter", "append", "Dear Ada")
+        self.meet(bob, ada)
+        self.weft("revoke", ada, bobs, "--keep-nothing", "--yes")
+        self.weft("grant", ada, bobs, "writer", "--scope", "k")
+        self.meet(bob, ada)
+        listed = self.weft("recover", bob, "--list")["lost"]
+        self.assertEqual([(r["writes"], r.get("left")) for r in listed], [(3, 1)])
+        self.assertEqual(listed[0]["left_keys"], [{"key": "letter"}])
+        ran = self.run_weft("recover", bob, stdin="n\n")
+        self.assertEqual(ran.returncode, 1)
+        self.assertIn(b"up to 2 changes", ran.stderr)
+        ran = self.run_weft("recover", bob, "--yes")
+        self.assertEqual(ran.returncode, 1, "one may not be written")
+        self.assertIn(b"texts and lists at letter", ran.stdout)
+        self.assertIn(b"not written: ", ran.stdout)
+        self.assertIn(b"1 written again, 1 left", ran.stdout)
+        self.meet(bob, ada)
+        self.assertEqual(self.value(ada, "k"), "v")
+        self.weft("grant", ada, bobs, "writer")
+        self.meet(bob, ada)
+        done = self.weft("recover", bob, "--yes")
+        self.assertEqual((done["recovered"], done["left"], done["refused"]), (1, 1, []))
+        # Nothing is to be asked any more, and the text is not forgotten.
+        for _ in range(2):
+            ran = self.run_weft("recover", bob)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+            self.assertIn(b"0 written again, 1 left", ran.stdout)
+
     def test_a_removal_says_what_it_takes_and_asks(self):
         ada = self.store("ada")
         bob, bobs = self.granted("bob", ada)
