@@ -9,7 +9,6 @@
 #include "engine/check.h"
 
 namespace weft {
-namespace {}  // namespace
 
 void Authority::Evaluate(AuthorityChange* change) {
   if (!all_dirty_) {

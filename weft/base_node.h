@@ -108,12 +108,13 @@ class BaseNode final : public FeedSource {
   // In all our logs.
   std::uint64_t OwnBlocks() const;
 
-  // See Base::Recoverable and Recover (weft/base_recover.cc; rule F4).
   // How many more logs our identity can begin, and the words of a warning once they
   // are few; empty before.
   std::size_t IncarnationsLeft() const;
   std::string IncarnationsWarning() const;
   void TellOfOwnLogs(BaseStatus* status) const;
+
+  // See Base::Recoverable and Recover (weft/base_recover.cc; rule F4).
   absl::StatusOr<std::vector<HeldBackWrites>> Recoverable();
   absl::StatusOr<Committed> RecoverLogged(Recovered* recovered);
 

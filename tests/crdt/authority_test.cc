@@ -356,6 +356,35 @@ TEST_F(AuthorityTest, S2_ALogThatDoesNotCountForAGrantIsOfferedNone) {
       authority_->ChooseGrant(log_of(64), std::span<const Operation>(put)).ok());
 }
 
+TEST_F(AuthorityTest, F5_AGrantForgivesTheForksThatItsAuthorKnewAndTwoMore) {
+  GrantOp op = GrantTo(bob_, GrantRole::kWriter);
+  op.forks = 1;
+  const GrantNumber grant = authority_->Find(FounderGrants(op))->number;
+  const auto standing = [&](bool writes) {
+    return authority_->StandingOf(grant, bob_.id(), 0, 1, writes);
+  };
+  for (std::uint64_t number = 1; number <= 4; ++number) {
+    EXPECT_EQ(standing(true), Standing::kEffective) << number - 1 << " forks";
+    Incarnation later;
+    later.identity = bob_.id();
+    later.number = number;
+    later.prev_core = bob_.id();
+    CoreKey log;
+    log.bytes.fill(static_cast<std::uint8_t>(number));
+    authority_->AddIncarnation(log, later);
+    authority_->SetFork(log, 5, 5);
+    AuthorityChange change;
+    authority_->Evaluate(&change);
+  }
+  EXPECT_EQ(standing(true), Standing::kPending);
+  EXPECT_EQ(standing(false), Standing::kEffective) << "auth ops wait for nobody";
+  // A new grant by who knows of all four.
+  op.forks = 4;
+  const GrantNumber renewed = authority_->Find(FounderGrants(op))->number;
+  EXPECT_EQ(authority_->StandingOf(renewed, bob_.id(), 0, 1, true),
+            Standing::kEffective);
+}
+
 TEST_F(AuthorityTest, P9_TheAuthorKnowsWhichDepTheFirstUseOfAGrantNeeds) {
   const OpId id = FounderGrants(GrantTo(bob_, GrantRole::kAdmin));
   const weft::Grant& grant = *authority_->Find(id);

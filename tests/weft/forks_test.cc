@@ -94,6 +94,15 @@ TEST(Forks, F1_AStoreThatWasRolledBackAndWrittenOnIsFoundAndItsPrefixStays) {
     if (member.identity == mia_id) forked = member.forked;
   }
   EXPECT_TRUE(forked);
+  {
+    // F6: a stock peer that sees two heads freezes the core. Ada holds the signature of
+    // a longer prefix than survives, so she serves it to none.
+    Store stranger = *Store::Open(scratch / "stranger");
+    Store::CloneOptions options;
+    EXPECT_TRUE(stranger.CloneCore(club.identity(), address, options).ok());
+    options.timeout = 2s;
+    EXPECT_FALSE(stranger.CloneCore(mia_id, address, options).ok());
+  }
   as_mia(
       [&](Base& base) {
         EXPECT_EQ(base.Root()->version_digest, club.Root()->version_digest);

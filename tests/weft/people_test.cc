@@ -136,6 +136,132 @@ TEST_F(People, F4_WhatARemovalTookIsWrittenAgainUnderANewGrant) {
   EXPECT_TRUE(bob.base.Recoverable()->empty()) << "once is enough";
 }
 
+// Bob's store with a grant, level with Ada's; what she takes from him, and gives.
+class Removed : public People {
+ protected:
+  Removed() : bob_(Join("bob", ada_.base.link(), address_)) { Let(""); }
+  void Let(const std::string& scope) {
+    ASSERT_TRUE(ada_.base.Grant(bob_.base.identity(), Role::kWriter, scope).ok());
+    Sync(bob_);
+  }
+  // Of `who` nothing stays of what it allowed.
+  void Take(const std::string& who) {
+    Sync(bob_);
+    ASSERT_TRUE(ada_.base.Revoke(who, {.keep_nothing = true}).ok());
+    Sync(bob_);
+  }
+  std::string GrantOfBob() {
+    for (const Member& member : ada_.base.Members()) {
+      if (member.identity == bob_.base.identity() && !member.revoked) {
+        return member.grant->ToText();
+      }
+    }
+    return "";
+  }
+  void Write(const std::string& key, const std::string& value) {
+    ASSERT_TRUE(bob_.base.Put(key, value).ok());
+  }
+
+  Person bob_;
+};
+
+TEST_F(Removed, F4_WhatMayNotBeWrittenAgainIsNamedAndAllElseIsWritten) {
+  Write("other/1", "v");
+  Write("notes/1", "v");
+  Write("other/2", "v");
+  Write("notes/2", "v");
+  Take(bob_.base.identity());
+  Let("notes/");
+  const auto recovered = bob_.base.Recover();
+  ASSERT_TRUE(recovered.ok()) << recovered.status();
+  EXPECT_EQ(recovered->writes, 2U);
+  ASSERT_EQ(recovered->refused.size(), 2U);
+  EXPECT_EQ(recovered->refused[1].from, 2U);
+  EXPECT_THAT(recovered->refused[1].reason, testing::HasSubstr("other/2"));
+  Sync(bob_);
+  EXPECT_TRUE(ada_.base.Get("notes/1").ok());
+  EXPECT_TRUE(ada_.base.Get("notes/2").ok());
+  // They are still lost, and another grant may allow them.
+  EXPECT_EQ(bob_.base.Recoverable()->size(), 2U);
+  Let("");
+  EXPECT_EQ(bob_.base.Recover()->writes, 2U);
+  EXPECT_TRUE(bob_.base.Recoverable()->empty());
+}
+
+TEST_F(Removed, F4_WhatIsLostLaterBelowWhatWasWrittenAgainIsFound) {
+  for (const char* key : {"a", "b"}) Write(key, "v");
+  const std::string first = GrantOfBob();
+  // The first revocation keeps what is known, and what comes after it is lost.
+  Sync(bob_);
+  ASSERT_TRUE(ada_.base.Revoke(bob_.base.identity()).ok());
+  Write("c", "v");
+  Sync(bob_);
+  Let("");
+  EXPECT_EQ(bob_.base.Recover()->writes, 1U);
+  Sync(bob_);
+  // A second one keeps nothing under the old grant.
+  Take(first);
+  const auto lost = bob_.base.Recoverable();
+  ASSERT_EQ(lost->size(), 1U);
+  EXPECT_EQ(lost->front().from, 0U);
+  EXPECT_EQ(lost->front().writes, 2U) << "a and b, and c was written again";
+  EXPECT_EQ(bob_.base.Recover()->writes, 2U);
+  EXPECT_TRUE(bob_.base.Recoverable()->empty());
+  EXPECT_EQ(bob_.base.Recover()->writes, 0U);
+}
+
+TEST_F(Removed, F4_ALostIncrementIsCountedOnceHoweverOftenItIsAskedFor) {
+  for (int i = 0; i < 5; ++i) {
+    Batch batch;
+    batch.Increment("n", 1);
+    ASSERT_TRUE(bob_.base.Commit(batch).ok());
+  }
+  Take(bob_.base.identity());
+  Let("");
+  // One that says the same and is no copy.
+  Batch batch;
+  batch.Increment("n", 1);
+  ASSERT_TRUE(bob_.base.Commit(batch).ok());
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(bob_.base.Recover().ok());
+  EXPECT_EQ(bob_.base.Get("n")->lanes.counter->value, 6);
+}
+
+TEST_F(Removed, F4_ACopyThatIsLostIsCopiedAndItsOriginalIsNot) {
+  Write("k", "v");
+  Take(bob_.base.identity());
+  Let("");
+  EXPECT_EQ(bob_.base.Recover()->writes, 1U);
+  Take(bob_.base.identity());
+  Let("");
+  EXPECT_EQ(bob_.base.Recoverable()->size(), 1U);
+  EXPECT_EQ(bob_.base.Recover()->writes, 1U);
+  EXPECT_TRUE(bob_.base.Recoverable()->empty());
+}
+
+TEST_F(Removed, F4_EditsOfTextsAreListedAsLongAsTheyAreLost) {
+  Batch batch;
+  batch.InsertText("letter", 0, "Dear Ada");
+  batch.Put("k", "v");
+  ASSERT_TRUE(bob_.base.Commit(batch).ok());
+  Take(bob_.base.identity());
+  Let("");
+  auto lost = bob_.base.Recoverable();
+  ASSERT_EQ(lost->size(), 1U);
+  EXPECT_EQ(lost->front().writes, 2U);
+  EXPECT_EQ(lost->front().left, 1U);
+  EXPECT_THAT(lost->front().left_keys, testing::ElementsAre("letter"));
+  for (const std::uint64_t writes : {1U, 0U}) {
+    const auto recovered = bob_.base.Recover();
+    ASSERT_TRUE(recovered.ok()) << recovered.status();
+    EXPECT_EQ(recovered->writes, writes);
+    EXPECT_EQ(recovered->left, 1U);
+    lost = bob_.base.Recoverable();
+    ASSERT_EQ(lost->size(), 1U);
+    EXPECT_EQ(lost->front().writes, 1U) << "the edit alone";
+    EXPECT_EQ(lost->front().left, 1U);
+  }
+}
+
 TEST_F(People, AModeratedMembersWritesShowOnceTheyAreAccepted) {
   Person bob = Join("bob", ada_.base.link(), address_);
   ASSERT_TRUE(ada_.base.Grant(bob.base.identity(), Role::kModerated).ok());

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <filesystem>
+#include <functional>
 #include <thread>
 
 #include "engine/key_layout.h"
@@ -171,6 +172,46 @@ TEST_F(Restore, A3_ABackupFetchesItsOwnTailBeforeItsFirstWrite) {
   ASSERT_EQ(ada.logs.size(), 2U);
   EXPECT_EQ(ada.logs[0].length, 21U);
   EXPECT_FALSE(ada.forked);
+}
+
+TEST_F(Restore, F4_ABackupOfBeforeARecoveryFindsWhatWasWrittenAgain) {
+  Found();
+  Store ada = Open("ada");
+  const std::string address = *ada.Listen("127.0.0.1:0");
+  Base club = *ada.OpenBase();
+  std::string identity;
+  const auto as_bob = [&](const std::string& name,
+                          const std::function<void(Base&)>& act) {
+    Store store = Open(name);
+    Base base = *store.OpenBase();
+    ASSERT_TRUE(store.Sync(address, kTimeout).ok());
+    act(base);
+    ASSERT_TRUE(store.Sync(address, kTimeout).ok());
+  };
+  {
+    Store bob = Open("bob");
+    identity = bob.Join(club.link(), Through(address))->identity();
+  }
+  const auto increment = [](Base& base) {
+    Batch batch;
+    batch.Increment("n", 1);
+    ASSERT_TRUE(base.Commit(batch).ok());
+  };
+  ASSERT_TRUE(club.Grant(identity, Role::kWriter).ok());
+  as_bob("bob", increment);
+  as_bob("bob", increment);
+  ASSERT_TRUE(club.Revoke(identity, {.keep_nothing = true}).ok());
+  ASSERT_TRUE(club.Grant(identity, Role::kWriter).ok());
+  as_bob("bob", [](Base&) {});
+  Copy("bob", "backup");
+  const auto recover = [](Base& base) { ASSERT_TRUE(base.Recover().ok()); };
+  as_bob("bob", recover);
+  EXPECT_EQ(club.Get("n")->lanes.counter->value, 2);
+  as_bob("backup", [](Base& base) {
+    EXPECT_TRUE(base.Recoverable()->empty());
+    EXPECT_EQ(base.Recover()->writes, 0U);
+  });
+  EXPECT_EQ(club.Get("n")->lanes.counter->value, 2);
 }
 
 TEST_F(Restore, A3_WhereNobodyIsConnectedNobodyIsWaitedFor) {
