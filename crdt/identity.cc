@@ -125,12 +125,6 @@ Bytes IncarnationSignable(const BaseId& base_id, const CoreKey& core,
   return message;
 }
 
-IncarnationSignature SignIncarnation(const BaseId& base_id, const CoreKey& core,
-                                     const Incarnation& incarnation,
-                                     std::uint64_t signer, const SecretKey& secret) {
-  return {signer, Sign(secret, IncarnationSignable(base_id, core, incarnation))};
-}
-
 absl::Status VerifyIncarnation(const BaseId& base_id, const Salt& salt,
                                const CoreKey& core, const Incarnation& incarnation) {
   if (incarnation.number == 0) return Refuse("incarnation 0 has no certificate");

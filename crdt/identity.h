@@ -76,9 +76,6 @@ absl::StatusOr<Incarnation> DecodeIncarnation(ByteView payload);
 // What each signer signs for the incarnation with core key `core`.
 Bytes IncarnationSignable(const BaseId& base_id, const CoreKey& core,
                           const Incarnation& incarnation);
-IncarnationSignature SignIncarnation(const BaseId& base_id, const CoreKey& core,
-                                     const Incarnation& incarnation,
-                                     std::uint64_t signer, const SecretKey& secret);
 // INVALID_ARGUMENT  number 0, a manifest that is not the identity's or not of this base
 // DATA_LOSS         a signature does not hold
 absl::Status VerifyIncarnation(const BaseId& base_id, const Salt& salt,

@@ -149,9 +149,10 @@ TEST(Incarnation, S2_BytesAndSignaturesAreFrozen) {
 
   Seed ada;
   ada.bytes.fill(1);
-  EXPECT_EQ(
-      SignIncarnation(base_id, core, *incarnation, 0, KeyPairFromSeed(ada).secret_key),
-      incarnation->signatures[0]);
+  const IncarnationSignature signature = {
+      0, Sign(KeyPairFromSeed(ada).secret_key,
+              IncarnationSignable(base_id, core, *incarnation))};
+  EXPECT_EQ(signature, incarnation->signatures[0]);
 }
 
 TEST(Incarnation, Attack62_ACertificateHoldsForOneBaseOneCoreOneNumber) {

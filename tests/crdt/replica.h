@@ -336,9 +336,10 @@ struct People {
     MerkleTree tree;
     for (const Bytes& block : before) tree.AppendBlock(block, [](const TreeNode&) {});
     certificate.prev_tree_hash = tree.hash();
-    certificate.signatures.push_back(SignIncarnation(BaseIdOf(EncodeGenesis(genesis)),
-                                                     later, certificate, 0,
-                                                     identities[who].pair.secret_key));
+    certificate.signatures.push_back(
+        {0, Sign(identities[who].pair.secret_key,
+                 IncarnationSignable(BaseIdOf(EncodeGenesis(genesis)), later,
+                                     certificate))});
     return certificate;
   }
 

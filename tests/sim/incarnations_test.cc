@@ -101,8 +101,9 @@ Bytes Certificate(const BaseNode& base, const IdentityKeys& keys, std::uint64_t 
   certificate.manifest = keys.manifest;
   certificate.number = 1;
   certificate.prev_core = keys.id();
-  certificate.signatures.push_back(SignIncarnation(
-      base.record().base_id, log, certificate, 0, keys.pair.secret_key));
+  certificate.signatures.push_back(
+      {0, Sign(keys.pair.secret_key,
+               IncarnationSignable(base.record().base_id, log, certificate))});
   Bytes evidence = {kCertificateEvidence};
   Append(evidence, log.view());
   Append(evidence, EncodeIncarnation(certificate));
