@@ -294,6 +294,12 @@ class Indexer {
                                              std::span<const AuthOperation> operations,
                                              std::uint64_t wall_ms);
 
+  // Resignations from grants of ours, in this order: each is a batch under the very
+  // grant (rule P2), and all of them are one commit. Errors as PrepareAuth.
+  absl::StatusOr<PreparedCommit> PrepareResignations(
+      const CoreKey& self, std::span<const AuthOperation> resignations,
+      std::uint64_t wall_ms);
+
   // Block 0 of a new incarnation in the log `self`, which is followed and empty. Errors
   // as Prepare.
   absl::StatusOr<PreparedCommit> PrepareIncarnation(const CoreKey& self,

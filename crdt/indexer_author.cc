@@ -289,6 +289,12 @@ class CommitAuthor {
     return absl::OkStatus();
   }
 
+  // What comes next stands in the log behind this commit, as part of the same append.
+  void GoOnBehind(const PreparedCommit& commit) {
+    ReadAhead(
+        std::span(commit.blocks).subspan(log_->position() - commit.first_position));
+  }
+
   // Ends with the blocks of the commit; before them, as many that only merge heads as
   // it takes to leave few enough for one block.
   template <class Op>
@@ -363,6 +369,7 @@ class CommitAuthor {
  private:
   std::vector<Dep> Heads() const {
     std::vector<Dep> deps;
+    if (ahead_) return deps;  // named by what goes before
     for (WriterNumber n = 0; n < state_->writers.size(); ++n) {
       const auto& writer = state_->writers[n];
       if (n == number_ || !writer.is_head || writer.kept == 0) continue;
@@ -382,14 +389,16 @@ class CommitAuthor {
     WEFT_ASSIGN_OR_RETURN(const CommitHeader header, HeaderOf(grant, std::move(some)));
     WEFT_ASSIGN_OR_RETURN(EncodedBatch ack,
                           EncodeAck(*log_, header, state_->genesis.limits));
-    // Our own block is read as anybody would read it, to know how the log goes on.
+    ReadAhead(ack.blocks);
+    for (Bytes& block : ack.blocks) commit->blocks.push_back(std::move(block));
+    return absl::OkStatus();
+  }
+
+  // Our own blocks are read as anybody would read them, to know how the log goes on.
+  void ReadAhead(std::span<const Bytes> blocks) {
     if (!ahead_) ahead_ = *log_;
     log_ = &*ahead_;
-    for (Bytes& block : ack.blocks) {
-      ahead_->Read(block, state_->genesis.limits);
-      commit->blocks.push_back(std::move(block));
-    }
-    return absl::OkStatus();
+    for (const Bytes& block : blocks) ahead_->Read(block, state_->genesis.limits);
   }
 
   // 6.2: the grant's own batch is named, even if another head has seen it.
@@ -485,7 +494,7 @@ class CommitAuthor {
   std::optional<std::uint32_t> copy_mark_;
   WriterNumber number_ = 0;
   const LogState* log_ = nullptr;  // as it is, or ahead_
-  std::optional<LogState> ahead_;  // with the blocks that only merge
+  std::optional<LogState> ahead_;  // with the blocks that go before, of this commit
 };
 
 }  // namespace
@@ -551,6 +560,26 @@ absl::StatusOr<PreparedCommit> Indexer::PrepareAuth(
     verdict->tree_hash = state_->graph->TreeHashAt(*number, verdict->to);
   }
   return author.Finish(std::span<const AuthOperation>(filled));
+}
+
+absl::StatusOr<PreparedCommit> Indexer::PrepareResignations(
+    const CoreKey& self, std::span<const AuthOperation> resignations,
+    std::uint64_t wall_ms) {
+  CommitAuthor author(state_.get(), self, wall_ms);
+  WEFT_RETURN_IF_ERROR(author.Begin());
+  PreparedCommit all;
+  for (std::size_t i = 0; i < resignations.size(); ++i) {
+    WEFT_ASSIGN_OR_RETURN(PreparedCommit one,
+                          author.Finish(resignations.subspan(i, 1)));
+    author.GoOnBehind(one);
+    if (i == 0) {
+      all = std::move(one);
+      continue;
+    }
+    std::move(one.blocks.begin(), one.blocks.end(), std::back_inserter(all.blocks));
+    all.ops.insert(all.ops.end(), one.ops.begin(), one.ops.end());
+  }
+  return all;
 }
 
 }  // namespace weft

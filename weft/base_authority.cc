@@ -248,19 +248,13 @@ absl::StatusOr<OpName> Base::Revoke(std::string_view who,
         for (const struct Grant* grant : grants) {
           RevokeOp revoke;
           revoke.grant = grant->id;
-          revoke.keep = KeepOf(*impl_->node, *grant, options);
+          if (!resigns) revoke.keep = KeepOf(*impl_->node, *grant, options);
           revoke.subtree = options.subtree;
           revoke.reason = AsBytes(options.reason);
           operations.emplace_back(std::move(revoke));
         }
-        if (!resigns) return impl_->node->AuthLogged(operations);
-        // Who resigns does so under the very grant, and in one batch there is only one.
-        absl::StatusOr<Committed> committed;
-        for (const AuthOperation& operation : operations) {
-          committed = impl_->node->AuthLogged(std::span(&operation, 1));
-          if (!committed.ok()) break;
-        }
-        return committed;
+        return resigns ? impl_->node->ResignLogged(operations)
+                       : impl_->node->AuthLogged(operations);
       }));
 }
 

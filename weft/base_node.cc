@@ -332,6 +332,15 @@ absl::StatusOr<Committed> BaseNode::AuthLogged(
   return AppendAndIndex(prepared);
 }
 
+absl::StatusOr<Committed> BaseNode::ResignLogged(
+    std::span<const AuthOperation> resignations) {
+  WEFT_RETURN_IF_ERROR(ReadyToWrite());
+  WEFT_ASSIGN_OR_RETURN(
+      const PreparedCommit prepared,
+      indexer_->PrepareResignations(record_.log(), resignations, WallMs()));
+  return AppendAndIndex(prepared);
+}
+
 absl::StatusOr<Committed> BaseNode::RedeemLogged(const PublicKey& invite_key,
                                                  const CoreKey& identity,
                                                  const Signature& signature) {

@@ -126,6 +126,8 @@ class BaseNode final : public FeedSource {
   absl::StatusOr<Committed> GrantLogged(const CoreKey& identity, GrantRole role,
                                         std::string_view scope);
   absl::StatusOr<Committed> AuthLogged(std::span<const AuthOperation> operations);
+  // Resigns from several grants of ours, or, after an error, from none.
+  absl::StatusOr<Committed> ResignLogged(std::span<const AuthOperation> resignations);
   // Carries a redemption of the invite with this key (rule P8).
   // NOT_FOUND            there is no such invite
   // PERMISSION_DENIED  it is used up or revoked;  ALREADY_EXISTS  it let them in before

@@ -262,6 +262,25 @@ TEST_F(Removed, F4_EditsOfTextsAreListedAsLongAsTheyAreLost) {
   }
 }
 
+TEST_F(Removed, P2_WhoResignsGivesUpAllGrantsInOneCommitAndLosesNothing) {
+  Let("notes/");
+  Write("k", "v");
+  const std::string bob = bob_.base.identity();
+  EXPECT_EQ(bob_.base.PlanRevoke(bob)->grants, 2U);
+  const std::uint64_t length = bob_.base.Status().own_length;
+  const auto resigned = bob_.base.Revoke(bob);
+  ASSERT_TRUE(resigned.ok()) << resigned.status();
+  EXPECT_EQ(bob_.base.Status().own_length, length + 2);
+  EXPECT_EQ(bob_.base.Put("k", "w").status().code(),
+            absl::StatusCode::kPermissionDenied);
+  Sync(bob_);
+  std::size_t revoked = 0;
+  for (const Member& member : ada_.base.Members()) revoked += member.revoked ? 1 : 0;
+  EXPECT_EQ(revoked, 2U);
+  EXPECT_TRUE(ada_.base.Get("k").ok()) << "what he wrote before stays";
+  EXPECT_EQ(ada_.base.Root()->root, bob_.base.Root()->root);
+}
+
 TEST_F(People, AModeratedMembersWritesShowOnceTheyAreAccepted) {
   Person bob = Join("bob", ada_.base.link(), address_);
   ASSERT_TRUE(ada_.base.Grant(bob.base.identity(), Role::kModerated).ok());
