@@ -173,8 +173,8 @@ std::vector<Member> Base::Members() const {
 absl::Status Base::WaitAcked(std::string_view writer, std::uint64_t length,
                              std::size_t peers, std::chrono::milliseconds timeout) {
   WEFT_ASSIGN_OR_RETURN(const CoreKey key, ParseId("writer", writer));
-  return impl_->store->RunTask(
-      impl_->store->node().WaitAcked(impl_->node, key, length, peers, timeout));
+  return impl_->store->RunTask(impl_->store->node().WaitAcked(impl_->node, key, length,
+                                                              peers, ToNanos(timeout)));
 }
 
 absl::StatusOr<RootInfo> Base::Root() const {

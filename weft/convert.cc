@@ -228,6 +228,11 @@ GrantRole ToGrantRole(Role role) {
   return GrantRole::kReader;
 }
 
+Nanos ToNanos(std::chrono::milliseconds time) {
+  constexpr std::chrono::milliseconds kCentury = std::chrono::hours(24 * 36525);
+  return std::clamp(time, std::chrono::milliseconds(0), kCentury);
+}
+
 KeyRange ToKeyRange(const Range& range) {
   return {range.from, range.to, range.reverse, range.limit};
 }

@@ -2,8 +2,11 @@
 
 #pragma once
 
+#include <chrono>
+
 #include "crdt/fate.h"
 #include "crdt/indexer.h"
+#include "engine/host.h"
 #include "query/key_range.h"
 #include "weft/types.h"
 
@@ -25,6 +28,11 @@ Fate ToFate(const OpFate& fate);
 Role ToRole(GrantRole role);
 GrantRole ToGrantRole(Role role);
 KeyRange ToKeyRange(const Range& range);
+
+// A time to wait that a caller gave, for clocks to add to: nothing where it is
+// negative, and a century where it is more, as the greatest number is, which means for
+// ever.
+Nanos ToNanos(std::chrono::milliseconds time);
 
 // The batch as the indexer takes it. It borrows from `values` (filled here) and from
 // the batch; both must outlive it.

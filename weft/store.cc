@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/key_layout.h"
+#include "weft/convert.h"
 #include "weft/core_read.h"
 #include "weft/store_impl.h"
 
@@ -63,7 +64,7 @@ absl::StatusOr<CoreReadRequest> ReadRequest(std::string_view key,
     WEFT_RETURN_IF_ERROR(CheckPeerAddress(options.connect));
   }
   request.connect = options.connect;
-  request.timeout = options.timeout;
+  request.timeout = ToNanos(options.timeout);
   if (!options.encryption_key.empty()) {
     const std::optional<Bytes> bytes = FromHex(options.encryption_key);
     if (bytes) request.encryption_key = Hash32::From(*bytes);
@@ -164,7 +165,7 @@ absl::StatusOr<SyncResult> Store::Sync(std::string_view address,
                                        std::function<bool()> cancelled) {
   WEFT_RETURN_IF_ERROR(CheckPeerAddress(address));
   Node::SyncRequest request;
-  request.timeout = timeout;
+  request.timeout = ToNanos(timeout);
   request.cancelled = std::move(cancelled);
   return impl_->RunTelling<absl::StatusOr<SyncResult>>(
       [&](ProgressCallback tell) {
@@ -182,7 +183,7 @@ absl::StatusOr<SyncResult> Store::SyncOver(const ByteStream& stream,
       [&] { return WireOf(impl_->executor(), stream.in, stream.out, stream.name); });
   if (!wire.ok()) return wire.status();
   Node::SyncRequest request;
-  request.timeout = timeout;
+  request.timeout = ToNanos(timeout);
   request.cancelled = std::move(cancelled);
   return impl_->RunTelling<absl::StatusOr<SyncResult>>(
       [&](ProgressCallback tell) {
@@ -381,7 +382,7 @@ absl::StatusOr<CoreStatus> Store::CloneCore(std::string_view key,
   Node::CloneRequest request;
   request.key = parsed;
   if (options.blocks) request.blocks = {options.blocks->first, options.blocks->second};
-  request.timeout = options.timeout;
+  request.timeout = ToNanos(options.timeout);
   request.live_until = options.live_until;
   WEFT_RETURN_IF_ERROR(impl_->RunTelling<absl::Status>(
       [&](ProgressCallback tell) {
