@@ -146,6 +146,7 @@ std::shared_ptr<void> Base::Watch(
     const Range& range, std::function<void(const std::vector<Change>&)> callback) {
   // The handle keeps the store open, whose thread it is registered with.
   struct Watching {
+    ~Watching() { base->store->EndWatch(std::move(watcher)); }
     std::shared_ptr<BaseImpl> base;
     std::shared_ptr<void> watcher;
   };

@@ -88,7 +88,8 @@ class Base {
   Entries Conflicts(const Range& range = All()) const;
   // Calls back once for each commit or arrival that changed what is read in the
   // range, on a thread of its own and never under a lock; the callback may use the
-  // base. Stops when the returned handle is destroyed.
+  // base. Stops when the returned handle is destroyed; where the store calls back
+  // (Store::OnEvent), soon after.
   [[nodiscard]] std::shared_ptr<void> Watch(
       const Range& range, std::function<void(const std::vector<Change>&)> callback);
 

@@ -103,7 +103,7 @@ std::string Store::notice() const {
 }
 
 absl::StatusOr<Base> Store::CreateBase(const BaseOptions& options) {
-  return impl_->Run([&]() -> absl::StatusOr<Base> {
+  return impl_->RunWriting([&]() -> absl::StatusOr<Base> {
     WEFT_ASSIGN_OR_RETURN(BaseNode* const base, impl_->node().CreateBase(options.name));
     impl_->WatchBase(base);
     return Base(std::make_shared<BaseImpl>(impl_, base));
@@ -206,6 +206,7 @@ std::vector<PeerStatus> Store::Peers() const {
 }
 
 void Store::OnEvent(EventCallback callback) {
+  if (callback) callback = impl_->Later<std::string>(std::move(callback));
   impl_->Run([&] {
     impl_->node().OnEvent(std::move(callback));
     return true;
@@ -218,8 +219,9 @@ absl::StatusOr<std::shared_ptr<void>> Store::OnExtension(
   return impl_->Run([&]() -> absl::StatusOr<std::shared_ptr<void>> {
     Node* const node = &impl_->node();
     WEFT_ASSIGN_OR_RETURN(const ExtensionScope scope, node->ScopeOf(target));
-    const auto deliver = [node, callback](const ExtensionHub::Arrival& arrival) {
-      if (const auto message = node->MessageOf(arrival)) callback(*message);
+    const auto deliver = [node, later = impl_->Later<ExtensionMessage>(callback)](
+                             const ExtensionHub::Arrival& arrival) {
+      if (const auto message = node->MessageOf(arrival)) later(*message);
     };
     const std::uint64_t id = node->extensions().Add(scope, std::string(name), deliver);
     const std::weak_ptr<StoreImpl> weak = impl_;
@@ -248,7 +250,7 @@ absl::StatusOr<CoreStatus> Store::CreateCore(std::string_view name) {
     return absl::InvalidArgumentError(absl::StrFormat(
         "the name of a core has %d bytes; at most %d", name.size(), kCoreNameBytesMax));
   }
-  return impl_->Run([&]() -> absl::StatusOr<CoreStatus> {
+  return impl_->RunWriting([&]() -> absl::StatusOr<CoreStatus> {
     WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
                           impl_->node().cores().OpenNamed(name));
     Storage* const storage = impl_->node().host().storage;
@@ -271,7 +273,7 @@ absl::StatusOr<std::uint64_t> Store::AppendToCore(
   std::vector<ByteView> views;
   views.reserve(blocks.size());
   for (const std::string& block : blocks) views.push_back(AsBytes(block));
-  return impl_->Run([&]() -> absl::StatusOr<std::uint64_t> {
+  return impl_->RunWriting([&]() -> absl::StatusOr<std::uint64_t> {
     WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
                           impl_->node().cores().Open(parsed));
     if (impl_->node().IsLogOfABase(parsed)) {
@@ -340,29 +342,30 @@ std::vector<CoreStatus> Store::Cores() const {
 
 absl::Status Store::RemoveCore(std::string_view key) {
   WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
-  return impl_->Run([&] { return impl_->node().RemoveCore(parsed); });
+  return impl_->RunWriting([&] { return impl_->node().RemoveCore(parsed); });
 }
 
 absl::Status Store::PurgeCore(std::string_view key) {
   WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
-  WEFT_RETURN_IF_ERROR(impl_->Run([&] { return impl_->node().PurgeCore(parsed); }));
+  WEFT_RETURN_IF_ERROR(
+      impl_->RunWriting([&] { return impl_->node().PurgeCore(parsed); }));
   // Seconds of work for a large core, and none of the strand's.
   return impl_->node().host().storage->Reclaim();
 }
 
 absl::Status Store::BlockCore(std::string_view key) {
   WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
-  return impl_->Run([&] { return impl_->node().BlockCore(parsed); });
+  return impl_->RunWriting([&] { return impl_->node().BlockCore(parsed); });
 }
 
 absl::Status Store::AdoptCore(std::string_view key) {
   WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
-  return impl_->Run([&] { return impl_->node().AdoptCore(parsed); });
+  return impl_->RunWriting([&] { return impl_->node().AdoptCore(parsed); });
 }
 
 absl::Status Store::UnblockCore(std::string_view key) {
   WEFT_ASSIGN_OR_RETURN(const CoreKey parsed, ParseCoreKey(key));
-  return impl_->Run([&] { return impl_->node().UnblockCore(parsed); });
+  return impl_->RunWriting([&] { return impl_->node().UnblockCore(parsed); });
 }
 
 std::vector<std::string> Store::BlockedCores() const {

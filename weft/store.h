@@ -121,7 +121,8 @@ class Store {
   // UNAVAILABLE        nobody answers there, or it does not speak the protocol
   // NOT_FOUND          the peer has none of our bases
   // DEADLINE_EXCEEDED  not level in time; what came is kept
-  // CANCELLED          `cancelled`, asked every 100 ms, said so; what came is kept
+  // CANCELLED          `cancelled` said so; what came is kept. It is asked every 100 ms,
+  //                    on the store's thread
   absl::StatusOr<SyncResult> Sync(std::string_view address,
                                   std::chrono::milliseconds timeout,
                                   const ProgressCallback& progress = {},
@@ -142,14 +143,17 @@ class Store {
                                       const ProgressCallback& progress = {},
                                       std::function<bool()> cancelled = {});
   std::vector<PeerStatus> Peers() const;
-  // Called from the store's thread until the next call of OnEvent. It may read; what
-  // writes or waits for peers is refused there with FAILED_PRECONDITION.
+  // Called from the store's thread, for one event after the other, until the next call
+  // of OnEvent. It may read, listen, send messages, set rules, and replace itself. What
+  // writes to the store or waits for peers is refused there with FAILED_PRECONDITION,
+  // and so it is in the other callbacks that say that they are called on that thread.
   void OnEvent(EventCallback callback);
 
   // --- extensions: named messages, hints that change no state by themselves ---
   // Calls back for every message of this name, or of any if it is empty, until the
   // handle is destroyed; connections may be there already or come later. The callback
-  // is called on the store's thread and must not wait.  NOT_FOUND  no such base or core
+  // is called on the store's thread, as that of OnEvent.  NOT_FOUND  no such base or
+  // core
   absl::StatusOr<std::shared_ptr<void>> OnExtension(
       const ExtensionTarget& target, std::string_view name,
       std::function<void(const ExtensionMessage&)> callback);
@@ -211,7 +215,8 @@ class Store {
     std::chrono::milliseconds timeout{30000};
     // Called after every change of what is held.
     ProgressCallback progress;
-    // Stay after that and follow, until it returns true (asked every 100 ms).
+    // Stay after that and follow, until it returns true. It is asked every 100 ms, on
+    // the store's thread.
     std::function<bool()> live_until;
   };
   // Fetches a core from any peer, Node's too.

@@ -84,6 +84,13 @@ void StoreImpl::WatchBase(BaseNode* base) {
        }});
 }
 
+void StoreImpl::EndWatch(std::shared_ptr<void> watcher) {
+  if (!OnStrand()) return;
+  std::thread([store = shared_from_this(), watcher = std::move(watcher)]() mutable {
+    watcher.reset();
+  }).detach();
+}
+
 WatchHub& StoreImpl::watches() {
   std::call_once(watch_started_,
                  [this] { watch_thread_ = std::thread([this] { watches_.Run(); }); });
@@ -91,9 +98,7 @@ WatchHub& StoreImpl::watches() {
 }
 
 absl::StatusOr<Committed> StoreImpl::CommitDurably(BaseNode* base, Commit commit) {
-  if (std::this_thread::get_id() == thread_.get_id()) {
-    return absl::FailedPreconditionError("a callback of the store cannot write to it");
-  }
+  if (OnStrand()) return RefusedToWrite();
   if (!base->write_ready()) WEFT_RETURN_IF_ERROR(RunTask(node_->PrepareToWrite(base)));
   auto pending = std::make_shared<Pending>();
   pending->base = base;

@@ -63,22 +63,33 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   // Ends the connections, writes back the views, closes the directory.
   ~StoreImpl();
 
+  // True in what the store calls back, where nothing may wait for its thread.
+  bool OnStrand() const { return std::this_thread::get_id() == thread_.get_id(); }
+
   // Runs `call` on the strand and waits for what it returns. On the strand itself it
   // runs at once.
   template <class Call>
   auto Run(Call&& call) {
     using Result = decltype(call());
-    if (std::this_thread::get_id() == thread_.get_id()) return call();
+    if (OnStrand()) return call();
     std::promise<Result> promise;
     asio::post(io_, [&] { promise.set_value(call()); });
     return promise.get_future().get();
+  }
+
+  // The same for what writes.
+  // FAILED_PRECONDITION  called on the strand
+  template <class Call>
+  auto RunWriting(Call&& call) {
+    using Result = decltype(call());
+    return OnStrand() ? Result(RefusedToWrite()) : Run(std::forward<Call>(call));
   }
 
   // The same for a task.
   // FAILED_PRECONDITION  called on the strand, which would wait for itself
   template <class T>
   T RunTask(Task<T> task) {
-    if (std::this_thread::get_id() == thread_.get_id()) {
+    if (OnStrand()) {
       return T(
           absl::FailedPreconditionError("a callback of the store cannot wait for it"));
     }
@@ -98,9 +109,7 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   template <class T>
   T RunTelling(const std::function<Task<T>(ProgressCallback)>& make,
                const ProgressCallback& progress) {
-    if (!progress || std::this_thread::get_id() == thread_.get_id()) {
-      return RunTask(make({}));
-    }
+    if (!progress || OnStrand()) return RunTask(make({}));
     const auto box = std::make_shared<ProgressBox>();
     std::promise<T> promise;
     asio::co_spawn(io_, make([box](const Progress& now) { box->Put(now); }),
@@ -121,8 +130,24 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   using Commit = std::function<absl::StatusOr<Committed>()>;
   absl::StatusOr<Committed> CommitDurably(BaseNode* base, Commit commit);
 
+  // What is called back on the strand, later and by itself: what calls back may be in
+  // the middle of something. Not called any more once the returned function is gone.
+  template <class Event>
+  std::function<void(const Event&)> Later(std::function<void(const Event&)> callback) {
+    return [this, kept = std::make_shared<const std::function<void(const Event&)>>(
+                      std::move(callback))](const Event& event) {
+      asio::post(io_, [weak = std::weak_ptr(kept), event] {
+        // It may let go of itself.
+        if (const auto alive = weak.lock()) (*alive)(event);
+      });
+    };
+  }
+
   // The base's changes go to its watchers from now on.
   void WatchBase(BaseNode* base);
+  // Ends a watch, and waits for a call of it that is running; on the strand, for which
+  // that may wait, nobody does.
+  void EndWatch(std::shared_ptr<void> watcher);
 
   Node& node() { return *node_; }
   asio::any_io_executor executor() { return io_.get_executor(); }
@@ -142,6 +167,9 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   };
 
   explicit StoreImpl(std::string path) : path_(std::move(path)) {}
+  static absl::Status RefusedToWrite() {
+    return absl::FailedPreconditionError("a callback of the store cannot write to it");
+  }
   void DrainCommits();
 
   std::string path_;
