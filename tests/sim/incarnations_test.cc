@@ -119,7 +119,7 @@ TEST(Incarnations, S2_AMemberWhoMintsCertificatesIsFollowedSoFarAndNoFarther) {
   ASSERT_TRUE(world.base(0)->GrantLogged(mia.id(), GrantRole::kWriter, "").ok());
   for (std::uint64_t n = 0; n < 400; ++n) {
     const Bytes evidence = Certificate(*world.base(0), mia, n);
-    ASSERT_TRUE(world.base(0)->TakeEvidence(evidence).ok());
+    ASSERT_TRUE(world.base(0)->TakeEvidence(PublicKey(), evidence).ok());
   }
   world.RunFor(seconds(5));
   ASSERT_TRUE(world.node(0)->cores().Sync().ok());
@@ -146,11 +146,11 @@ TEST(Incarnations, S2_CertificatesOfStrangersAreBoundedAndKeepNobodyOut) {
   const std::size_t before = world.base(0)->indexer()->wanted_count();
   for (std::uint64_t n = 0; n < 300; ++n) {
     const Bytes evidence = Certificate(*world.base(0), make(), n);
-    ASSERT_TRUE(world.base(0)->TakeEvidence(evidence).ok());
+    ASSERT_TRUE(world.base(0)->TakeEvidence(PublicKey(), evidence).ok());
   }
   const IdentityKeys mia = make();
   const Bytes hers = Certificate(*world.base(0), mia, 1'000);
-  ASSERT_TRUE(world.base(0)->TakeEvidence(hers).ok());
+  ASSERT_TRUE(world.base(0)->TakeEvidence(PublicKey(), hers).ok());
   EXPECT_EQ(world.base(0)->indexer()->wanted_count(), before) << "they hold no grant";
   ASSERT_TRUE(world.base(0)->GrantLogged(mia.id(), GrantRole::kWriter, "").ok());
   world.RunFor(seconds(1));
