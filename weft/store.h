@@ -121,8 +121,8 @@ class Store {
   // UNAVAILABLE        nobody answers there, or it does not speak the protocol
   // NOT_FOUND          the peer has none of our bases
   // DEADLINE_EXCEEDED  not level in time; what came is kept
-  // CANCELLED          `cancelled` said so; what came is kept. It is asked every 100 ms,
-  //                    on the store's thread
+  // CANCELLED          `cancelled` said so, which is asked every 100 ms on the store's
+  //                    thread; what came is kept
   absl::StatusOr<SyncResult> Sync(std::string_view address,
                                   std::chrono::milliseconds timeout,
                                   const ProgressCallback& progress = {},
