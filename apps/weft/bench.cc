@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <regex>
 
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
@@ -68,12 +69,20 @@ int RunBenchmark(const Invocation& call, const std::string& path) {
 // comparison, or what the text benchmark does, after that; comes back only if it fails.
 // Their packages are fetched at the first run.
 int RunPeers(const Invocation& call) {
+  const std::string what = call.arguments.empty() ? "replicate" : call.arguments[0];
+  static const std::regex kWork(
+      "([1-9][0-9]{0,8}x){2}[1-9][0-9]{0,8}(@[1-9][0-9]{0,3})?");
+  if (what != "replicate" && what != "text" && !std::regex_match(what, kWork)) {
+    return Fail(kUsage,
+                "bench --peers: '" + what +
+                    "' is neither replicate, text nor CORESxBLOCKSxBYTES[@PEERS]");
+  }
   const std::string folder = (BenchFolder() / "peers").string();
   if (chdir(folder.c_str()) != 0) {
     return Fail(kWorld,
                 folder + ": the peers' benchmark was not built beside this program");
   }
-  const bool text = !call.arguments.empty() && call.arguments[0] == "text";
+  const bool text = what == "text";
   const std::string script =
       std::string(
           "{ [ -d node_modules ] || "
@@ -81,7 +90,7 @@ int RunPeers(const Invocation& call) {
       (text ? "../text_bench && exec node text.mjs friendsforever.json.gz"
             : "exec node many_cores.mjs --weft ../replicate_bench \"$@\"");
   execlp("sh", "sh", "-c", script.c_str(), "sh",
-         call.arguments.empty() ? nullptr : call.arguments[0].c_str(), nullptr);
+         what == "replicate" ? nullptr : what.c_str(), nullptr);
   return Fail(kWorld, "sh: cannot be started");
 }
 
@@ -111,10 +120,11 @@ void AddBenchCommand(CommandLine& line) {
                 .directory = CommandSpec::Directory::kNone,
                 .has_base = false},
                [peers](const Invocation& call) { return Bench(call, *peers); });
-  bench->add_flag("--peers", *peers,
-                  "the first sync of cores between Node peers, and ours beside it;"
-                  " NAME: CORESxBLOCKSxBYTES or CORESxBLOCKSxBYTES@PEERS, or `text`:"
-                  " the same text typed in ours, yjs, loro-crdt and automerge");
+  bench->add_flag(
+      "--peers", *peers,
+      "the first sync of cores between Node peers, and ours beside it;"
+      " NAME: replicate, one work of it as CORESxBLOCKSxBYTES[@PEERS], or text:"
+      " the same text typed in ours, yjs, loro-crdt and automerge");
 }
 
 }  // namespace weft::cli
