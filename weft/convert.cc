@@ -66,6 +66,16 @@ absl::StatusOr<CoreKey> ParseId(std::string_view what, std::string_view text) {
       absl::StrFormat("%s %s: it must be 52 characters of z-base-32", what, text));
 }
 
+absl::StatusOr<CoreKey> ParseCoreKey(std::string_view text) {
+  const std::optional<Bytes> bytes =
+      text.size() == 2 * CoreKey::kSize ? FromHex(text) : FromZBase32(text);
+  std::optional<CoreKey> key;
+  if (bytes) key = CoreKey::From(*bytes);
+  if (key) return *key;
+  return absl::InvalidArgumentError(absl::StrFormat(
+      "core key %s: it must be 64 hex digits or 52 characters of z-base-32", text));
+}
+
 OpName ToOpName(const OpId& id) {
   return {IdText(id.writer), id.position, id.op_index};
 }

@@ -16,6 +16,9 @@ namespace weft {
 std::string IdText(const CoreKey& key);
 // INVALID_ARGUMENT  `what` text: it must be 52 characters of z-base-32
 absl::StatusOr<CoreKey> ParseId(std::string_view what, std::string_view text);
+// The key of a core, as people and other programs write it.
+// INVALID_ARGUMENT  it must be 64 hex digits or 52 characters of z-base-32
+absl::StatusOr<CoreKey> ParseCoreKey(std::string_view text);
 
 OpName ToOpName(const OpId& id);
 std::optional<OpId> ToOpId(const OpName& name);

@@ -1,6 +1,7 @@
 // Node: extension messages, and who may say what to whom.
 
 #include "absl/strings/str_format.h"
+#include "weft/convert.h"
 #include "weft/node.h"
 
 namespace weft {
@@ -29,15 +30,9 @@ absl::StatusOr<ExtensionScope> Node::ScopeOf(const ExtensionTarget& target) {
     return ExtensionScope{Kind::kBase, DiscoveryKeyOf(base->base_id())};
   }
   if (target.core.empty()) return ExtensionScope{};
-  const std::optional<Bytes> bytes =
-      target.core.size() == 64 ? FromHex(target.core) : FromZBase32(target.core);
-  const std::optional<CoreKey> key = bytes ? CoreKey::From(*bytes) : std::nullopt;
-  if (!key) {
-    return absl::InvalidArgumentError(
-        absl::StrFormat("core key %s: is none", target.core));
-  }
-  WEFT_RETURN_IF_ERROR(cores_->Open(*key).status());
-  return ExtensionScope{Kind::kCore, DiscoveryKeyOf(*key)};
+  WEFT_ASSIGN_OR_RETURN(const CoreKey key, ParseCoreKey(target.core));
+  WEFT_RETURN_IF_ERROR(cores_->Open(key).status());
+  return ExtensionScope{Kind::kCore, DiscoveryKeyOf(key)};
 }
 
 bool Node::MayUse(Session& session, const ExtensionScope& scope) const {

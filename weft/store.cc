@@ -19,18 +19,6 @@ absl::Status CheckPeerAddress(std::string_view address) {
       "%s: not an address, which is host:port or unix:PATH", std::string(address)));
 }
 
-absl::StatusOr<CoreKey> ParseCoreKey(std::string_view text) {
-  std::optional<Bytes> bytes = text.size() == 64 ? FromHex(text) : FromZBase32(text);
-  std::optional<CoreKey> key;
-  if (bytes) key = CoreKey::From(*bytes);
-  if (!key) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "core key %s: it must be 64 hex digits or 52 characters of z-base-32",
-        std::string(text)));
-  }
-  return *key;
-}
-
 CoreStatus StatusOf(const Hypercore& core) {
   CoreStatus status;
   status.key = ToHex(core.key().view());

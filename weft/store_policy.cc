@@ -1,6 +1,5 @@
 // Store and Base: who may have what, who is near, and how busy the store's thread is.
 
-#include "absl/strings/str_format.h"
 #include "replication/discovery.h"
 #include "weft/convert.h"
 #include "weft/store.h"
@@ -8,15 +7,6 @@
 
 namespace weft {
 namespace {
-
-absl::StatusOr<CoreKey> ParseCore(const std::string& text) {
-  if (text.size() != 2 * CoreKey::kSize) return ParseId("core", text);
-  const std::optional<Bytes> bytes = FromHex(text);
-  if (!bytes) {
-    return absl::InvalidArgumentError(absl::StrFormat("core %s: not a key", text));
-  }
-  return *CoreKey::From(*bytes);
-}
 
 absl::StatusOr<FeedRule> ToFeedRule(const ReplicationRule& rule) {
   FeedRule made;
@@ -37,7 +27,7 @@ absl::StatusOr<FeedRule> ToFeedRule(const ReplicationRule& rule) {
       break;
   }
   for (const std::string& core : rule.cores) {
-    WEFT_ASSIGN_OR_RETURN(const CoreKey key, ParseCore(core));
+    WEFT_ASSIGN_OR_RETURN(const CoreKey key, ParseCoreKey(core));
     made.list.insert(key);
   }
   if (rule.accepts) {

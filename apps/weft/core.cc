@@ -13,6 +13,7 @@
 #include "engine/bytes.h"
 #include "engine/text.h"
 #include "replication/stream_wire.h"
+#include "weft/convert.h"
 
 namespace weft::cli {
 namespace {
@@ -23,13 +24,6 @@ std::optional<std::uint64_t> ParseNumber(std::string_view text) {
       std::from_chars(text.data(), text.data() + text.size(), number);
   if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
   return number;
-}
-
-// 32 bytes in hex or z-base-32.
-bool IsKey(const std::string& text) {
-  const std::optional<Bytes> key =
-      text.size() == 64 ? FromHex(text) : FromZBase32(text);
-  return key && key->size() == 32;
 }
 
 Json CoreJson(const CoreStatus& core) {
@@ -133,7 +127,7 @@ std::string Complaint(const Invocation& call, const GetArguments& arguments) {
   if (!options.connect.empty() && !IsPeerAddress(options.connect)) {
     return "--connect " + options.connect + ": is neither host:port nor unix:PATH";
   }
-  if (!options.connect.empty() && !IsKey(call.arguments[0])) {
+  if (!options.connect.empty() && !ParseCoreKey(call.arguments[0]).ok()) {
     return "'" + call.arguments[0] + "' is no key of a core";
   }
   if (!options.encryption_key.empty() && !IsEncryptionKey(options.encryption_key)) {
@@ -247,7 +241,7 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
     return Fail(kUsage, "--connect " + arguments.connect +
                             ": is neither host:port nor unix:PATH");
   }
-  if (!IsKey(call.arguments[0])) {
+  if (!ParseCoreKey(call.arguments[0]).ok()) {
     return Fail(kUsage, "'" + call.arguments[0] + "' is no key of a core");
   }
   if (!arguments.encryption_key.empty() && !IsEncryptionKey(arguments.encryption_key)) {
