@@ -9,6 +9,7 @@
 
 namespace weft {
 
+// The API's FateKind (weft/types.h) has the same, in the same order.
 enum class OpFateKind : std::uint8_t {
   kWinner,    // a reader sees it; of a del or unset: nothing has overruled it
   kConflict,  // readable beside a winner; of a del: a value stands that it had not seen

@@ -149,50 +149,7 @@ Entry ToEntry(const ViewEntry& view) {
 
 Fate ToFate(const OpFate& fate) {
   Fate result;
-  switch (fate.kind) {
-    case OpFateKind::kWinner:
-      result.kind = FateKind::kWinner;
-      break;
-    case OpFateKind::kConflict:
-      result.kind = FateKind::kConflict;
-      break;
-    case OpFateKind::kSuperseded:
-      result.kind = FateKind::kSuperseded;
-      break;
-    case OpFateKind::kRemoved:
-      result.kind = FateKind::kRemoved;
-      break;
-    case OpFateKind::kPending:
-      result.kind = FateKind::kPending;
-      break;
-    case OpFateKind::kWaiting:
-      result.kind = FateKind::kWaiting;
-      break;
-    case OpFateKind::kInvalid:
-      result.kind = FateKind::kInvalid;
-      break;
-    case OpFateKind::kNotAllowed:
-      result.kind = FateKind::kNotAllowed;
-      break;
-    case OpFateKind::kParked:
-      result.kind = FateKind::kParked;
-      break;
-    case OpFateKind::kQuarantined:
-      result.kind = FateKind::kQuarantined;
-      break;
-    case OpFateKind::kRejected:
-      result.kind = FateKind::kRejected;
-      break;
-    case OpFateKind::kHidden:
-      result.kind = FateKind::kHidden;
-      break;
-    case OpFateKind::kAfterFork:
-      result.kind = FateKind::kAfterFork;
-      break;
-    case OpFateKind::kUnknown:
-      result.kind = FateKind::kUnknown;
-      break;
-  }
+  result.kind = static_cast<FateKind>(fate.kind);  // the same kinds in the same order
   for (const OpId& op : fate.by) result.by.push_back(ToOpName(op));
   if (fate.kind == OpFateKind::kWaiting) {
     result.waiting_for =

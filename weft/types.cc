@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "absl/strings/str_format.h"
+#include "crdt/fate.h"
 #include "engine/bytes.h"
 #include "query/key_range.h"
 
@@ -191,37 +192,9 @@ std::optional<Role> ParseRole(std::string_view name) {
 }
 
 std::string_view FateName(FateKind kind) {
-  switch (kind) {
-    case FateKind::kWinner:
-      return "winner";
-    case FateKind::kConflict:
-      return "conflict";
-    case FateKind::kSuperseded:
-      return "superseded";
-    case FateKind::kRemoved:
-      return "removed";
-    case FateKind::kWaiting:
-      return "waiting";
-    case FateKind::kInvalid:
-      return "invalid";
-    case FateKind::kNotAllowed:
-      return "not allowed";
-    case FateKind::kPending:
-      return "pending";
-    case FateKind::kParked:
-      return "parked";
-    case FateKind::kQuarantined:
-      return "quarantined";
-    case FateKind::kRejected:
-      return "rejected";
-    case FateKind::kHidden:
-      return "hidden";
-    case FateKind::kAfterFork:
-      return "after fork";
-    case FateKind::kUnknown:
-      return "unknown";
-  }
-  return "unknown";
+  static_assert(static_cast<int>(FateKind::kUnknown) ==
+                static_cast<int>(OpFateKind::kUnknown));
+  return FateText(static_cast<OpFateKind>(kind));
 }
 
 }  // namespace weft

@@ -224,10 +224,10 @@ enum class FateKind : std::uint8_t {
   kConflict,
   kSuperseded,
   kRemoved,
+  kPending,  // a moderated member's, not accepted yet
   kWaiting,
   kInvalid,
   kNotAllowed,
-  kPending,      // a moderated member's, not accepted yet
   kParked,       // needs a newer program
   kQuarantined,  // its author was removed, and this is beyond what was kept
   kRejected,     // by a moderator
