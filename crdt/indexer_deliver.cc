@@ -23,16 +23,21 @@ void Indexer::State::Enqueue(WriterNumber writer) {
   queue.push_back(writer);
 }
 
+absl::Status Indexer::State::DeliverReady(IndexResult* result) {
+  while (!queue.empty()) {
+    const WriterNumber writer = queue.front();
+    queue.pop_front();
+    writers[writer].queued = false;
+    WEFT_RETURN_IF_ERROR(Advance(writer, result));
+  }
+  return absl::OkStatus();
+}
+
 absl::Status Indexer::State::DrainQueue(IndexResult* result) {
   for (;;) {
-    while (!queue.empty()) {
-      const WriterNumber writer = queue.front();
-      queue.pop_front();
-      writers[writer].queued = false;
-      WEFT_RETURN_IF_ERROR(Advance(writer, result));
-    }
+    WEFT_RETURN_IF_ERROR(DeliverReady(result));
     if (forks.empty()) return absl::OkStatus();
-    WEFT_ASSIGN_OR_RETURN(const bool broken, BreakCycles());
+    WEFT_ASSIGN_OR_RETURN(const bool broken, BreakCycles(result));
     if (!broken) return absl::OkStatus();
   }
 }

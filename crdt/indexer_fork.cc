@@ -73,7 +73,10 @@ absl::StatusOr<std::vector<Bytes>> Indexer::State::ReadBlocks(WriterNumber write
 // Brings forks up to date with what was delivered, and everything with the forks.
 absl::Status Indexer::State::SettleForks(IndexResult* result) {
   WEFT_ASSIGN_OR_RETURN(const bool moved, TakeNewForks(result));
-  return moved ? Rebuild(result) : absl::OkStatus();
+  const bool thaws = std::any_of(forks.begin(), forks.end(), [](const auto& entry) {
+    return entry.second.frozen && entry.second.frozen_anew;
+  });
+  return moved || thaws ? Rebuild(result) : absl::OkStatus();
 }
 
 // True if what was delivered rests on other forks, or on less of them, than are known.
@@ -95,6 +98,11 @@ absl::StatusOr<bool> Indexer::State::UpdateForks() {
   for (auto& [log, fork] : forks) {
     const bool news = JudgeNames(&fork);
     if (!news && fork.found_at == authority_changes) continue;
+    if (fork.frozen) {
+      fork.frozen_anew = true;
+      fork.found_at = authority_changes;
+      continue;
+    }
     WEFT_ASSIGN_OR_RETURN(const bool one, UpdateFork(log, &fork));
     changed = changed || one;
   }
@@ -267,13 +275,17 @@ absl::Status Indexer::State::ReadHeld(const CoreKey& log, std::uint64_t length,
   return absl::OkStatus();
 }
 
+void Indexer::State::Fork::Branch::Add(const BlockHeader& header) {
+  deps.push_back(header.envelope ? header.envelope->deps : std::vector<Dep>());
+  cited.push_back(header.envelope ? header.envelope->cite.dot() : Dot());
+}
+
 void Indexer::State::Extend(Fork::Branch* branch, std::span<const Bytes> blocks) const {
   for (const Bytes& block : blocks) {
     const DecodedBlock decoded = DecodeBlock(branch->log, block, genesis.limits);
     branch->tree.AppendBlock(block, [](const TreeNode&) {});
     branch->hashes.push_back(branch->tree.hash());
-    branch->deps.push_back(decoded.header.envelope ? decoded.header.envelope->deps
-                                                   : std::vector<Dep>());
+    branch->Add(decoded.header);
   }
 }
 
@@ -314,7 +326,70 @@ std::vector<std::vector<bool>> EffectOf(const CausalGraph& graph, std::size_t wr
   return effect;
 }
 
+using Survivors = std::map<CoreKey, std::pair<std::uint64_t, std::optional<TreeHash>>>;
+
+Survivors SurvivorsOf(const std::map<CoreKey, Indexer::State::Fork>& forks) {
+  Survivors survivors;
+  for (const auto& [log, fork] : forks) {
+    std::optional<TreeHash> hash;
+    if (!fork.hashes.empty()) hash = fork.hashes.back();
+    survivors.emplace(log, std::pair(fork.cut, hash));
+  }
+  return survivors;
+}
+
+// The logs of which not every turn left the same; all, if there is none.
+void FreezeMoving(std::span<const Survivors> turns,
+                  std::map<CoreKey, Indexer::State::Fork>* forks) {
+  bool any = false;
+  for (auto& [log, fork] : *forks) {
+    const auto first = turns.front().find(log);
+    const bool moves = std::any_of(turns.begin(), turns.end(), [&](const auto& turn) {
+      const auto then = turn.find(log);
+      return first == turns.front().end() || then->second != first->second;
+    });
+    any = any || (moves && !fork.frozen);
+    fork.frozen = fork.frozen || moves;
+  }
+  if (any) return;
+  for (auto& [log, fork] : *forks) fork.frozen = true;
+}
+
 }  // namespace
+
+// Everything from the logs, with what survives of the forked ones as the last turn left
+// it, until a turn leaves it as it was. As a rule each turn settles one more log, in
+// the order of seniority. Blocks that name each other in a circle may keep that from
+// ending: then the answer is looked for from the fork points on, and the logs that come
+// back to where they were are frozen, so that all who hold these logs end alike.
+absl::Status Indexer::State::TakeTurns() {
+  for (auto& [log, fork] : forks) fork.frozen = false;
+  bool from_fork_points = false;
+  std::vector<Survivors> turns;
+  IndexResult inner;
+  for (;;) {
+    WEFT_RETURN_IF_ERROR(Clear(true));
+    for (WriterNumber n = 0; n < writers.size(); ++n) Enqueue(n);
+    WEFT_RETURN_IF_ERROR(DrainQueue(&inner));
+    WEFT_ASSIGN_OR_RETURN(const bool moved, TakeNewForks(&inner));
+    if (!moved) break;
+    Survivors now = SurvivorsOf(forks);
+    const auto seen = std::find(turns.begin(), turns.end(), now);
+    if (seen == turns.end() && turns.size() <= 2 * forks.size() + kTurnsSpare) {
+      turns.push_back(std::move(now));
+      continue;
+    }
+    // All that moved, if it does not even come back.
+    const auto circle = std::span(turns).subspan(
+        seen == turns.end() ? 0 : static_cast<std::size_t>(seen - turns.begin()));
+    if (from_fork_points) FreezeMoving(circle, &forks);
+    from_fork_points = true;
+    for (auto& [log, fork] : forks) fork.CountToPoint();
+    turns.clear();
+  }
+  for (auto& [log, fork] : forks) fork.frozen_anew = false;
+  return absl::OkStatus();
+}
 
 absl::Status Indexer::State::Rebuild(IndexResult* result) {
   const std::vector<std::vector<bool>> had_effect = EffectOf(*graph, writers.size());
@@ -328,22 +403,7 @@ absl::Status Indexer::State::Rebuild(IndexResult* result) {
     WEFT_RETURN_IF_ERROR(scan->status());
   }
   view->BeginAnew();
-  absl::Status status;
-  IndexResult inner;
-  for (std::size_t turns = 0; status.ok(); ++turns) {
-    status = Clear(true);
-    if (!status.ok()) break;
-    for (WriterNumber n = 0; n < writers.size(); ++n) Enqueue(n);
-    status = DrainQueue(&inner);
-    if (!status.ok()) break;
-    const absl::StatusOr<bool> moved = TakeNewForks(&inner);
-    status = moved.status();
-    if (!status.ok() || !*moved) break;
-    // Each turn settles one more fork, in the order of seniority.
-    if (turns > 2 * forks.size() + kTurnsSpare) {
-      status = absl::InternalError("forked logs have no answer");
-    }
-  }
+  const absl::Status status = TakeTurns();
   view->EndAnew();
   WEFT_RETURN_IF_ERROR(status);
   for (WriterNumber n = 0; n < writers.size(); ++n) {

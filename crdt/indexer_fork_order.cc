@@ -8,9 +8,12 @@
 //
 // What a dep names (6.2) goes by its length alone, and so may be an op of the surviving
 // branch that the block has not seen. The block waits for it, so that it is judged by
-// all that it names, unless they would wait for each other.
+// all that it names, unless they would wait for each other. Blocks that would are taken
+// in one after another, in an order that is the same wherever the logs are.
 
 #include <algorithm>
+#include <map>
+#include <set>
 
 #include "crdt/indexer_state.h"
 
@@ -23,7 +26,7 @@ bool Indexer::State::MeetForkDep(WriterNumber writer, WriterNumber number,
   const bool is_demoted = demoted.contains({writer, position});
   const std::uint64_t edge =
       !is_demoted && fork->Survives(dep) ? dep.length : fork->point;
-  const bool waits_for_named = !is_demoted && !released.contains({writer, position});
+  const bool waits_for_named = !released.contains({writer, position});
   const std::uint64_t needed =
       waits_for_named ? std::max(edge, std::min(dep.length, fork->cut)) : edge;
   if (graph->length(number) < needed) {
@@ -41,25 +44,33 @@ using Place = std::pair<WriterNumber, std::uint64_t>;
 
 struct Node {
   std::vector<Place> below;  // other nodes that lie in its past
-  bool by_survival = false;  // some of them only because they survive
-  bool by_name = false;      // some of them only because it names them
+  std::vector<Place> named;  // and those that it only names
+  bool by_survival = false;  // some are in its past only because they survive
+  Place cited{};             // holds the grant that it uses, if that is known
   // Of the search for cycles.
   std::size_t found = 0;
   std::size_t low = 0;
   bool on_stack = false;
+
+  std::size_t count() const { return below.size() + named.size(); }
+  const Place& Next(std::size_t i) const {
+    return i < below.size() ? below[i] : named[i - below.size()];
+  }
 };
 using Nodes = std::map<Place, Node>;
+using Cycle = std::vector<Place>;  // nodes that lie in, or name, each other's past
 
-// The nodes that lie on a cycle: Tarjan's components, without recursion.
+// Tarjan's components of more than one node, without recursion; those that others wait
+// for come first.
 class CycleFinder {
  public:
   explicit CycleFinder(Nodes* nodes) : nodes_(nodes) {}
 
-  std::vector<Place> Find() {
+  std::vector<Cycle> Find() {
     for (auto& [place, node] : *nodes_) {
       if (node.found == 0) Walk(place);
     }
-    return std::move(cyclic_);
+    return std::move(cycles_);
   }
 
  private:
@@ -81,8 +92,8 @@ class CycleFinder {
     while (!steps_.empty()) {
       const Place place = steps_.back().place;
       Node& node = nodes_->at(place);
-      if (steps_.back().next < node.below.size()) {
-        const auto below = nodes_->find(node.below[steps_.back().next++]);
+      if (steps_.back().next < node.count()) {
+        const auto below = nodes_->find(node.Next(steps_.back().next++));
         if (below == nodes_->end()) continue;
         if (below->second.found == 0) {
           Enter(below->first);
@@ -101,8 +112,9 @@ class CycleFinder {
   }
 
   void Close(const Place& root) {
-    const auto from = std::find(stack_.begin(), stack_.end(), root);
-    if (stack_.end() - from > 1) cyclic_.insert(cyclic_.end(), from, stack_.end());
+    const auto found = std::find(stack_.rbegin(), stack_.rend(), root);
+    const auto from = std::prev(found.base());
+    if (stack_.end() - from > 1) cycles_.emplace_back(from, stack_.end());
     for (auto at = from; at != stack_.end(); ++at) nodes_->at(*at).on_stack = false;
     stack_.erase(from, stack_.end());
   }
@@ -111,8 +123,59 @@ class CycleFinder {
   std::size_t count_ = 0;
   std::vector<Place> stack_;
   std::vector<Step> steps_;
-  std::vector<Place> cyclic_;
+  std::vector<Cycle> cycles_;
 };
+
+// The nodes of a cycle, each behind what lies in its past, as there is no cycle of
+// pasts alone. Of those that could come next one whose grant is here, if there is one;
+// else, and among these, by the keys of their logs.
+Cycle InOrder(const Cycle& cycle, const Nodes& nodes, const WriterTable& writers) {
+  std::map<Place, std::size_t> missing;
+  for (const Place& place : cycle) missing.emplace(place, 0);
+  std::map<Place, std::vector<Place>> above;
+  std::map<Place, std::vector<Place>> users;  // that are ready but for their grant
+  using Key = std::pair<CoreKey, std::uint64_t>;
+  std::map<Key, Place> judgeable;
+  std::map<Key, Place> blind;
+  std::set<Place> done;
+  const auto key_of = [&](const Place& place) {
+    return Key(writers.key(place.first), place.second);
+  };
+  const auto make_ready = [&](const Place& place) {
+    const Place& cited = nodes.at(place).cited;
+    if (!missing.contains(cited) || done.contains(cited)) {
+      judgeable.emplace(key_of(place), place);
+    } else {
+      blind.emplace(key_of(place), place);
+      users[cited].push_back(place);
+    }
+  };
+  for (auto& [place, count] : missing) {
+    for (const Place& below : nodes.at(place).below) {
+      if (!missing.contains(below)) continue;
+      above[below].push_back(place);
+      ++count;
+    }
+  }
+  for (const auto& [place, count] : missing) {
+    if (count == 0) make_ready(place);
+  }
+  Cycle ordered;
+  while (!judgeable.empty() || !blind.empty()) {
+    auto& ready = judgeable.empty() ? blind : judgeable;
+    const Place place = ready.begin()->second;
+    ready.erase(ready.begin());
+    ordered.push_back(place);
+    done.insert(place);
+    for (const Place& next : above[place]) {
+      if (--missing.at(next) == 0) make_ready(next);
+    }
+    for (const Place& user : users[place]) {
+      if (blind.erase(key_of(user)) > 0) judgeable.emplace(key_of(user), user);
+    }
+  }
+  return ordered;
+}
 
 // Every block that is here and not delivered, each log as a branch.
 class Undelivered {
@@ -137,8 +200,7 @@ class Undelivered {
       const auto& header = writer.pending->block.header;
       branch.tree.AppendBlock(blocks[0], [](const TreeNode&) {});
       branch.hashes.push_back(branch.tree.hash());
-      branch.deps.push_back(header.envelope ? header.envelope->deps
-                                            : std::vector<Dep>());
+      branch.Add(header);
       state_->Extend(&branch, std::span(blocks).subspan(1));
     }
     return absl::OkStatus();
@@ -158,7 +220,7 @@ class Undelivered {
     }
   }
 
-  // What is complete, with its edges; and what it waits for because it names it.
+  // What is complete, with what lies in its past; and what it only names.
   Nodes Graph(bool names) const {
     Nodes nodes;
     for (WriterNumber n = 0; n < rest_.size(); ++n) {
@@ -167,6 +229,10 @@ class Undelivered {
         Node& node = nodes[place];
         if (i > 0) node.below.push_back({n, place.second - 1});
         for (const Dep& dep : rest_[n]->deps[i]) AddEdge(place, dep, names, &node);
+        const Dot& cited = rest_[n]->cited[i];
+        if (const auto holder = state_->view->writers().Find(cited.writer)) {
+          node.cited = {*holder, cited.position};
+        }
       }
     }
     return nodes;
@@ -195,20 +261,20 @@ class Undelivered {
 
   void AddEdge(const Place& place, const Dep& dep, bool names, Node* node) const {
     const WriterNumber number = *state_->view->writers().Find(dep.writer);
+    const std::uint64_t delivered = state_->graph->length(number);
     const auto* fork = state_->ForkOf(dep.writer);
     std::uint64_t edge = dep.length;
     if (fork != nullptr && dep.length > fork->point) {
-      const bool is_demoted = state_->demoted.contains(place);
-      const bool survives = fork->Survives(dep) && !is_demoted;
+      const bool survives = fork->Survives(dep) && !state_->demoted.contains(place);
       if (!survives) edge = fork->point;
       node->by_survival = node->by_survival || survives;
       const std::uint64_t named = std::min(dep.length, fork->cut);
-      if (names && named > edge && !is_demoted && !state_->released.contains(place)) {
-        edge = named;
-        node->by_name = true;
+      const bool waits = names && !state_->released.contains(place);
+      if (waits && named > std::max(edge, delivered)) {
+        node->named.push_back({number, named - 1});
       }
     }
-    if (edge > state_->graph->length(number)) node->below.push_back({number, edge - 1});
+    if (edge > delivered) node->below.push_back({number, edge - 1});
   }
 
   Indexer::State* state_;  // not owned
@@ -218,8 +284,8 @@ class Undelivered {
 }  // namespace
 
 // If blocks wait for each other in a circle: lets go of it. True if there is more to
-// deliver now.
-absl::StatusOr<bool> Indexer::State::BreakCycles() {
+// deliver now, or more was delivered.
+absl::StatusOr<bool> Indexer::State::BreakCycles(IndexResult* result) {
   // One that waits for the branch where what comes before it is here.
   const bool any = std::any_of(writers.begin(), writers.end(), [&](const auto& writer) {
     if (!writer.wait || !writer.wait->surviving) return false;
@@ -230,31 +296,33 @@ absl::StatusOr<bool> Indexer::State::BreakCycles() {
   Undelivered undelivered(this);
   WEFT_RETURN_IF_ERROR(undelivered.Read());
   undelivered.Complete();
-  // What is on a cycle of edges counts to the fork point; what is on one only because
-  // of names need not wait.
-  std::vector<Place> free;
   Nodes nodes = undelivered.Graph(false);
-  for (const Place& place : CycleFinder(&nodes).Find()) {
-    if (nodes.at(place).by_survival && demoted.insert(place).second) {
-      free.push_back(place);
+  bool let_go = false;
+  for (const Cycle& cycle : CycleFinder(&nodes).Find()) {
+    for (const Place& place : cycle) {
+      if (!nodes.at(place).by_survival || !demoted.insert(place).second) continue;
+      let_go = true;
+      Pending& pending = *writers[place.first].pending;
+      if (pending.block.header.position != place.second) continue;
+      pending.deps_met = 0;
+      pending.edges.clear();
+      Enqueue(place.first);
     }
   }
-  if (free.empty()) {
-    nodes = undelivered.Graph(true);
-    for (const Place& place : CycleFinder(&nodes).Find()) {
-      if (nodes.at(place).by_name && released.insert(place).second) {
-        free.push_back(place);
-      }
+  if (let_go) return true;
+  // One at a time, and then whatever that brings: or chance would decide which of two
+  // is judged knowing the other.
+  nodes = undelivered.Graph(true);
+  for (const Cycle& cycle : CycleFinder(&nodes).Find()) {
+    for (const Place& place : InOrder(cycle, nodes, view->writers())) {
+      if (graph->length(place.first) != place.second) continue;
+      if (!released.insert(place).second) continue;
+      let_go = true;
+      Enqueue(place.first);
+      WEFT_RETURN_IF_ERROR(DeliverReady(result));
     }
   }
-  for (const Place& place : free) {
-    Pending& pending = *writers[place.first].pending;
-    if (pending.block.header.position != place.second) continue;
-    pending.deps_met = 0;
-    pending.edges.clear();
-    Enqueue(place.first);
-  }
-  return !free.empty();
+  return let_go;
 }
 
 }  // namespace weft

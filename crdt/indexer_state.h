@@ -58,10 +58,12 @@ struct Indexer::State {
     // A branch beyond the fork point as far as it was read.
     struct Branch {
       explicit Branch(LogState log_in) : log(std::move(log_in)), complete(0) {}
+      void Add(const BlockHeader& header);  // of the next block
       LogState log;
       MerkleTree tree;
       std::vector<TreeHash> hashes;        // at lengths point + 1, point + 2, ..
       std::vector<std::vector<Dep>> deps;  // of the blocks from point on
+      std::vector<Dot> cited;              // the blocks that hold the grants they use
       std::size_t complete;                // so many of them are
     };
     std::uint64_t point = 0;
@@ -81,6 +83,10 @@ struct Indexer::State {
     // What survives was found with as many changes of authority, and does not change
     // before there are more of them or of the names.
     std::optional<std::uint64_t> found_at;
+    // Rule F2 gives no answer: nothing beyond the fork point survives. For as long as
+    // authority and the names are what they were.
+    bool frozen = false;
+    bool frozen_anew = false;  // they are not
 
     // The blocks are going to be delivered anew.
     void Forget() {
@@ -89,6 +95,12 @@ struct Indexer::State {
       held.reset();
       rest.clear();
       found_at.reset();
+    }
+    void CountToPoint() {
+      cut = point;
+      hashes.clear();
+      other = false;
+      rest.clear();
     }
     // Of a dep beyond the fork point: it names what survives.
     bool Survives(const Dep& dep) const {
@@ -145,6 +157,9 @@ struct Indexer::State {
   absl::Status AdvanceTo(WriterNumber writer, std::uint64_t held, IndexResult* result);
   absl::Status ReadAhead(WriterNumber writer, std::uint64_t held);
   static void DropLargeBuffers(WriterState* state);
+  // What needs nothing but what is here; DrainQueue goes on where blocks wait for each
+  // other in a circle.
+  absl::Status DeliverReady(IndexResult* result);
   absl::Status DrainQueue(IndexResult* result);
   absl::StatusOr<bool> MeetDeps(WriterNumber writer);
   absl::Status Rehydrate(WriterNumber writer, DecodedBlock* block);
@@ -210,6 +225,7 @@ struct Indexer::State {
   absl::Status SettleForks(IndexResult* result);
   absl::StatusOr<bool> TakeNewForks(IndexResult* result);
   absl::Status Rebuild(IndexResult* result);
+  absl::Status TakeTurns();
   absl::StatusOr<bool> UpdateForks();
   absl::StatusOr<bool> UpdateFork(const CoreKey& log, Fork* fork);
   bool JudgeNames(Fork* fork) const;
@@ -236,7 +252,7 @@ struct Indexer::State {
   // so as which edge it counts (F3b).
   bool MeetForkDep(WriterNumber writer, WriterNumber number, const Dep& dep,
                    Fork* fork);
-  absl::StatusOr<bool> BreakCycles();
+  absl::StatusOr<bool> BreakCycles(IndexResult* result);
 
   // indexer_store.cc
   Bytes EncodeForks() const;

@@ -381,9 +381,11 @@ def main():
         engine = engines.Engine(options.engine)
         history = json.loads(Path(options.case).read_text())
         history["proofs"] = {int(w): f for w, f in history["proofs"].items()}
-        # What the engine has not built parks, and ends alike in every order all the same.
+        # What the engine has not built parks, and ends alike in every order all the same;
+        # so does what the engine answers with less than the rules could.
         _, differences = run_history(engine, history, count=12, watch=True,
-                                     compared="revocation" in built(engine))
+                                     compared="revocation" in built(engine) and
+                                     history.get("compared", True))
         failures = [(options.case, differences)] if differences else []
     else:
         run = run_small if options.small else run_seeds
