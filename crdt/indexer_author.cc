@@ -398,7 +398,9 @@ class CommitAuthor {
   void ReadAhead(std::span<const Bytes> blocks) {
     if (!ahead_) ahead_ = *log_;
     log_ = &*ahead_;
-    for (const Bytes& block : blocks) ahead_->Read(block, state_->genesis.limits);
+    for (const Bytes& block : blocks) {
+      DecodeBlock(*ahead_, block, state_->genesis.limits);
+    }
   }
 
   // 6.2: the grant's own batch is named, even if another head has seen it.

@@ -130,6 +130,12 @@ TEST_P(ForkedWorld, F2_WhatTheFounderHadBuiltUponSurvivesWhereTheOtherBranchIsHe
   ExpectAllEqual(2);
   EXPECT_EQ(Value(world_, 1, "after"), "kept too");
   EXPECT_EQ(Value(world_, 1, "other"), "-");
+  // The author holds what was lost, at the place of what survives (F4).
+  const auto lost = world_.base(3)->Recoverable();
+  ASSERT_TRUE(lost.ok()) << lost.status();
+  ASSERT_EQ(lost->size(), 1U);
+  EXPECT_EQ(lost->front().from, 1U);
+  EXPECT_EQ(lost->front().writes, 1U);
 }
 
 TEST_P(ForkedWorld, Attack73_ACopyThatRunsBesideItsOriginalIsFoundToo) {
