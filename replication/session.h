@@ -186,6 +186,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // Ends the connection; Run returns OK, or `why`.
   void Close(absl::Status why = absl::OkStatus());
+  // Closes once what was said so far is on the wire; limits::write_limit holds.
+  void CloseWhenWritten();
 
   // Ends the connection at once and tells nobody: neither the observer nor the cores'
   // provider is used any more, and both may go.
@@ -359,6 +361,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Bytes plaintext_;
 
   Bytes out_;  // sealed and not handed to the wire
+  bool closes_when_written_ = false;
   bool writing_ = false;
   bool wrote_since_beat_ = false;
   bool keep_alive_due_ = false;

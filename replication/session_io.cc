@@ -191,6 +191,14 @@ void Session::StartWriting() {
   asio::co_spawn(executor_, WriteLoop(shared_from_this()), asio::detached);
 }
 
+void Session::CloseWhenWritten() {
+  const bool said_before = closes_when_written_;
+  closes_when_written_ = true;
+  if (writing_) return;
+  if (!said_before) StartWriting();
+  if (!writing_) Close();
+}
+
 std::size_t Session::output_bytes() const {
   return out_.size() + (mux_ ? mux_->queued_bytes() : 0);
 }
@@ -212,6 +220,7 @@ Task<void> Session::WriteLoop(std::shared_ptr<Session> self) {
   // Whoever queued the first message may be about to queue more.
   co_await self->Yield();
   for (;;) {
+    const bool is_last = self->closes_when_written_;
     co_await self->SealFrames();
     if (self->out_.empty() || self->closed_) break;
     const absl::Status status = co_await self->WriteOut();
@@ -219,6 +228,7 @@ Task<void> Session::WriteLoop(std::shared_ptr<Session> self) {
       self->Close(status);
       break;
     }
+    if (is_last) break;
     self->CountOutput();
     if (self->mux_ != nullptr && self->mux_->queued_bytes() < kOutputLow) {
       for (const auto& channel : std::exchange(self->blocked_, {})) {
@@ -227,6 +237,7 @@ Task<void> Session::WriteLoop(std::shared_ptr<Session> self) {
     }
   }
   self->writing_ = false;
+  if (self->closes_when_written_) self->CloseWhenWritten();
 }
 
 Task<void> Session::SealFrames() {

@@ -15,6 +15,7 @@ using asio::experimental::awaitable_operators::operator||;
 
 constexpr Nanos kLookAgain = std::chrono::milliseconds(100);
 constexpr Nanos kHandshakeLimit = std::chrono::seconds(10);
+constexpr Nanos kFarewellLimit = std::chrono::seconds(2);
 
 }  // namespace
 
@@ -57,6 +58,12 @@ std::optional<absl::Status> Node::EndOf(const SyncRun& run,
                                         const Exchanges& exchanges) const {
   if (run.session->closed()) {
     if (run.answers && AllLevel(exchanges)) return absl::OkStatus();
+    // What came last may not be on our disk yet.
+    const bool any_busy = std::any_of(exchanges.begin(), exchanges.end(),
+                                      [](const auto& e) { return e.first->busy(); });
+    if (run.answers && any_busy && host_.clock->Steady() < run.deadline) {
+      return std::nullopt;
+    }
     return absl::UnavailableError(
         absl::StrFormat("%s: the connection ended before we were level", run.name));
   }
@@ -91,6 +98,10 @@ Task<absl::StatusOr<SyncResult>> Node::RunSync(const SyncRun& run) {
       exchanges = ExchangesOn(*run.session);
       if (run.request.progress) run.request.progress(run.meter.Measure(exchanges));
     }
+    std::erase_if(exchanges, [this](const auto& entry) {
+      return std::none_of(bases_.begin(), bases_.end(),
+                          [&](const auto& base) { return base.get() == entry.first; });
+    });
     end = EndOf(run, exchanges);
     if (end) break;
     const Nanos left = run.deadline - host_.clock->Steady();
@@ -103,6 +114,20 @@ Task<absl::StatusOr<SyncResult>> Node::RunSync(const SyncRun& run) {
   co_return result;
 }
 
+// The peer is told all before we go: what it knows of us then says whether it is level
+// too.
+Task<void> Node::HangUp(std::shared_ptr<Session> session) {
+  const std::weak_ptr<bool> alive = alive_;
+  const std::shared_ptr<Signal> changed = changed_;
+  const Nanos until = host_.clock->Steady() + kFarewellLimit;
+  session->CloseWhenWritten();
+  while (!session->closed() && host_.clock->Steady() < until) {
+    co_await (changed->Wait() || host_.clock->Sleep(kLookAgain));
+    if (alive.expired()) co_return;
+  }
+  session->Close();
+}
+
 Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, SyncRequest request) {
   SyncRun run(*this, std::move(request));
   run.name = address;
@@ -113,7 +138,7 @@ Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, SyncRequest req
   if (alive.expired()) co_return absl::CancelledError("the store was closed");
   const std::shared_ptr<Session> session = run.session;
   absl::StatusOr<SyncResult> result = co_await RunSync(run);
-  if (!alive.expired()) swarm_->Release(session);
+  if (!alive.expired() && swarm_->WasDialled(*session)) co_await HangUp(session);
   co_return result;
 }
 
@@ -152,7 +177,7 @@ Task<absl::StatusOr<SyncResult>> Node::SyncOver(std::unique_ptr<Wire> wire,
     run.session = other;
   }
   absl::StatusOr<SyncResult> result = co_await RunSync(run);
-  if (!alive.expired()) adopted->Close();
+  if (!alive.expired()) co_await HangUp(adopted);
   co_return result;
 }
 
