@@ -50,15 +50,21 @@ void PeerBook::Hear(const PublicKey& key, const std::string& address,
   if (!IsPlainAddress(address)) return;
   const auto known = entries_.find(key);
   if (known != entries_.end()) {
-    // Nobody but the peer itself may say that it has moved, and what it says is its own
-    // word from then on.
     const Entry& entry = known->second;
-    if (key != source || (entry.address == address && entry.source == key)) return;
-    Erase(known);
+    if (entry.address == address && (entry.source == key || key != source)) return;
+    // Nobody but the peer itself may say that it has moved, and what it says is its own
+    // word from then on. Where others say it is counts as long as it was not in vain:
+    // the first to speak might know nothing.
+    const bool in_vain = entry.failures > 0 && entry.source != key;
+    if (key != source && (!in_vain || entry.source == source)) return;
   }
+  const bool takes_own_place =
+      known != entries_.end() && known->second.source == source;
   const auto share = from_.find(source);
   const bool share_full = share != from_.end() && share->second >= kFromOnePeerMax;
-  if (entries_.size() >= kAddressesMax || share_full) return;
+  const bool full = known == entries_.end() && entries_.size() >= kAddressesMax;
+  if (full || (share_full && !takes_own_place)) return;
+  if (known != entries_.end()) Erase(known);
   entries_.emplace(key, Entry{.address = address, .source = source});
   ++from_[source];
 }

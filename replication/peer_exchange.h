@@ -29,7 +29,8 @@ class PeerBook {
   static constexpr std::size_t kFromOnePeerMax = 64;
 
   // `source` says that `key` is at `address`; the peer itself is believed before
-  // others. Ignored if it is no address, or the book or the source's share is full.
+  // others, and of these the first, until a dial to where he says was in vain. Ignored
+  // if it is no address, or the book or the source's share is full.
   void Hear(const PublicKey& key, const std::string& address, const PublicKey& source);
   // A dial to the address failed, or the peer there had enough connections.
   void Failed(const std::string& address, Nanos now);

@@ -92,6 +92,23 @@ TEST(PeerBook, Attack17_WhereOthersSayAPeerIsIsNotToldOnBecauseItIsConnected) {
   EXPECT_EQ(book.Sample(10, 1).size(), 2U);
 }
 
+TEST(PeerBook, Attack17_WhoSpeaksFirstDoesNotKeepAPeersTrueAddressOut) {
+  PeerBook book;
+  book.Hear(Key(1), "10.6.6.6:1", Key(2));
+  book.Hear(Key(1), "10.0.0.1:1", Key(3));
+  EXPECT_EQ(book.Candidates({}, Nanos(0)), std::vector<std::string>{"10.6.6.6:1"});
+  book.Failed("10.6.6.6:1", Nanos(0));
+  book.Hear(Key(1), "10.6.6.7:1", Key(2));
+  EXPECT_TRUE(book.Candidates({}, Nanos(0)).empty()) << "he has had his say";
+  book.Hear(Key(1), "10.0.0.1:1", Key(3));
+  EXPECT_EQ(book.Candidates({}, Nanos(0)), std::vector<std::string>{"10.0.0.1:1"});
+  // Where the peer itself says that it is others do not know better.
+  book.Hear(Key(1), "10.0.0.9:1", Key(1));
+  book.Failed("10.0.0.9:1", Nanos(0));
+  book.Hear(Key(1), "10.6.6.6:1", Key(2));
+  EXPECT_EQ(book.Candidates({}, seconds(60)), std::vector<std::string>{"10.0.0.9:1"});
+}
+
 TEST(PeerBook, AnAddressThatFailsRestsAndIsForgottenInTheEnd) {
   PeerBook book;
   book.Hear(Key(1), "10.0.0.1:1", Key(2));
