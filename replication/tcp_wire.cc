@@ -19,6 +19,8 @@ namespace {
 using asio::ip::tcp;
 
 constexpr std::size_t kReadBytes = 256 * 1024;
+// At once. Peers may tell of names that nothing answers for.
+constexpr std::size_t kLookupsMax = 16;
 
 absl::Status Unavailable(const std::string& whom, const asio::error_code& error) {
   return absl::UnavailableError(absl::StrFormat("%s: %s", whom, error.message()));
@@ -79,9 +81,12 @@ class TcpWire final : public Wire {
   std::string peer_;
 };
 
-// asio's resolver cannot be cancelled while the system looks a name up, which may take
-// long: whoever asked waits beside it, and may go.
+// The system looks names up one after the other, on a thread that asio has for that,
+// and each may take long. Who dials waits beside that thread, and may go: then a name
+// whose turn has not come is left out, and so nobody waits for what nobody wants.
 struct Lookup {
+  explicit Lookup(const asio::any_io_executor& executor) : resolver(executor) {}
+  tcp::resolver resolver;
   bool over = false;
   asio::error_code error;
   tcp::resolver::results_type found;
@@ -89,13 +94,31 @@ struct Lookup {
 };
 
 Task<void> LookUp(std::shared_ptr<Lookup> lookup, HostPort target) {
-  tcp::resolver resolver(co_await asio::this_coro::executor);
-  lookup->found = co_await resolver.async_resolve(
+  lookup->found = co_await lookup->resolver.async_resolve(
       target.host, std::to_string(target.port),
       asio::redirect_error(asio::use_awaitable, lookup->error));
   lookup->over = true;
   lookup->done.Notify();
 }
+
+// Held by who waits for the look-up.
+class Waits {
+ public:
+  Waits(std::shared_ptr<Lookup> lookup, std::shared_ptr<std::size_t> lookups)
+      : lookup_(std::move(lookup)), lookups_(std::move(lookups)) {
+    ++*lookups_;
+  }
+  ~Waits() {
+    lookup_->resolver.cancel();
+    --*lookups_;
+  }
+  Waits(const Waits&) = delete;
+  Waits& operator=(const Waits&) = delete;
+
+ private:
+  std::shared_ptr<Lookup> lookup_;
+  std::shared_ptr<std::size_t> lookups_;
+};
 
 class TcpListener final : public Listener {
  public:
@@ -167,8 +190,13 @@ Task<absl::StatusOr<std::unique_ptr<Wire>>> TcpNetwork::Dial(std::string address
     co_await socket.async_connect(tcp::endpoint(numeric, target->port),
                                   asio::redirect_error(asio::use_awaitable, error));
   } else {
-    const auto lookup = std::make_shared<Lookup>();
+    if (*lookups_ == kLookupsMax) {
+      co_return absl::UnavailableError(absl::StrFormat(
+          "%s: %d other names are being looked up", address, kLookupsMax));
+    }
     const auto executor = co_await asio::this_coro::executor;
+    const auto lookup = std::make_shared<Lookup>(executor);
+    const Waits waits(lookup, lookups_);
     Task<void> looking = LookUp(lookup, *target);
     asio::co_spawn(executor, std::move(looking), asio::detached);
     while (!lookup->over) co_await lookup->done.Wait();
