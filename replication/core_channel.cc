@@ -464,14 +464,15 @@ void CoreChannel::OnBeat() {
 
 bool CoreChannel::OnTick(Nanos now, bool session_receives) {
   if (downloader_.in_flight() == 0) return false;
-  if (downloader_.Expire(now, session_receives ? kSlackWhileReceiving : 1) > 0) {
+  const int slack = session_receives ? kSlackWhileReceiving : 1;
+  if (downloader_.Expire(now, slack) > 0) {
     stalled_until_ = now + kStallPause;
     session_->OnStall(now);
     if (session_ == nullptr) return false;
     session_->ScheduleWork(shared_from_this());
   }
   // Not while the whole connection is mute: that is the network's doing.
-  const std::optional<Nanos> ignored_since = downloader_.YieldUpgrade(now);
+  const std::optional<Nanos> ignored_since = downloader_.YieldUpgrade(now, slack);
   if (ignored_since && session_->last_heard() > *ignored_since + kLivesSince) {
     session_->OnStall(now);
     if (session_ == nullptr) return false;

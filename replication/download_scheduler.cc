@@ -160,7 +160,7 @@ bool DownloadScheduler::TakeUpgrade() {
 
 std::uint64_t DownloadScheduler::AddPeer(DownloadPeer* peer, std::uint64_t seed) {
   if (peers_.empty()) seed_ = seed;
-  peers_.emplace(next_peer_, Entry{peer, false});
+  peers_.emplace(next_peer_, Entry{peer});
   return next_peer_++;
 }
 
@@ -176,6 +176,17 @@ void DownloadScheduler::MarkHolder(std::uint64_t id) {
   if (found == peers_.end() || found->second.holder) return;
   found->second.holder = true;
   ++holders_;
+}
+
+void DownloadScheduler::Offer(std::uint64_t id, std::uint64_t length) {
+  const auto found = peers_.find(id);
+  if (found != peers_.end()) found->second.offered = length;
+}
+
+bool DownloadScheduler::OthersOffer(std::uint64_t id, std::uint64_t length) const {
+  return std::ranges::any_of(peers_, [&](const auto& peer) {
+    return peer.first != id && peer.second.offered > length;
+  });
 }
 
 void DownloadScheduler::Wake(std::uint64_t but) {

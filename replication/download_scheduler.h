@@ -83,6 +83,10 @@ class DownloadScheduler {
   void RemovePeer(std::uint64_t id);
   // The peer has blocks to give, as far as it says.
   void MarkHolder(std::uint64_t id);
+  // The peer would give us an upgrade to that length.
+  void Offer(std::uint64_t id, std::uint64_t length);
+  // Somebody else than `id` offers more than that.
+  bool OthersOffer(std::uint64_t id, std::uint64_t length) const;
   // Tells all peers but one that something was released.
   void Wake(std::uint64_t but = 0);
   std::size_t peer_count() const { return peers_.size(); }
@@ -91,6 +95,7 @@ class DownloadScheduler {
   struct Entry {
     DownloadPeer* peer = nullptr;
     bool holder = false;
+    std::uint64_t offered = 0;  // length
   };
   std::uint64_t Begin(BlockRange within) const;
 

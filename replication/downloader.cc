@@ -131,8 +131,21 @@ bool Downloader::NeedsUpgrade(const RemoteState& remote, Nanos now) const {
          remote.length() > core_->length() && remote.acked_length() == core_->length();
 }
 
+std::uint64_t Downloader::Offered(const RemoteState& remote, bool allow_fork) const {
+  if (!interested() || !remote.synced() || !remote.sync().uploading ||
+      upgrade_refused_) {
+    return 0;
+  }
+  if (remote.fork() > core_->fork()) {
+    return allow_fork && !core_->writable() ? UINT64_MAX : 0;
+  }
+  return remote.fork() == core_->fork() && remote.sync().can_upgrade ? remote.length()
+                                                                     : 0;
+}
+
 std::size_t Downloader::Request(RemoteState& remote, std::size_t budget,
                                 bool allow_fork, Nanos now) {
+  scheduler_->Offer(peer_, Offered(remote, allow_fork));
   if (!interested() || !remote.synced() || !remote.sync().uploading || budget == 0 ||
       no_data_run_ > kNoDataRunMax) {
     return 0;

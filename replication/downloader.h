@@ -96,10 +96,10 @@ class Downloader final : public DownloadPeer {
   // Cancels everything if no answer came for as long as this peer's usually take;
   // `slack` times as long if other data comes from it. Returns how many requests ended.
   std::size_t Expire(Nanos now, int slack);
-  // Leaves an upgrade that does not come to another peer, if there is one, for longer
-  // each time, whatever this one tells meanwhile. Returns when it had been asked for,
-  // if the peer has done so too often to be only slow.
-  std::optional<Nanos> YieldUpgrade(Nanos now);
+  // Leaves an upgrade that does not come to another peer that offers one, for longer
+  // each time, whatever this one tells meanwhile; `slack` as in Expire. Returns when it
+  // had been asked for, if the peer has done so too often to be only slow.
+  std::optional<Nanos> YieldUpgrade(Nanos now, int slack);
   // Our copy changed its fork: no answer on the way can be held against the peer.
   void OnForkChange();
   // The peer told a new state: what it refused may be asked again.
@@ -141,9 +141,12 @@ class Downloader final : public DownloadPeer {
   };
 
   bool NeedsUpgrade(const RemoteState& remote, Nanos now) const;
+  // The length to which it would take our copy; 0: it would not.
+  std::uint64_t Offered(const RemoteState& remote, bool allow_fork) const;
   // It let others wait for an upgrade a short time ago.
   bool Rests(Nanos now) const {
-    return now < upgrade_rests_until_ && scheduler_->peer_count() > 1;
+    return now < upgrade_rests_until_ &&
+           scheduler_->OthersOffer(peer_, core_->length());
   }
   void RequestUpgrade(const RemoteState& remote, std::uint64_t start, Nanos now);
   void RequestProbe(Nanos now);

@@ -16,7 +16,8 @@ constexpr std::size_t kRetryRunMax = 4096;
 // Two peers that never answer must not take turns at the one upgrade there is at a time
 // (attacks 28 and 36): they rest up to eight minutes. Who is only slow is given more
 // time when its turn comes again, up to 8 s, and is not blamed before that was too
-// short.
+// short. An answer that stands in a line behind other data gets the slack of all
+// others.
 constexpr Nanos kUpgradeRest = std::chrono::seconds(8);
 constexpr int kUpgradeRestDoublingsMax = 6;
 constexpr int kUpgradePatienceDoublingsMax = 2;
@@ -202,13 +203,16 @@ std::size_t Downloader::Expire(Nanos now, int slack) {
   return ended;
 }
 
-std::optional<Nanos> Downloader::YieldUpgrade(Nanos now) {
-  if (!upgrade_asked_ || scheduler_->peer_count() < 2) return std::nullopt;
+std::optional<Nanos> Downloader::YieldUpgrade(Nanos now, int slack) {
+  if (!upgrade_asked_ || !scheduler_->OthersOffer(peer_, core_->length())) {
+    return std::nullopt;
+  }
   for (std::size_t i = 0; i < outstanding_.size(); ++i) {
     const Outstanding& request = outstanding_[i];
     if (!request.upgrade || request.state != Outstanding::State::kWaiting) continue;
     const int doublings = std::min(upgrades_yielded_, kUpgradePatienceDoublingsMax);
-    if (now - request.sent_at < AnswerPace::kPatienceMin * (1 << doublings)) break;
+    const Nanos patience = AnswerPace::kPatienceMin * (1 << doublings) * slack;
+    if (now - request.sent_at < patience) break;
     const Nanos sent_at = request.sent_at;
     Cancel(i);
     upgrade_rests_until_ = now + kUpgradeRest * (1 << upgrades_yielded_);

@@ -3,6 +3,8 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
+
 #include "engine/codec.h"
 #include "tests/replication/liar.h"
 
@@ -373,6 +375,45 @@ TEST_F(HostileTest, Attack28_BlocksThatAPeerKeepsToItselfAreAskedOfAnother) {
   ExpectSame(*copy, *notes);
   world.RunFor(seconds(20));
   EXPECT_TRUE(bob.faults.empty());
+}
+
+std::size_t Cancelled(const RawPeer& peer) {
+  return static_cast<std::size_t>(
+      std::ranges::count(peer.heard, CoreMessage::kCancel, &RawPeer::Heard::type));
+}
+
+TEST_F(HostileTest, Attack36_AnUpgradeThatStandsBehindOtherDataOnASlowLineIsWaitedFor) {
+  const auto notes = ada.Writer("notes", 20);
+  bob.mode = Download::Whole();
+  const auto copy = bob.Reader(*notes);
+  Liar one(world, bob, *notes), two(world, bob, *notes);
+  Bytes other;
+  Encode(ExtensionMessage{"other", Bytes(400, 1)}, &other);
+  for (int i = 0; i < 40; ++i) {
+    for (Liar* liar : {&one, &two}) {
+      liar->raw->SendBody(liar->channel, CoreMessage::kExtension, other);
+      liar->raw->Flush();
+    }
+    world.RunFor(std::chrono::milliseconds(250));
+  }
+  EXPECT_EQ(Cancelled(*one.raw), 0U) << "ten seconds";
+  one.Answer([](Proof&) {});
+  EXPECT_EQ(copy->length(), 20U);
+  EXPECT_EQ(bob.points, 0);
+}
+
+TEST_F(HostileTest, Attack36_NoUpgradeIsTakenFromAPeerWhileNobodyElseOffersOne) {
+  const auto notes = ada.Writer("notes", 20);
+  bob.mode = Download::Whole();
+  const auto copy = bob.Reader(*notes);
+  Liar slow(world, bob, *notes);
+  Peer cyd{3};
+  const auto [b, c] = world.Connect(bob, cyd);
+  c->Replicate(cyd.Reader(*notes), Download::Whole());
+  world.RunFor(seconds(9));
+  EXPECT_EQ(Cancelled(*slow.raw), 0U);
+  slow.Answer([](Proof&) {});
+  EXPECT_EQ(copy->length(), 20U);
 }
 
 TEST_F(HostileTest, Attack28_WhatDoesNotComeIsCalledBack) {
