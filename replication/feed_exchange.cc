@@ -23,6 +23,9 @@ constexpr std::uint64_t kNodesAtLeast = 1024;
 // What it shows is compared, and each feed that it lacks told once or twice besides.
 constexpr std::uint64_t kStepsPerFeed = kNodesPerFeed + 2;
 constexpr std::size_t kBadEvidenceMax = 16;
+// Between two tellings of what our feeds hold, on one connection.
+constexpr Nanos kComparePauseMin = std::chrono::seconds(10);
+constexpr Nanos kComparePauseMax = std::chrono::minutes(10);
 // What evidence that says nothing to us counts for (L16): more than it costs.
 constexpr Nanos kUselessEvidence = std::chrono::milliseconds(1);
 
@@ -210,10 +213,9 @@ void FeedExchange::Compare() {
   }
   if (local_digest_->feeds_root == remote_digest_->feeds_root) {
     walked_ = true;  // whatever comes to differ now is told as it changes
-    if (views_differ && local_digest_->durable && remote_digest_->durable &&
-        compared_view_ != local_digest_->version_digest) {
-      compared_view_ = local_digest_->version_digest;
-      TellEvidence(source_->SameFeedsEvidence());
+    if (views_differ && local_digest_->durable && remote_digest_->durable) {
+      TellWhatFeedsHold(
+          {local_digest_->version_digest, remote_digest_->version_digest});
     }
     return;
   }
@@ -613,14 +615,20 @@ void FeedExchange::Send(FeedMessageType type, ByteView body) {
 
 bool FeedExchange::CompareWhenQuiet() {
   if (!open_ || !local_digest_ || !remote_digest_) return false;
-  const std::pair views(local_digest_->version_digest, remote_digest_->version_digest);
-  if (views.first == views.second || told_views_ == views) return false;
-  const bool is_quiet = quiet_views_ == views;
-  quiet_views_ = views;
-  if (!is_quiet) return true;
-  told_views_ = views;
+  const Views views(local_digest_->version_digest, remote_digest_->version_digest);
+  if (views.first == views.second || compared_views_ == views) return false;
+  const bool is_quiet = std::exchange(quiet_views_, views) == views;
+  if (is_quiet) TellWhatFeedsHold(views);
+  return compared_views_ != views;
+}
+
+void FeedExchange::TellWhatFeedsHold(const Views& views) {
+  const Nanos now = session_->options_.clock->Steady();
+  if (compared_views_ == views || now < compare_at_) return;
+  compared_views_ = views;
+  compare_pause_ = std::clamp(2 * compare_pause_, kComparePauseMin, kComparePauseMax);
+  compare_at_ = now + compare_pause_;
   TellEvidence(source_->SameFeedsEvidence());
-  return false;
 }
 
 bool FeedExchange::IsLevel() const {

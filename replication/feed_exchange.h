@@ -130,7 +130,8 @@ class FeedExchange final : public ChannelHandler,
   // To be asked every few seconds while views differ: if nothing has moved since the
   // last time, tells the peer once what our feeds hold, for of two branches of a log
   // either may be the longer, and what counts of other logs may hang on which is held.
-  // False: there is nothing left to find out.
+  // That costs up to two MiB, and views may differ for good: each time is followed by a
+  // longer pause. False: there is nothing left to find out.
   bool CompareWhenQuiet();
   // How many blocks of the log the peer has on its disk for good, as far as it has
   // said so on this connection, itself or by being level with us.
@@ -147,6 +148,8 @@ class FeedExchange final : public ChannelHandler,
   void OnClose(MuxChannel& channel, bool refused) override;
 
  private:
+  using Views = std::pair<Hash32, Hash32>;  // ours and the peer's, as last told
+
   FeedExchange(Session* session, FeedSource* source, Changed changed);
 
   bool Proves(ByteView handshake) const;
@@ -178,6 +181,8 @@ class FeedExchange final : public ChannelHandler,
   void MakeRoom();
   // What a walk over the feeds of both sides may take of either.
   std::uint64_t StepsMax() const;
+  // Tells what our feeds hold, if it may and has not with these views.
+  void TellWhatFeedsHold(const Views& views);
   void NoteLevel();
   void NoteTold(const CoreKey& core);
   bool MayTell(const CoreKey& core) const;
@@ -194,9 +199,10 @@ class FeedExchange final : public ChannelHandler,
   bool peer_has_genesis_ = false;
   bool walked_ = false;  // the walk has begun, by us or the peer
   bool told_requests_ = false;
-  std::optional<Hash32> compared_view_;  // ours, when hashes of feeds were last told
-  // Ours and the peer's, when CompareWhenQuiet was last asked, and last told.
-  std::optional<std::pair<Hash32, Hash32>> quiet_views_, told_views_;
+  Views quiet_views_;           // when CompareWhenQuiet was asked last
+  Views compared_views_;        // when we told last what our feeds hold
+  Nanos compare_at_{};          // not again before
+  Nanos compare_pause_{};       // after the last time
   bool told_evidence_ = false;  // all there was when the digests first differed
   bool told_all_ = false;       // by the peer
   bool feeds_dropped_ = false;  // the peer told of more than fit

@@ -15,7 +15,7 @@ CoreKey KeyOf(std::uint64_t number) {
   return CoreKey{Blake2b256(ByteView(bytes)).bytes};
 }
 
-// A base that is nothing but its feeds; its view is its feeds.
+// A base that is nothing but its feeds; its view is its feeds, mostly.
 class Club final : public FeedSource {
  public:
   explicit Club(bool has_genesis = true) {
@@ -30,7 +30,8 @@ class Club final : public FeedSource {
   }
   std::optional<FeedDigest> Digest() override {
     if (!genesis_) return std::nullopt;
-    return FeedDigest{map.Root(), map.Root(), true, map.size()};
+    return FeedDigest{map.Root(), view == Hash32() ? map.Root() : view, true,
+                      map.size()};
   }
   FeedMap& Feeds() override { return map; }
   std::shared_ptr<Hypercore> Wanted(const CoreKey& core, std::uint64_t) override {
@@ -49,6 +50,10 @@ class Club final : public FeedSource {
   void OnLevel(const PublicKey&) override { ++level; }
   std::vector<Bytes> Evidence() override { return evidence; }
   std::vector<Bytes> JoinRequests() override { return requests; }
+  std::vector<Bytes> SameFeedsEvidence() override {
+    ++compared;
+    return {};
+  }
   absl::StatusOr<std::vector<Bytes>> TakeEvidence(const PublicKey& peer,
                                                   ByteView proof) override {
     evidence_taken.push_back(ToBytes(proof));
@@ -67,9 +72,11 @@ class Club final : public FeedSource {
   std::vector<Bytes> evidence, evidence_taken, requests;
   absl::Status evidence_verdict;
   std::vector<Bytes> answers;
+  Hash32 view;  // if it is not that of its feeds alone
   std::set<PublicKey> evidence_from;
   FeedPeers peers;
   int level = 0;
+  int compared = 0;
 
  private:
   BaseId id_;
@@ -252,6 +259,44 @@ TEST_F(FeedExchangeTest, Attack17_EvidenceOfNoUseIsNotLookedAtForLong) {
   // A quarter of a second's worth.
   EXPECT_LE(bob.evidence_taken.size(), 251U);
   EXPECT_FALSE(bob_session->closed());
+}
+
+TEST_F(FeedExchangeTest, Attack16_WhatFeedsHoldIsToldEverMoreSeldom) {
+  Club ada, bob;
+  ada.map.Set(KeyOf(1), 10);
+  Connect(ada, bob);
+  // He says something else every ten seconds, for an hour.
+  for (std::uint64_t i = 0; i < 360; ++i) {
+    bob.map.Set(KeyOf(2), i + 1);
+    bob_exchange->TellDigest(*bob.Digest());
+    world.RunFor(std::chrono::seconds(5));
+    ada_exchange->CompareWhenQuiet();
+    world.RunFor(std::chrono::seconds(5));
+    EXPECT_TRUE(ada_exchange->CompareWhenQuiet() || ada.compared > 0);
+  }
+  EXPECT_GE(ada.compared, 6);
+  EXPECT_LE(ada.compared, 12);
+  // Of his last word she finds out all that there is, in the end.
+  world.RunFor(std::chrono::minutes(10));
+  while (ada_exchange->CompareWhenQuiet()) world.RunFor(std::chrono::seconds(5));
+  const int compared = ada.compared;
+  world.RunFor(std::chrono::minutes(20));
+  EXPECT_FALSE(ada_exchange->CompareWhenQuiet());
+  EXPECT_EQ(ada.compared, compared);
+}
+
+TEST_F(FeedExchangeTest, Attack16_FeedsOfOneLengthAreNotComparedAtEachDigest) {
+  Club ada, bob;
+  ada.map.Set(KeyOf(1), 10);
+  bob.map.Set(KeyOf(1), 10);
+  Connect(ada, bob);
+  for (std::uint8_t i = 1; i <= 100; ++i) {
+    ada.view.bytes[0] = i;
+    ada_exchange->TellDigest(*ada.Digest());
+    world.Drain();
+  }
+  EXPECT_EQ(ada.compared, 1);
+  EXPECT_EQ(bob.compared, 1);
 }
 
 TEST_F(FeedExchangeTest, WhatEvidenceIsAnsweredWithGoesToWhoBroughtItAlone) {
