@@ -628,6 +628,8 @@ void FeedExchange::TellWhatFeedsHold(const Views& views) {
   compared_views_ = views;
   compare_pause_ = std::clamp(2 * compare_pause_, kComparePauseMin, kComparePauseMax);
   compare_at_ = now + compare_pause_;
+  // What came too early to be of use may have been forgotten.
+  TellEvidence(source_->Evidence());
   TellEvidence(source_->SameFeedsEvidence());
 }
 

@@ -128,10 +128,10 @@ class FeedExchange final : public ChannelHandler,
   // Both digests are equal and the peer has everything on its disk.
   bool IsLevel() const;
   // To be asked every few seconds while views differ: if nothing has moved since the
-  // last time, tells the peer once what our feeds hold, for of two branches of a log
-  // either may be the longer, and what counts of other logs may hang on which is held.
-  // That costs up to two MiB, and views may differ for good: each time is followed by a
-  // longer pause. False: there is nothing left to find out.
+  // last time, tells the peer all evidence again, and once what our feeds hold, for of
+  // two branches of a log either may be the longer, and what counts of other logs may
+  // hang on which is held. That costs up to two MiB, and views may differ for good:
+  // each time is followed by a longer pause. False: there is nothing left to find out.
   bool CompareWhenQuiet();
   // How many blocks of the log the peer has on its disk for good, as far as it has
   // said so on this connection, itself or by being level with us.

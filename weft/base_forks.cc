@@ -18,14 +18,22 @@ constexpr std::size_t kHashMessagesMax = 64;
 constexpr std::uint64_t kNotWhole = 0;
 constexpr std::size_t kDoubtsMax = 1'024;       // logs
 constexpr std::size_t kHeadsPerAnswerMax = 16;  // and told when two peers meet
-constexpr std::size_t kArrivedMax = 256;        // logs; of others it is told again
-constexpr std::size_t kArrivedAlikeMax = 8;     // proofs of one log
-constexpr int kTakingPause = 4;                 // times as long as taking took
+constexpr std::size_t kArrivedBytesMax = 16 * 1024 * 1024;
+constexpr int kTakingPause = 4;  // times as long as taking took
 
 Bytes Tagged(std::uint8_t kind, ByteView body) {
   Bytes bytes = {kind};
   Append(bytes, body);
   return bytes;
+}
+
+// What the first block in the proof says of whose log it is. Nothing is verified.
+std::optional<Incarnation> ClaimIn(const ForkProof& proof, const Limits& limits) {
+  if (proof.fork_point != 0 || proof.first_block.empty()) return std::nullopt;
+  LogState log(proof.core);
+  DecodedBlock block = DecodeBlock(log, proof.first_block, limits);
+  if (block.header.state != BlockState::kValid) return std::nullopt;
+  return std::move(block.incarnation);
 }
 
 }  // namespace
@@ -77,7 +85,7 @@ absl::StatusOr<BaseForks::Answers> BaseForks::Take(const PublicKey& peer,
   const ByteView body = evidence.subspan(1);
   switch (evidence[0]) {
     case kProof:
-      return TakeProof(evidence);
+      return TakeProof(peer, evidence);
     case kHead:
       return TakeHead(body);
     case kAsk:
@@ -91,32 +99,53 @@ absl::StatusOr<BaseForks::Answers> BaseForks::Take(const PublicKey& peer,
 
 // --- finding where two branches part ---
 
-bool BaseForks::IsNews(const ForkProof& proof) const {
-  const std::optional<ForkedLog> known = node_->indexer()->ForkOf(proof.core);
-  return !known || proof.fork_point < known->fork_point ||
-         (proof.fork_point == 0 && !proof.first_block.empty());
+bool BaseForks::IsNews(const ProvenFork& fork) const {
+  const std::optional<ForkedLog> known = node_->indexer()->ForkOf(fork.log);
+  if (known && fork.fork_point > known->fork_point) return false;
+  if (known && fork.fork_point == known->fork_point && !fork.shows) return false;
+  const auto arrived = arrived_.find(fork.log);
+  return arrived == arrived_.end() || fork.SaysMoreThan(arrived->second);
 }
 
-void BaseForks::TakeSoon(const ForkProof& proof, Bytes bytes) {
+bool BaseForks::Holds(const CoreKey& log, const Incarnation& claim) const {
+  const Salt& salt = node_->indexer()->genesis().salt;
+  return VerifyIncarnation(node_->base_id(), salt, log, claim).ok();
+}
+
+bool BaseForks::IsNamed(const ProvenFork& fork) const {
+  return node_->IsLog(fork.log) ||
+         (fork.shows && node_->indexer()->authority().IsNamed(*fork.shows));
+}
+
+absl::Status BaseForks::TakeSoon(ProvenFork fork) {
   const bool is_first = arrived_.empty();
-  if (arrived_.size() >= kArrivedMax && !arrived_.contains(proof.core)) return;
-  Arrived& known =
-      arrived_.try_emplace(proof.core, Arrived{proof.fork_point}).first->second;
-  if (proof.fork_point > known.fork_point) return;
-  if (proof.fork_point < known.fork_point) known = {proof.fork_point};
-  if (known.proofs.size() < kArrivedAlikeMax) known.proofs.push_back(std::move(bytes));
-  if (!is_first) return;
+  const auto known = arrived_.find(fork.log);
+  const std::size_t known_bytes =
+      known == arrived_.end() ? 0 : known->second.proof.size();
+  const std::size_t bytes = arrived_bytes_ - known_bytes + fork.proof.size();
+  if (bytes > kArrivedBytesMax) {
+    return absl::NotFoundError("more forks than can be taken at once");
+  }
+  arrived_bytes_ = bytes;
+  const CoreKey log = fork.log;
+  arrived_.insert_or_assign(log, std::move(fork));
+  if (!is_first) return absl::OkStatus();
   // Not from inside the exchange that brought it: its effect wakes all exchanges.
   const Nanos since = node_->host().clock->Steady() - taken_at_;
   const Nanos pause = kTakingPause * taking_took_;
-  if (since >= pause) return node_->Post([this] { TakeArrived(); });
-  node_->PostAfter(pause - since, [this] { TakeArrived(); });
+  if (since >= pause) {
+    node_->Post([this] { TakeArrived(); });
+  } else {
+    node_->PostAfter(pause - since, [this] { TakeArrived(); });
+  }
+  return absl::OkStatus();
 }
 
 void BaseForks::TakeArrived() {
   std::vector<Bytes> proofs;
-  for (auto& [log, arrived] : std::exchange(arrived_, {})) {
-    for (Bytes& bytes : arrived.proofs) proofs.push_back(std::move(bytes));
+  arrived_bytes_ = 0;
+  for (auto& [log, fork] : std::exchange(arrived_, {})) {
+    proofs.push_back(std::move(fork.proof));
   }
   const Nanos started = node_->host().clock->Steady();
   node_->TakeForkProofs(proofs);
@@ -124,11 +153,34 @@ void BaseForks::TakeArrived() {
   taking_took_ = taken_at_ - started;
 }
 
-absl::StatusOr<BaseForks::Answers> BaseForks::TakeProof(ByteView evidence) {
+void BaseForks::TakeNamed() {
+  const auto is_named = [this](const ProvenFork& fork) { return IsNamed(fork); };
+  for (ProvenFork& fork : waiting_.TakeIf(is_named)) {
+    // What finds no room is told again.
+    if (IsNews(fork)) TakeSoon(std::move(fork)).IgnoreError();
+  }
+}
+
+absl::StatusOr<BaseForks::Answers> BaseForks::TakeProof(const PublicKey& peer,
+                                                        ByteView evidence) {
   WEFT_ASSIGN_OR_RETURN(const ForkProof proof, DecodeForkProof(evidence));
-  if (!IsNews(proof)) return Answers();
+  const auto claim = ClaimIn(proof, node_->indexer()->genesis().limits);
+  ProvenFork fork;
+  fork.log = proof.core;
+  fork.fork_point = proof.fork_point;
+  if (claim) fork.shows = claim->identity;
+  if (!IsNews(fork)) return Answers();
   WEFT_RETURN_IF_ERROR(VerifyForkProof(proof));
-  TakeSoon(proof, ToBytes(evidence));
+  if (claim && !Holds(proof.core, *claim)) {
+    fork.shows.reset();
+    if (!IsNews(fork)) return absl::NotFoundError("a fork that is known");
+  }
+  fork.proof = ToBytes(evidence);
+  if (!IsNamed(fork)) {
+    if (waiting_.Keep(peer, std::move(fork))) return Answers();
+    return absl::NotFoundError("a fork of a log that nobody has named");
+  }
+  WEFT_RETURN_IF_ERROR(TakeSoon(std::move(fork)));
   return Answers();
 }
 
@@ -155,13 +207,18 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
   if (proof.fork_point == 0) {
     if (auto first = core->Get(0); first.ok()) proof.first_block = *std::move(first);
   }
-  Bytes bytes = EncodeForkProof(proof);
-  if (bytes.size() > kForkProofBytesMax) {
+  ProvenFork fork;
+  fork.log = proof.core;
+  fork.fork_point = proof.fork_point;
+  fork.proof = EncodeForkProof(proof);
+  if (fork.proof.size() > kForkProofBytesMax) {
     proof.first_block.clear();
-    bytes = EncodeForkProof(proof);
+    fork.proof = EncodeForkProof(proof);
   }
-  if (!IsNews(proof)) return absl::NotFoundError("a fork that is known");
-  TakeSoon(proof, std::move(bytes));
+  const auto claim = ClaimIn(proof, node_->indexer()->genesis().limits);
+  if (claim && Holds(theirs.core, *claim)) fork.shows = claim->identity;
+  if (!IsNews(fork)) return absl::NotFoundError("a fork that is known");
+  WEFT_RETURN_IF_ERROR(TakeSoon(std::move(fork)));
   return Answers();
 }
 

@@ -24,6 +24,7 @@
 #include "crdt/branch_head.h"
 #include "weft/base_branches.h"
 #include "weft/base_node.h"
+#include "weft/waiting_forks.h"
 
 namespace weft {
 
@@ -49,16 +50,23 @@ class BaseForks {
   void Doubt(const CoreKey& log);
   // The indexer has moved: tells what is new.
   void Relay();
+  // Logs or identities were named that were not before.
+  void TakeNamed();
 
  private:
-  absl::StatusOr<Answers> TakeProof(ByteView evidence);
+  absl::StatusOr<Answers> TakeProof(const PublicKey& peer, ByteView evidence);
   absl::StatusOr<Answers> TakeHead(ByteView body);
   absl::StatusOr<Answers> TakeAsk(ByteView body) const;
   absl::StatusOr<Answers> TakeHashes(ByteView body) const;
-  bool IsNews(const ForkProof& proof) const;
-  // A verified proof is taken soon, together with others, of each log the smallest.
-  // What they take may be everything anew: so there is a pause, longer than that lasts.
-  void TakeSoon(const ForkProof& proof, Bytes bytes);
+  bool IsNews(const ProvenFork& fork) const;
+  // The certificate makes the log somebody's.
+  bool Holds(const CoreKey& log, const Incarnation& claim) const;
+  // Its log is one of the base, or it shows that the log is somebody's in the base.
+  bool IsNamed(const ProvenFork& fork) const;
+  // It is taken soon, together with others, of each log the one that says most. What
+  // they take may be everything anew: so there is a pause, longer than that lasts.
+  // NOT_FOUND  too many are to be taken already
+  absl::Status TakeSoon(ProvenFork fork);
   void TakeArrived();
   void TellIfApart(const ForkProof& proof);
 
@@ -66,15 +74,11 @@ class BaseForks {
   std::optional<ForkSide> SideOf(const CoreKey& log) const;
   absl::StatusOr<Bytes> HeadOf(const CoreKey& log, std::uint64_t from) const;
 
-  // Proofs with the smallest fork point of those that came of a log.
-  struct Arrived {
-    std::uint64_t fork_point = 0;
-    std::vector<Bytes> proofs = {};
-  };
-
   BaseNode* node_;  // not owned
   BaseBranches branches_;
-  std::map<CoreKey, Arrived> arrived_;
+  WaitingForks waiting_;
+  std::map<CoreKey, ProvenFork> arrived_;     // to be taken soon
+  std::size_t arrived_bytes_ = 0;             // of their proofs
   Nanos taken_at_{};                          // when the last ones were
   Nanos taking_took_{};                       // and how long that took
   std::map<CoreKey, std::uint64_t> doubted_;  // logs, and what length of them was told

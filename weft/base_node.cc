@@ -146,6 +146,7 @@ absl::Status BaseNode::OpenWantedLogs() {
   for (std::size_t i = 0; i < fresh.size(); ++i) {
     AddLog(fresh[i], std::move(cores[i]));
   }
+  forks_->TakeNamed();
   wants_changed_ = true;
   return absl::OkStatus();
 }
@@ -208,6 +209,7 @@ absl::Status BaseNode::ActOn(const IndexResult& result) {
   if (watch_.tell && !result.changes.empty()) watch_.tell(result.changes);
   if (!result.admitted.empty()) TryWaitingCertificates();
   WEFT_RETURN_IF_ERROR(OpenWantedLogs());
+  if (!result.admitted.empty()) forks_->TakeNamed();
   if (result.blocks > 0) PostSettle();
   return absl::OkStatus();
 }

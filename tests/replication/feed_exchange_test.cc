@@ -233,6 +233,19 @@ TEST_F(FeedExchangeTest, F1_EvidenceTravelsBeforeHeadsAndOnlyToAPeerWithAnotherV
   EXPECT_TRUE(bob.evidence_taken.empty());
 }
 
+TEST_F(FeedExchangeTest, F1_EvidenceIsToldAgainWhereViewsStayApart) {
+  Club ada, bob;
+  ada.evidence.push_back({9, 9, 9});
+  ada.map.Set(KeyOf(1), 10);
+  Connect(ada, bob);
+  bob.evidence_taken.clear();  // and forgotten
+  for (int i = 0; i < 3; ++i) {
+    ada_exchange->CompareWhenQuiet();
+    world.RunFor(std::chrono::seconds(5));
+  }
+  EXPECT_EQ(bob.evidence_taken, ada.evidence);
+}
+
 TEST_F(FeedExchangeTest, WhoAsksToBeLetInIsHeardByALevelPeerToo) {
   Club ada, bob;
   ada.requests.push_back({3, 1});

@@ -5,6 +5,7 @@
 
 #include <asio/io_context.hpp>
 
+#include "crdt/batch.h"
 #include "engine/codec.h"
 #include "engine/memory_storage.h"
 #include "tests/crdt/fork_sides.h"
@@ -14,6 +15,7 @@
 #include "weft/base_people.h"
 #include "weft/branch_fetch.h"
 #include "weft/node.h"
+#include "weft/waiting_forks.h"
 
 namespace weft::sim {
 namespace {
@@ -163,6 +165,39 @@ class Evidence : public testing::Test {
     storage_.block_reads = 0;
   }
   std::optional<ForkedLog> Fork() { return base_->indexer()->ForkOf(keys_.id()); }
+  // Evidence of a fork at the first block of the log of these keys.
+  static Bytes ForkOf(const IdentityKeys& keys, const Bytes& first_block = {}) {
+    const std::vector<Bytes> one = {first_block.empty() ? Bytes{1} : first_block};
+    const std::vector<Bytes> other = {{2}};
+    auto proof = FindFork(keys.manifest, MakeSide(keys.manifest, keys.pair, one),
+                          MakeSide(keys.manifest, keys.pair, other));
+    proof->first_block = first_block;
+    return EncodeForkProof(*proof);
+  }
+  // Of somebody whom nobody knows.
+  Bytes StrangersFork() { return ForkOf(MakeIdentity(base_->record().salt, random_)); }
+  // The first block of a later log of Bob's.
+  Bytes LaterBegin(const CoreKey& later) {
+    Incarnation certificate;
+    certificate.identity = keys_.id();
+    certificate.manifest = keys_.manifest;
+    certificate.number = 1;
+    certificate.prev_core = keys_.id();
+    certificate.signatures.push_back(
+        {0, Sign(keys_.pair.secret_key,
+                 IncarnationSignable(base_->base_id(), later, certificate))});
+    const Indexer& indexer = *base_->indexer();
+    CommitHeader header;
+    header.hlc.ms = 1'000'000;
+    header.cite = indexer.authority().GrantsOf(keys_.id()).front()->id;
+    const std::uint64_t length = header.cite.position + 1;
+    header.deps.push_back({header.cite.writer, length,
+                           *base_->LogOf(header.cite.writer)->TreeHashAt(length)});
+    const auto begin = EncodeCertificate(LogState(later), header, certificate,
+                                         indexer.genesis().limits);
+    WEFT_CHECK(begin.ok());
+    return begin->blocks.front();
+  }
   auto Take(ByteView evidence, std::uint64_t peer = 1) {
     return base_->TakeEvidence(PeerOf(peer), evidence);
   }
@@ -242,6 +277,83 @@ TEST_F(Evidence, Attack26_WhatIsAskedOfALogCostsWhatIsTold) {
   ASSERT_TRUE(heads.ok()) << heads.status();
   EXPECT_LE(heads->size(), 16U);
   EXPECT_EQ(storage_.block_reads, 0U);
+}
+
+TEST_F(Evidence, Attack17_ForksOfStrangersKeepNoForkOfAMemberOut) {
+  one_->Append("same", 3);
+  Hold();
+  for (int i = 0; i < 300; ++i) Take(StrangersFork(), 2).IgnoreError();
+  ASSERT_TRUE(Take(ForkOf(keys_), 2).ok());
+  RunFor(seconds(1));
+  EXPECT_TRUE(Fork().has_value());
+}
+
+TEST_F(Evidence, F1_Attack17_AForkThatIsToldBeforeItsLogIsNamedIsRemembered) {
+  for (int i = 0; i < 300; ++i) Take(StrangersFork(), 2).IgnoreError();
+  RunFor(seconds(1));
+  ASSERT_TRUE(Take(ForkOf(keys_), 3).ok());
+  RunFor(seconds(1));
+  EXPECT_FALSE(Fork().has_value());
+  one_->Append("same", 3);
+  Hold();
+  ASSERT_TRUE(Fork().has_value());
+  EXPECT_EQ(Fork()->cut, 0U);
+}
+
+TEST_F(Evidence, L16_ForksOfStrangersForWhichThereIsNoRoomAreOfNoUse) {
+  const Bytes large(60'000, 1);
+  const auto told = [&](std::uint64_t peer) {
+    return Take(ForkOf(MakeIdentity(base_->record().salt, random_), large), peer);
+  };
+  const Bytes again = StrangersFork();
+  EXPECT_TRUE(Take(again).ok());
+  EXPECT_TRUE(absl::IsNotFound(Take(again).status())) << "he has told it";
+  int kept = 0;
+  while (told(2).ok()) ASSERT_LE(++kept, 100);
+  EXPECT_GE(kept, 60);
+  EXPECT_TRUE(absl::IsNotFound(told(2).status()));
+  EXPECT_TRUE(told(3).ok()) << "who tells little";
+}
+
+TEST(WaitingForks, Attack17_WhoeverToldMostLosesWhatHeToldLast) {
+  WaitingForks waiting;
+  const auto fork = [](std::uint64_t number, std::size_t bytes = 100) {
+    ProvenFork made;
+    made.log = CoreKey{PeerOf(number).bytes};
+    made.proof.resize(bytes, 7);
+    return made;
+  };
+  ASSERT_TRUE(waiting.Keep(PeerOf(1), fork(1)));
+  std::uint64_t next = 100;
+  while (waiting.Keep(PeerOf(2), fork(next))) ++next;
+  EXPECT_EQ(next - 100, WaitingForks::kBytesMax / WaitingForks::kBytesEach - 1);
+  EXPECT_TRUE(waiting.Keep(PeerOf(3), fork(3, 50'000)));
+  EXPECT_LE(waiting.bytes(), WaitingForks::kBytesMax);
+  std::vector<CoreKey> taken;
+  const auto taken_if = [&](const ProvenFork& one) {
+    return one.log == fork(1).log || one.log == fork(3).log || one.log == fork(100).log;
+  };
+  for (const ProvenFork& one : waiting.TakeIf(taken_if)) taken.push_back(one.log);
+  EXPECT_EQ(taken.size(), 3U);
+  EXPECT_TRUE(waiting.TakeIf(taken_if).empty());
+  waiting.TakeIf([](const ProvenFork&) { return true; });
+  EXPECT_EQ(waiting.bytes(), 0U);
+}
+
+TEST_F(Evidence, S2_Attack17_AProofThatShowsWhoseTheLogIsIsNotCrowdedOut) {
+  one_->Append("same", 3);
+  Hold();
+  const IdentityKeys later = MakeIdentity(base_->record().salt, random_);
+  const Bytes begin = LaterBegin(later.id());
+  auto proof = DecodeForkProof(ForkOf(later, begin));
+  ASSERT_TRUE(proof.ok());
+  proof->first_block.clear();
+  for (int i = 0; i < 9; ++i) Take(EncodeForkProof(*proof)).IgnoreError();
+  ASSERT_TRUE(Take(ForkOf(later, begin)).ok());
+  RunFor(seconds(1));
+  const auto known = base_->indexer()->ForkOf(later.id());
+  ASSERT_TRUE(known.has_value());
+  EXPECT_EQ(known->identity, keys_.id());
 }
 
 class ForkedLogHeld : public Evidence {
