@@ -102,7 +102,11 @@ absl::StatusOr<BaseForks::Answers> BaseForks::Take(const PublicKey& peer,
 bool BaseForks::IsNews(const ProvenFork& fork) const {
   const std::optional<ForkedLog> known = node_->indexer()->ForkOf(fork.log);
   if (known && fork.fork_point > known->fork_point) return false;
-  if (known && fork.fork_point == known->fork_point && !fork.shows) return false;
+  if (known && fork.fork_point == known->fork_point) {
+    const auto taken = taken_.find(fork.log);
+    if (!fork.shows) return false;
+    if (taken != taken_.end() && !fork.SaysMoreThan(taken->second)) return false;
+  }
   const auto arrived = arrived_.find(fork.log);
   return arrived == arrived_.end() || fork.SaysMoreThan(arrived->second);
 }
@@ -144,13 +148,14 @@ absl::Status BaseForks::TakeSoon(ProvenFork fork) {
 void BaseForks::TakeArrived() {
   std::vector<Bytes> proofs;
   arrived_bytes_ = 0;
-  for (auto& [log, fork] : std::exchange(arrived_, {})) {
-    proofs.push_back(std::move(fork.proof));
-  }
+  auto arrived = std::exchange(arrived_, {});
+  for (auto& [log, fork] : arrived) proofs.push_back(std::exchange(fork.proof, {}));
   const Nanos started = node_->host().clock->Steady();
   node_->TakeForkProofs(proofs);
   taken_at_ = node_->host().clock->Steady();
   taking_took_ = taken_at_ - started;
+  if (!node_->host().storage->Writable().ok()) return;  // and so it took none
+  for (auto& [log, fork] : arrived) taken_.insert_or_assign(log, std::move(fork));
 }
 
 void BaseForks::TakeNamed() {

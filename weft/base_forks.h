@@ -79,6 +79,7 @@ class BaseForks {
   WaitingForks waiting_;
   std::map<CoreKey, ProvenFork> arrived_;     // to be taken soon
   std::size_t arrived_bytes_ = 0;             // of their proofs
+  std::map<CoreKey, ProvenFork> taken_;       // in this process, without the proof
   Nanos taken_at_{};                          // when the last ones were
   Nanos taking_took_{};                       // and how long that took
   std::map<CoreKey, std::uint64_t> doubted_;  // logs, and what length of them was told

@@ -356,6 +356,23 @@ TEST_F(Evidence, S2_Attack17_AProofThatShowsWhoseTheLogIsIsNotCrowdedOut) {
   EXPECT_EQ(known->identity, keys_.id());
 }
 
+TEST_F(Evidence, L16_AProofThatShowsWhoseTheLogIsIsNewsOnce) {
+  one_->Append("same", 3);
+  Hold();
+  const IdentityKeys later = MakeIdentity(base_->record().salt, random_);
+  const Bytes proof = ForkOf(later, LaterBegin(later.id()));
+  ASSERT_TRUE(Take(proof).ok());
+  RunFor(seconds(1));
+  ASSERT_TRUE(base_->indexer()->ForkOf(later.id()).has_value());
+  storage_.commits = 0;
+  for (std::uint64_t peer = 0; peer < 20; ++peer) {
+    Take(proof, peer).IgnoreError();
+    RunFor(Nanos(0));
+    EXPECT_FALSE(base_->busy()) << "nothing has changed";
+  }
+  EXPECT_EQ(storage_.commits, 0U);
+}
+
 class ForkedLogHeld : public Evidence {
  protected:
   // 1 500 blocks of 1 KiB survive.
