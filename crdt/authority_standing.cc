@@ -4,6 +4,7 @@
 
 #include "absl/strings/str_format.h"
 #include "crdt/authority.h"
+#include "crdt/fate.h"
 #include "engine/text.h"
 
 namespace weft {
@@ -147,8 +148,7 @@ Authority::Blame Authority::WhyNot(GrantNumber cited, const CoreKey& writer,
       blame.by = VerdictOn(state, writer, first)->id;
       break;
     case Standing::kAfterFork:
-      blame.reason = absl::StrFormat("its log has two branches from block %d on",
-                                     forks_.at(writer).fork_point);
+      blame.reason = AfterFork(forks_.at(writer).fork_point).reason;
       break;
     case Standing::kQuarantined:
     case Standing::kNotAllowed:

@@ -39,6 +39,9 @@ struct OpFate {
   bool operator==(const OpFate&) const = default;
 };
 
+// Of an op behind what survives of its log, whose branches part at block `fork_point`.
+OpFate AfterFork(std::uint64_t fork_point);
+
 const char* FateText(OpFateKind kind);
 
 }  // namespace weft

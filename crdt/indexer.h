@@ -103,6 +103,8 @@ struct ForkedLog {
   // What survives beyond the fork point is of another branch than the one that is held
   // as the log.
   bool other_branch = false;
+  std::optional<CoreKey> shown;  // the identity that the proof itself certifies
+  bool operator==(const ForkedLog&) const = default;
 };
 
 // Whole batches of a log that have no effect, and why.

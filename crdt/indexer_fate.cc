@@ -137,11 +137,7 @@ class FateFinder {
     const std::uint64_t length = state_->graph->length(op_.writer);
     const auto* fork = state_->ForkOf(state_->view->writers().key(op_.writer));
     if (fork != nullptr && op_.position >= fork->cut) {
-      OpFate fate;
-      fate.kind = OpFateKind::kAfterFork;
-      fate.reason =
-          absl::StrFormat("its log has two branches from block %d on", fork->point);
-      return fate;
+      return AfterFork(fork->point);
     }
     if (op_.position >= length) return BeyondGraph(length);
     const BlockRecord record = state_->graph->RecordOf(op_.writer, op_.position);
@@ -433,40 +429,6 @@ absl::StatusOr<OpFate> Indexer::FateOf(const OpId& op) {
   const std::optional<WriterNumber> writer = state_->view->writers().Find(op.writer);
   if (!writer) return OpFate{};
   return FateFinder(state_.get(), *writer, op).Find();
-}
-
-const char* FateText(OpFateKind kind) {
-  switch (kind) {
-    case OpFateKind::kWinner:
-      return "winner";
-    case OpFateKind::kConflict:
-      return "conflict";
-    case OpFateKind::kSuperseded:
-      return "superseded";
-    case OpFateKind::kRemoved:
-      return "removed";
-    case OpFateKind::kPending:
-      return "pending";
-    case OpFateKind::kWaiting:
-      return "waiting";
-    case OpFateKind::kInvalid:
-      return "invalid";
-    case OpFateKind::kNotAllowed:
-      return "not allowed";
-    case OpFateKind::kParked:
-      return "parked";
-    case OpFateKind::kQuarantined:
-      return "quarantined";
-    case OpFateKind::kRejected:
-      return "rejected";
-    case OpFateKind::kHidden:
-      return "hidden";
-    case OpFateKind::kAfterFork:
-      return "after fork";
-    case OpFateKind::kUnknown:
-      return "unknown";
-  }
-  return "unknown";
 }
 
 }  // namespace weft

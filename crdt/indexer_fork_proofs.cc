@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "crdt/fork_claim.h"
 #include "crdt/indexer_state.h"
 #include "engine/key_layout.h"
 
@@ -14,28 +15,9 @@ namespace {
 
 constexpr std::size_t kUnplacedProofsMax = 256;
 
-// Of two proofs of one log the smaller is kept: the smaller fork point, then the
-// smaller identity that its first block shows.
-std::pair<std::uint64_t, CoreKey> RankOf(std::uint64_t point,
-                                         const std::optional<Incarnation>& shown) {
-  CoreKey none;
-  none.bytes.fill(0xff);
-  return {point, shown ? shown->identity : none};
-}
-
-// What block 0 in the proof says, if it is a certificate that holds.
-std::optional<Incarnation> CertificateIn(const ForkProof& proof, const BaseId& base_id,
-                                         const Genesis& genesis) {
-  if (proof.first_block.empty()) return std::nullopt;
-  LogState log(proof.core);
-  DecodedBlock block = DecodeBlock(log, proof.first_block, genesis.limits);
-  if (!block.incarnation || block.header.state != BlockState::kValid) {
-    return std::nullopt;
-  }
-  if (!VerifyIncarnation(base_id, genesis.salt, proof.core, *block.incarnation).ok()) {
-    return std::nullopt;
-  }
-  return std::move(block.incarnation);
+std::optional<CoreKey> IdentityIn(const std::optional<Incarnation>& certificate) {
+  if (!certificate) return std::nullopt;
+  return certificate->identity;
 }
 
 }  // namespace
@@ -131,14 +113,15 @@ absl::StatusOr<IndexResult> Indexer::TakeForkProofs(std::span<const Bytes> proof
 // Verifies it, and puts it with those that wait to be kept. False if as much is known.
 absl::StatusOr<bool> Indexer::State::TakeUnplaced(ForkProof proof) {
   std::optional<Incarnation> shown = CertificateIn(proof, base_id, genesis);
-  const auto rank = RankOf(proof.fork_point, shown);
+  const ForkRank rank = RankOf(proof.fork_point, IdentityIn(shown));
   if (const Fork* known = ForkOf(proof.core)) {
-    if (RankOf(known->point, known->certificate) <= rank) return false;
+    if (RankOf(known->point, IdentityIn(known->certificate)) <= rank) return false;
   }
   WEFT_RETURN_IF_ERROR(VerifyForkProof(proof));
   const auto waiting = unplaced_proofs.find(proof.core);
   if (waiting != unplaced_proofs.end() &&
-      RankOf(waiting->second.proof.fork_point, waiting->second.shown) <= rank) {
+      RankOf(waiting->second.proof.fork_point, IdentityIn(waiting->second.shown)) <=
+          rank) {
     return false;
   }
   const CoreKey core = proof.core;
@@ -164,6 +147,7 @@ ForkedLog Indexer::State::Describe(const CoreKey& log, const Fork& fork) const {
   told.fork_point = fork.point;
   told.cut = fork.cut;
   told.other_branch = fork.other;
+  told.shown = IdentityIn(fork.certificate);
   return told;
 }
 

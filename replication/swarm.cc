@@ -423,16 +423,14 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
   co_return absl::UnavailableError(absl::StrFormat("%s: the peer hung up", address));
 }
 
-bool Swarm::WasDialled(const Session& session) const {
-  return std::any_of(state_->connections.begin(), state_->connections.end(),
-                     [&](const Connection& connection) {
-                       return connection.session.get() == &session &&
-                              connection.dialled_once;
-                     });
-}
-
-void Swarm::Release(const std::shared_ptr<Session>& session) {
-  if (WasDialled(*session)) session->Close();
+bool Swarm::Release(const std::shared_ptr<Session>& session) {
+  for (const Connection& connection : state_->connections) {
+    if (connection.session == session && connection.dialled_once) {
+      session->CloseWhenWritten();
+      return true;
+    }
+  }
+  return false;
 }
 
 std::shared_ptr<Session> Swarm::Adopt(std::unique_ptr<Wire> wire, bool is_initiator) {

@@ -79,10 +79,9 @@ class Swarm {
   // INVALID_ARGUMENT   not an address
   // DEADLINE_EXCEEDED  the handshake did not end in time
   Task<absl::StatusOr<std::shared_ptr<Session>>> Dial(std::string address, Nanos limit);
-  // Whether Dial made the connection, and nobody else uses it.
-  bool WasDialled(const Session& session) const;
-  // Closes what Dial gave, unless others use the connection too.
-  void Release(const std::shared_ptr<Session>& session);
+  // Closes what Dial gave once all is written, unless others use the connection too:
+  // then false.
+  bool Release(const std::shared_ptr<Session>& session);
 
   // A byte stream that came to be in another way: a pipe, a pair of them, a socket of
   // its own. Returns the session, which runs.

@@ -27,15 +27,6 @@ Bytes Tagged(std::uint8_t kind, ByteView body) {
   return bytes;
 }
 
-// What the first block in the proof says of whose log it is. Nothing is verified.
-std::optional<Incarnation> ClaimIn(const ForkProof& proof, const Limits& limits) {
-  if (proof.fork_point != 0 || proof.first_block.empty()) return std::nullopt;
-  LogState log(proof.core);
-  DecodedBlock block = DecodeBlock(log, proof.first_block, limits);
-  if (block.header.state != BlockState::kValid) return std::nullopt;
-  return std::move(block.incarnation);
-}
-
 }  // namespace
 
 std::vector<Bytes> BaseForks::Evidence() {
@@ -101,19 +92,9 @@ absl::StatusOr<BaseForks::Answers> BaseForks::Take(const PublicKey& peer,
 
 bool BaseForks::IsNews(const ProvenFork& fork) const {
   const std::optional<ForkedLog> known = node_->indexer()->ForkOf(fork.log);
-  if (known && fork.fork_point > known->fork_point) return false;
-  if (known && fork.fork_point == known->fork_point) {
-    const auto taken = taken_.find(fork.log);
-    if (!fork.shows) return false;
-    if (taken != taken_.end() && !fork.SaysMoreThan(taken->second)) return false;
-  }
+  if (known && RankOf(known->fork_point, known->shown) <= fork.rank()) return false;
   const auto arrived = arrived_.find(fork.log);
-  return arrived == arrived_.end() || fork.SaysMoreThan(arrived->second);
-}
-
-bool BaseForks::Holds(const CoreKey& log, const Incarnation& claim) const {
-  const Salt& salt = node_->indexer()->genesis().salt;
-  return VerifyIncarnation(node_->base_id(), salt, log, claim).ok();
+  return arrived == arrived_.end() || fork.rank() < arrived->second.rank();
 }
 
 bool BaseForks::IsNamed(const ProvenFork& fork) const {
@@ -148,14 +129,13 @@ absl::Status BaseForks::TakeSoon(ProvenFork fork) {
 void BaseForks::TakeArrived() {
   std::vector<Bytes> proofs;
   arrived_bytes_ = 0;
-  auto arrived = std::exchange(arrived_, {});
-  for (auto& [log, fork] : arrived) proofs.push_back(std::exchange(fork.proof, {}));
+  for (auto& [log, fork] : std::exchange(arrived_, {})) {
+    proofs.push_back(std::move(fork.proof));
+  }
   const Nanos started = node_->host().clock->Steady();
   node_->TakeForkProofs(proofs);
   taken_at_ = node_->host().clock->Steady();
   taking_took_ = taken_at_ - started;
-  if (!node_->host().storage->Writable().ok()) return;  // and so it took none
-  for (auto& [log, fork] : arrived) taken_.insert_or_assign(log, std::move(fork));
 }
 
 void BaseForks::TakeNamed() {
@@ -169,14 +149,16 @@ void BaseForks::TakeNamed() {
 absl::StatusOr<BaseForks::Answers> BaseForks::TakeProof(const PublicKey& peer,
                                                         ByteView evidence) {
   WEFT_ASSIGN_OR_RETURN(const ForkProof proof, DecodeForkProof(evidence));
-  const auto claim = ClaimIn(proof, node_->indexer()->genesis().limits);
+  const Genesis& genesis = node_->indexer()->genesis();
+  const auto claim = ClaimIn(proof, genesis.limits);
   ProvenFork fork;
   fork.log = proof.core;
   fork.fork_point = proof.fork_point;
   if (claim) fork.shows = claim->identity;
   if (!IsNews(fork)) return Answers();
   WEFT_RETURN_IF_ERROR(VerifyForkProof(proof));
-  if (claim && !Holds(proof.core, *claim)) {
+  if (claim &&
+      !VerifyIncarnation(node_->base_id(), genesis.salt, proof.core, *claim).ok()) {
     fork.shows.reset();
     if (!IsNews(fork)) return absl::NotFoundError("a fork that is known");
   }
@@ -194,8 +176,9 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
   const std::optional<ForkSide> ours = SideOf(theirs.core);
   if (!ours) return absl::NotFoundError("a head of a log that is not held here");
   const std::optional<ForkedLog> known = node_->indexer()->ForkOf(theirs.core);
-  if (known && known->fork_point < theirs.from)
+  if (known && known->fork_point < theirs.from) {
     return absl::NotFoundError("a fork that is known");
+  }
   const std::shared_ptr<Hypercore> core = node_->LogOf(theirs.core);
   WEFT_RETURN_IF_ERROR(VerifyBranchHead(*core->manifest(), theirs));
   WEFT_ASSIGN_OR_RETURN(BranchComparison found,
@@ -220,8 +203,9 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
     proof.first_block.clear();
     fork.proof = EncodeForkProof(proof);
   }
-  const auto claim = ClaimIn(proof, node_->indexer()->genesis().limits);
-  if (claim && Holds(theirs.core, *claim)) fork.shows = claim->identity;
+  const auto certificate =
+      CertificateIn(proof, node_->base_id(), node_->indexer()->genesis());
+  if (certificate) fork.shows = certificate->identity;
   if (!IsNews(fork)) return absl::NotFoundError("a fork that is known");
   WEFT_RETURN_IF_ERROR(TakeSoon(std::move(fork)));
   return Answers();
@@ -269,9 +253,13 @@ void BaseForks::Doubt(const CoreKey& log) {
   if (doubted_.size() >= kDoubtsMax && !doubted_.contains(log)) return;
   std::uint64_t& told = doubted_.try_emplace(log, kNotWhole).first->second;
   if (told == core->length()) return;
-  const auto head = HeadOf(log, core->length());
-  told = head.ok() ? core->length() : kNotWhole;
+  told = TellHead(log, core->length()) ? core->length() : kNotWhole;
+}
+
+bool BaseForks::TellHead(const CoreKey& log, std::uint64_t from) const {
+  const auto head = HeadOf(log, from);
   if (head.ok()) node_->TellEvidence(std::span(&*head, 1));
+  return head.ok();
 }
 
 std::optional<ForkSide> BaseForks::SideOf(const CoreKey& log) const {
@@ -338,9 +326,7 @@ void BaseForks::TellIfApart(const ForkProof& proof) {
   const auto here = core->TreeHashAt(proof.fork_point);
   if (!here.ok() || *here == RootsHash(proof.roots)) return;
   apart_.insert(proof.core);
-  if (const auto head = HeadOf(proof.core, 0); head.ok()) {
-    node_->TellEvidence(std::span(&*head, 1));
-  }
+  TellHead(proof.core, 0);
 }
 
 }  // namespace weft

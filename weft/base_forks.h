@@ -7,7 +7,7 @@
 //   06 core:32 from:varint                 look closer at that log of yours, from there
 //   07 (core:32 length:varint hash:32)*    what I have settled: feeds whose lengths are
 //                                          equal may still differ
-//   08 .., 09 ..                             branches (weft/base_branches.h)
+//   08 .., 09 ..                           branches (weft/base_branches.h)
 // A head is told of a log of which there is doubt: to everybody where a peer's proof
 // did not fit ours or a block waits for another branch, to the peer that says so where
 // an equal length has another hash. Whoever holds the other branch answers with the
@@ -59,8 +59,6 @@ class BaseForks {
   absl::StatusOr<Answers> TakeAsk(ByteView body) const;
   absl::StatusOr<Answers> TakeHashes(ByteView body) const;
   bool IsNews(const ProvenFork& fork) const;
-  // The certificate makes the log somebody's.
-  bool Holds(const CoreKey& log, const Incarnation& claim) const;
   // Its log is one of the base, or it shows that the log is somebody's in the base.
   bool IsNamed(const ProvenFork& fork) const;
   // It is taken soon, together with others, of each log the one that says most. What
@@ -73,13 +71,14 @@ class BaseForks {
   // What is held of the log, if it is held whole.
   std::optional<ForkSide> SideOf(const CoreKey& log) const;
   absl::StatusOr<Bytes> HeadOf(const CoreKey& log, std::uint64_t from) const;
+  // To everybody; false if it is not held whole.
+  bool TellHead(const CoreKey& log, std::uint64_t from) const;
 
   BaseNode* node_;  // not owned
   BaseBranches branches_;
   WaitingForks waiting_;
   std::map<CoreKey, ProvenFork> arrived_;     // to be taken soon
   std::size_t arrived_bytes_ = 0;             // of their proofs
-  std::map<CoreKey, ProvenFork> taken_;       // in this process, without the proof
   Nanos taken_at_{};                          // when the last ones were
   Nanos taking_took_{};                       // and how long that took
   std::map<CoreKey, std::uint64_t> doubted_;  // logs, and what length of them was told

@@ -3,7 +3,6 @@
 #include <asio/co_spawn.hpp>
 #include <asio/detached.hpp>
 #include <asio/post.hpp>
-#include <tuple>
 
 #include "absl/strings/str_format.h"
 #include "crdt/block_stamp.h"
@@ -605,18 +604,11 @@ void BaseNode::TellEvidence(std::span<const Bytes> proofs) {
 
 void BaseNode::TakeForkProofs(std::span<const Bytes> proofs) {
   if (!failed_.ok() || !host_->storage->Writable().ok()) return;  // they are told again
-  const auto known = [this] {
-    std::vector<std::tuple<CoreKey, std::uint64_t, std::uint64_t>> forks;
-    for (const ForkedLog& fork : indexer_->Forks()) {
-      forks.emplace_back(fork.identity, fork.fork_point, fork.cut);
-    }
-    return forks;
-  };
-  const auto before = known();
+  const std::vector<ForkedLog> before = indexer_->Forks();
   const absl::StatusOr<IndexResult> result = indexer_->TakeForkProofs(proofs);
   const absl::Status status = result.ok() ? ActOn(*result) : result.status();
   if (!status.ok()) return Fail(status);
-  if (known() != before) PostSettle();
+  if (indexer_->Forks() != before) PostSettle();
 }
 
 std::shared_ptr<Hypercore> BaseNode::LogOf(const CoreKey& key) const {

@@ -27,14 +27,6 @@ bool CanBeCopied(const Operation& op) {
   return op.lane != Lane::kText && op.lane != Lane::kList;
 }
 
-absl::StatusOr<OpFate> AfterFork(std::uint64_t fork_point) {
-  OpFate fate;
-  fate.kind = OpFateKind::kAfterFork;
-  fate.reason =
-      absl::StrFormat("its log has two branches from block %d on", fork_point);
-  return fate;
-}
-
 // Of one batch, and not of the disk or the whole log: the others may pass.
 bool ConcernsTheBatch(const absl::Status& status) {
   return absl::IsPermissionDenied(status) || absl::IsInvalidArgument(status) ||
@@ -121,9 +113,12 @@ absl::StatusOr<std::vector<BaseNode::LostBatch>> BaseNode::FindLost() {
       }
       // The place is no name for a batch where another branch survives.
       const bool is_dead = fork && fork->other_branch && batch.to > fork->fork_point;
-      WEFT_ASSIGN_OR_RETURN(const OpFate fate,
-                            is_dead ? AfterFork(fork->fork_point)
-                                    : indexer_->FateOf({log, batch.from, 0}));
+      OpFate fate;
+      if (is_dead) {
+        fate = AfterFork(fork->fork_point);
+      } else {
+        WEFT_ASSIGN_OR_RETURN(fate, indexer_->FateOf({log, batch.from, 0}));
+      }
       if (fate.kind != OpFateKind::kQuarantined &&
           fate.kind != OpFateKind::kAfterFork) {
         return absl::OkStatus();

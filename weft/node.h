@@ -147,7 +147,7 @@ class Node final : private CoreProvider, private SessionObserver {
   std::optional<absl::Status> EndOf(const SyncRun& run,
                                     const Exchanges& exchanges) const;
   static bool AllLevel(const Exchanges& exchanges);
-  Task<void> HangUp(std::shared_ptr<Session> session);
+  Task<void> WaitClosed(std::shared_ptr<Session> session);
 
   explicit Node(const NodeHost& host);
   absl::Status JudgeLease(std::vector<BaseRecord>* records);

@@ -114,13 +114,12 @@ Task<absl::StatusOr<SyncResult>> Node::RunSync(const SyncRun& run) {
   co_return result;
 }
 
-// The peer is told all before we go: what it knows of us then says whether it is level
-// too.
-Task<void> Node::HangUp(std::shared_ptr<Session> session) {
+// Of a session that closes when all is written, which has its limit here. What the peer
+// knows of us when we are gone says whether it is level too.
+Task<void> Node::WaitClosed(std::shared_ptr<Session> session) {
   const std::weak_ptr<bool> alive = alive_;
   const std::shared_ptr<Signal> changed = changed_;
   const Nanos until = host_.clock->Steady() + kFarewellLimit;
-  session->CloseWhenWritten();
   while (!session->closed() && host_.clock->Steady() < until) {
     co_await (changed->Wait() || host_.clock->Sleep(kLookAgain));
     if (alive.expired()) co_return;
@@ -138,7 +137,7 @@ Task<absl::StatusOr<SyncResult>> Node::Sync(std::string address, SyncRequest req
   if (alive.expired()) co_return absl::CancelledError("the store was closed");
   const std::shared_ptr<Session> session = run.session;
   absl::StatusOr<SyncResult> result = co_await RunSync(run);
-  if (!alive.expired() && swarm_->WasDialled(*session)) co_await HangUp(session);
+  if (!alive.expired() && swarm_->Release(session)) co_await WaitClosed(session);
   co_return result;
 }
 
@@ -177,7 +176,9 @@ Task<absl::StatusOr<SyncResult>> Node::SyncOver(std::unique_ptr<Wire> wire,
     run.session = other;
   }
   absl::StatusOr<SyncResult> result = co_await RunSync(run);
-  if (!alive.expired()) co_await HangUp(adopted);
+  if (alive.expired()) co_return result;
+  adopted->CloseWhenWritten();
+  co_await WaitClosed(adopted);
   co_return result;
 }
 

@@ -5,11 +5,6 @@
 
 namespace weft {
 
-bool ProvenFork::SaysMoreThan(const ProvenFork& other) const {
-  if (fork_point != other.fork_point) return fork_point < other.fork_point;
-  return shows && (!other.shows || *shows < *other.shows);
-}
-
 std::size_t WaitingForks::BytesOf(const ProvenFork& fork) {
   return std::max(kBytesEach, fork.proof.size());
 }

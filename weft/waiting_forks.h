@@ -12,6 +12,7 @@
 #include <optional>
 #include <vector>
 
+#include "crdt/fork_claim.h"
 #include "engine/crypto.h"
 
 namespace weft {
@@ -23,9 +24,7 @@ struct ProvenFork {
   std::optional<CoreKey> shows;  // whose log it is, if its first block certifies that
   Bytes proof;
 
-  // Of two proofs of one log one is enough: the one with the smaller fork point, then
-  // with the smaller identity.
-  bool SaysMoreThan(const ProvenFork& other) const;
+  ForkRank rank() const { return RankOf(fork_point, shows); }
 };
 
 class WaitingForks {

@@ -13,6 +13,7 @@
 #include "engine/check.h"
 #include "engine/memory_storage.h"
 #include "tests/crdt/fork_sides.h"
+#include "tests/crdt/later_log.h"
 #include "tests/sim/sim_random.h"
 
 namespace weft {
@@ -327,20 +328,10 @@ struct People {
   // one.
   Incarnation Certificate(std::size_t who, const CoreKey& later,
                           std::span<const Bytes> before) const {
-    Incarnation certificate;
-    certificate.identity = ids[who];
-    certificate.manifest = identities[who].manifest;
-    certificate.number = 1;
-    certificate.prev_core = ids[who];
-    certificate.prev_length = before.size();
     MerkleTree tree;
     for (const Bytes& block : before) tree.AppendBlock(block, [](const TreeNode&) {});
-    certificate.prev_tree_hash = tree.hash();
-    certificate.signatures.push_back(
-        {0, Sign(identities[who].pair.secret_key,
-                 IncarnationSignable(BaseIdOf(EncodeGenesis(genesis)), later,
-                                     certificate))});
-    return certificate;
+    return CertifyLater(identities[who], BaseIdOf(EncodeGenesis(genesis)), later,
+                        before.size(), tree.hash());
   }
 
   Genesis genesis;

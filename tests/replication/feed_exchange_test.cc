@@ -4,15 +4,14 @@
 
 #include <gtest/gtest.h>
 
+#include "tests/engine/numbered_key.h"
 #include "tests/replication/peers.h"
 
 namespace weft {
 namespace {
 
 CoreKey KeyOf(std::uint64_t number) {
-  std::array<std::uint8_t, 8> bytes;
-  std::memcpy(bytes.data(), &number, bytes.size());
-  return CoreKey{Blake2b256(ByteView(bytes)).bytes};
+  return NumberedKey<CoreKey>(number);
 }
 
 // A base that is nothing but its feeds; its view is its feeds, mostly.

@@ -10,14 +10,13 @@
 #include <set>
 
 #include "engine/trie_root.h"
+#include "tests/engine/numbered_key.h"
 
 namespace weft {
 namespace {
 
 CoreKey KeyOf(std::uint64_t number) {
-  std::array<std::uint8_t, 8> bytes;
-  std::memcpy(bytes.data(), &number, bytes.size());
-  return CoreKey{Blake2b256(ByteView(bytes)).bytes};
+  return NumberedKey<CoreKey>(number);
 }
 
 // One side of a walk, and the wire as a queue.

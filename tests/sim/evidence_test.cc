@@ -9,6 +9,8 @@
 #include "engine/codec.h"
 #include "engine/memory_storage.h"
 #include "tests/crdt/fork_sides.h"
+#include "tests/crdt/later_log.h"
+#include "tests/engine/numbered_key.h"
 #include "tests/sim/sim_clock.h"
 #include "tests/sim/sim_network.h"
 #include "tests/sim/sim_random.h"
@@ -24,9 +26,7 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 PublicKey PeerOf(std::uint64_t number) {
-  std::array<std::uint8_t, 8> bytes;
-  std::memcpy(bytes.data(), &number, bytes.size());
-  return PublicKey{Blake2b256(ByteView(bytes)).bytes};
+  return NumberedKey<PublicKey>(number);
 }
 
 // A disk that counts what is asked of it.
@@ -178,14 +178,7 @@ class Evidence : public testing::Test {
   Bytes StrangersFork() { return ForkOf(MakeIdentity(base_->record().salt, random_)); }
   // The first block of a later log of Bob's.
   Bytes LaterBegin(const CoreKey& later) {
-    Incarnation certificate;
-    certificate.identity = keys_.id();
-    certificate.manifest = keys_.manifest;
-    certificate.number = 1;
-    certificate.prev_core = keys_.id();
-    certificate.signatures.push_back(
-        {0, Sign(keys_.pair.secret_key,
-                 IncarnationSignable(base_->base_id(), later, certificate))});
+    const Incarnation certificate = CertifyLater(keys_, base_->base_id(), later);
     const Indexer& indexer = *base_->indexer();
     CommitHeader header;
     header.hlc.ms = 1'000'000;

@@ -38,6 +38,17 @@ class ForkedWorld : public testing::TestWithParam<std::uint64_t> {
     ASSERT_TRUE(said.ok()) << said.status() << "\n" << world_.Journal();
   }
   void Settle() { ASSERT_TRUE(world_.RunUntilLevel(minutes(5))) << world_.Journal(); }
+  // What the last peer says after its backup all have; then it says something else in
+  // that place, cut off, so that it cannot hear of its own tail.
+  void ForkAfterRestore() {
+    world_.BackUp(3);
+    Say(3, "after", "lost");
+    Settle();
+    for (std::size_t peer = 0; peer < 3; ++peer) world_.Partition(3, peer);
+    world_.RestoreBackup(3);
+    world_.RunFor(seconds(5));
+    Say(3, "other", "lost too");
+  }
   // Everybody agrees and can say why.
   void ExpectAllEqual(std::uint64_t survives) {
     world_.Heal();
@@ -59,14 +70,7 @@ class ForkedWorld : public testing::TestWithParam<std::uint64_t> {
 TEST_P(ForkedWorld, F1_Attack31_ARestoredBackupIsFoundByItsPeers) {
   Say(3, "before", "kept");
   Settle();
-  world_.BackUp(3);
-  Say(3, "after", "lost");
-  Settle();
-  // Cut off, so that it cannot hear of its own tail.
-  for (std::size_t peer = 0; peer < 3; ++peer) world_.Partition(3, peer);
-  world_.RestoreBackup(3);
-  world_.RunFor(seconds(5));
-  Say(3, "other", "lost too");
+  ForkAfterRestore();
   ExpectAllEqual(1);
   EXPECT_EQ(Value(world_, 0, "before"), "kept");
   EXPECT_EQ(Value(world_, 0, "after"), "-");
@@ -77,13 +81,7 @@ TEST_P(ForkedWorld, F6_NoStrangerIsServedMoreOfAForkedLogThanSurvives) {
   Say(3, "before", "kept");
   Settle();
   const std::uint64_t whole = world_.base(0)->LogOf(world_.WriterOf(3))->length();
-  world_.BackUp(3);
-  Say(3, "after", "lost");
-  Settle();
-  for (std::size_t peer = 0; peer < 3; ++peer) world_.Partition(3, peer);
-  world_.RestoreBackup(3);
-  world_.RunFor(seconds(5));
-  Say(3, "other", "lost too");
+  ForkAfterRestore();
   EXPECT_TRUE(world_.base(0)->MayServeStrangers(world_.WriterOf(3)));
   ExpectAllEqual(whole);
   for (std::size_t peer = 0; peer < world_.size(); ++peer) {

@@ -5,6 +5,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/key_layout.h"
+#include "tests/crdt/later_log.h"
 #include "tests/sim/world.h"
 
 namespace weft::sim {
@@ -96,14 +97,7 @@ Bytes Certificate(const BaseNode& base, const IdentityKeys& keys, std::uint64_t 
   CoreKey log;
   log.bytes.fill(9);
   for (int i = 0; i < 8; ++i) log.bytes[i] = static_cast<std::uint8_t>(n >> (8 * i));
-  Incarnation certificate;
-  certificate.identity = keys.id();
-  certificate.manifest = keys.manifest;
-  certificate.number = 1;
-  certificate.prev_core = keys.id();
-  certificate.signatures.push_back(
-      {0, Sign(keys.pair.secret_key,
-               IncarnationSignable(base.record().base_id, log, certificate))});
+  const Incarnation certificate = CertifyLater(keys, base.record().base_id, log);
   Bytes evidence = {kCertificateEvidence};
   Append(evidence, log.view());
   Append(evidence, EncodeIncarnation(certificate));

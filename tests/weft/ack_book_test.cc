@@ -5,19 +5,13 @@
 #include <gtest/gtest.h>
 
 #include "engine/memory_storage.h"
+#include "tests/engine/numbered_key.h"
 
 namespace weft {
 namespace {
 
-template <class Key>
-Key KeyOf(std::uint64_t number) {
-  std::array<std::uint8_t, 8> bytes;
-  std::memcpy(bytes.data(), &number, bytes.size());
-  return Key{Blake2b256(ByteView(bytes)).bytes};
-}
-
-const CoreKey kOurs = KeyOf<CoreKey>(1);
-const CoreKey kBobs = KeyOf<CoreKey>(2);
+const CoreKey kOurs = NumberedKey<CoreKey>(1);
+const CoreKey kBobs = NumberedKey<CoreKey>(2);
 
 AckLimits Small() {
   AckLimits limits;
@@ -30,33 +24,33 @@ TEST(AckBook, Attack17_StrangersWithoutEndKeepNoNewPeerFromCounting) {
   AckBook book(1, Small());
   book.Watch(kOurs);
   for (std::uint64_t stranger = 0; stranger < 1'000; ++stranger) {
-    book.Raise(kOurs, KeyOf<PublicKey>(100 + stranger), 5);
+    book.Raise(kOurs, NumberedKey<PublicKey>(100 + stranger), 5);
   }
   EXPECT_EQ(book.Holders(kOurs, 1), 10U);
   // As much as they, or more: there is room.
-  EXPECT_TRUE(book.Raise(kOurs, KeyOf<PublicKey>(7), 5));
-  EXPECT_TRUE(book.Raise(kOurs, KeyOf<PublicKey>(8), 6));
+  EXPECT_TRUE(book.Raise(kOurs, NumberedKey<PublicKey>(7), 5));
+  EXPECT_TRUE(book.Raise(kOurs, NumberedKey<PublicKey>(8), 6));
   EXPECT_EQ(book.Holders(kOurs, 1), 10U);
   EXPECT_EQ(book.Holders(kOurs, 6), 1U);
   // Who holds less than all of them is not worth another's place.
-  EXPECT_FALSE(book.Raise(kOurs, KeyOf<PublicKey>(9), 4));
+  EXPECT_FALSE(book.Raise(kOurs, NumberedKey<PublicKey>(9), 4));
   // And who holds more than they stays, however many come.
   for (std::uint64_t stranger = 0; stranger < 1'000; ++stranger) {
-    book.Raise(kOurs, KeyOf<PublicKey>(5'000 + stranger), 5);
+    book.Raise(kOurs, NumberedKey<PublicKey>(5'000 + stranger), 5);
   }
   EXPECT_EQ(book.Holders(kOurs, 6), 1U);
-  EXPECT_FALSE(book.Raise(kOurs, KeyOf<PublicKey>(8), 6)) << "no news";
+  EXPECT_FALSE(book.Raise(kOurs, NumberedKey<PublicKey>(8), 6)) << "no news";
 }
 
 TEST(AckBook, OfThoseWhoHoldAsMuchWhoeverSaidSoFirstGivesWay) {
   AckBook book(1, Small());
   book.Watch(kOurs);
   for (std::uint64_t peer = 0; peer < 10; ++peer) {
-    book.Raise(kOurs, KeyOf<PublicKey>(peer), 5);
+    book.Raise(kOurs, NumberedKey<PublicKey>(peer), 5);
   }
-  book.Raise(kOurs, KeyOf<PublicKey>(10), 5);
-  EXPECT_FALSE(book.Raise(kOurs, KeyOf<PublicKey>(9), 5)) << "still there";
-  EXPECT_TRUE(book.Raise(kOurs, KeyOf<PublicKey>(0), 5)) << "had given way";
+  book.Raise(kOurs, NumberedKey<PublicKey>(10), 5);
+  EXPECT_FALSE(book.Raise(kOurs, NumberedKey<PublicKey>(9), 5)) << "still there";
+  EXPECT_TRUE(book.Raise(kOurs, NumberedKey<PublicKey>(0), 5)) << "had given way";
 }
 
 TEST(AckBook, Attack17_AFloodInOneLogLeavesTheOthersTheirs) {
@@ -64,10 +58,10 @@ TEST(AckBook, Attack17_AFloodInOneLogLeavesTheOthersTheirs) {
   book.Watch(kOurs);
   book.Watch(kBobs);
   for (std::uint64_t peer = 0; peer < 10; ++peer) {
-    book.Raise(kOurs, KeyOf<PublicKey>(peer), 5);
+    book.Raise(kOurs, NumberedKey<PublicKey>(peer), 5);
   }
   for (std::uint64_t peer = 0; peer < 6; ++peer) {
-    EXPECT_TRUE(book.Raise(kBobs, KeyOf<PublicKey>(peer), 1));
+    EXPECT_TRUE(book.Raise(kBobs, NumberedKey<PublicKey>(peer), 1));
   }
   EXPECT_EQ(book.Holders(kBobs, 1), 6U);
   EXPECT_EQ(book.Holders(kOurs, 5), 9U);
@@ -78,11 +72,11 @@ TEST(AckBook, WhatGaveWayIsGoneFromTheDiskTooAndWhatIsTooMuchThereGoes) {
   AckBook book(1, Small());
   book.Watch(kOurs);
   for (std::uint64_t peer = 0; peer < 10; ++peer) {
-    book.Raise(kOurs, KeyOf<PublicKey>(peer), 5);
+    book.Raise(kOurs, NumberedKey<PublicKey>(peer), 5);
   }
   ASSERT_TRUE(book.Save(&storage).ok());
   for (std::uint64_t peer = 20; peer < 24; ++peer) {
-    book.Raise(kOurs, KeyOf<PublicKey>(peer), 6);
+    book.Raise(kOurs, NumberedKey<PublicKey>(peer), 6);
   }
   ASSERT_TRUE(book.Save(&storage).ok());
   AckBook roomy(1);

@@ -4,6 +4,7 @@
 
 #include "engine/codec.h"
 #include "engine/memory_storage.h"
+#include "tests/engine/numbered_key.h"
 #include "weft/branch_fetch.h"
 #include "weft/branch_store.h"
 
@@ -11,9 +12,7 @@ namespace weft {
 namespace {
 
 PublicKey PeerOf(std::uint64_t number) {
-  std::array<std::uint8_t, 8> bytes;
-  std::memcpy(bytes.data(), &number, bytes.size());
-  return PublicKey{Blake2b256(ByteView(bytes)).bytes};
+  return NumberedKey<PublicKey>(number);
 }
 
 std::vector<Bytes> SomeBlocks(std::size_t count, std::size_t bytes) {
