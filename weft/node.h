@@ -143,7 +143,8 @@ class Node final : private CoreProvider, private SessionObserver {
   using Exchanges = std::map<BaseNode*, std::shared_ptr<FeedExchange>>;
 
   struct SyncRun;
-  Task<absl::StatusOr<SyncResult>> RunSync(const SyncRun& run);  // outlives the task
+  Task<absl::StatusOr<SyncResult>> RunSync(SyncRun& run);  // outlives the task
+  bool MovesOn(SyncRun& run) const;
   std::optional<absl::Status> EndOf(const SyncRun& run,
                                     const Exchanges& exchanges) const;
   static bool AllLevel(const Exchanges& exchanges);

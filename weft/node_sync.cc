@@ -29,6 +29,8 @@ struct Node::SyncRun {
         meter(node.bases_, node.swarm_->connections()) {}
 
   std::shared_ptr<Session> session;
+  SyncResult carried;  // by the sessions before this one
+  std::optional<Nanos> closed_since;
   std::string name;  // of the peer, for messages
   Nanos deadline;
   SyncRequest request;
@@ -87,7 +89,32 @@ std::optional<absl::Status> Node::EndOf(const SyncRun& run,
                       run.request.timeout / std::chrono::milliseconds(1)));
 }
 
-Task<absl::StatusOr<SyncResult>> Node::RunSync(const SyncRun& run) {
+// Two peers may dial each other at any time, and of two connections one stays: the sync
+// goes on over that. The end that answered it may be told of its handshake's end a
+// moment after the other connection is gone. False: there is none.
+bool Node::MovesOn(SyncRun& run) const {
+  if (!run.session->closed() || !run.session->secured()) return false;
+  const Nanos now = host_.clock->Steady();
+  if (std::shared_ptr<Session> other = swarm_->With(run.session->remote_static_key())) {
+    const SyncResult result = run.meter.Result(run.session);
+    run.carried.blocks_received += result.blocks_received;
+    run.carried.blocks_sent += result.blocks_sent;
+    run.session = std::move(other);
+    // Nobody hangs up a connection that was there for its own sake.
+    run.answers = false;
+    run.closed_since.reset();
+    return true;
+  }
+  if (!run.closed_since) run.closed_since = now;
+  const std::vector<Swarm::Connection> connections = swarm_->connections();
+  const bool any_begins =
+      std::any_of(connections.begin(), connections.end(), [](const auto& connection) {
+        return !connection.session->ready() && !connection.session->closed();
+      });
+  return any_begins && now < std::min(run.deadline, *run.closed_since + kFarewellLimit);
+}
+
+Task<absl::StatusOr<SyncResult>> Node::RunSync(SyncRun& run) {
   const std::weak_ptr<bool> alive = alive_;
   const std::shared_ptr<Signal> changed = changed_;
   Exchanges exchanges;
@@ -103,13 +130,16 @@ Task<absl::StatusOr<SyncResult>> Node::RunSync(const SyncRun& run) {
                           [&](const auto& base) { return base.get() == entry.first; });
     });
     end = EndOf(run, exchanges);
-    if (end) break;
+    if (end && (end->ok() || !MovesOn(run))) break;
+    end.reset();
     const Nanos left = run.deadline - host_.clock->Steady();
     co_await (changed->Wait() || host_.clock->Sleep(std::min(left, kLookAgain)));
     if (alive.expired()) co_return absl::CancelledError("the store was closed");
   }
   if (!end->ok()) co_return *end;
   SyncResult result = run.meter.Result(run.session);
+  result.blocks_received += run.carried.blocks_received;
+  result.blocks_sent += run.carried.blocks_sent;
   result.level = true;
   co_return result;
 }

@@ -34,6 +34,9 @@ constexpr std::size_t kWaitingBytesMax = 256 * 1024;
 constexpr std::chrono::seconds kLookAgain(1);
 // A holder that was stopped, and says nothing for so long, is not waited for.
 constexpr std::chrono::seconds kStoppedPatience(5);
+// The other end of a stream that has ended, and takes nothing for so long, is not
+// waited for.
+constexpr int kStreamPatienceMs = 2000;
 
 // Whether the process was stopped by a signal or a debugger; false if nobody can say.
 bool IsStopped(pid_t process) {
@@ -73,11 +76,11 @@ class Sink {
     written_ += static_cast<std::size_t>(count);
     return true;
   }
-  bool WriteAll() {
+  // False too if there was no room for so long; -1: waits without end.
+  bool WriteAll(int patience_ms = -1) {
     while (waiting() > 0) {
       pollfd room{file_, POLLOUT, 0};
-      poll(&room, 1, -1);
-      if (!WriteSome()) return false;
+      if (poll(&room, 1, patience_ms) == 0 || !WriteSome()) return false;
     }
     return true;
   }
@@ -105,6 +108,7 @@ class Client {
     while (!code_ && !again_) Step(signals.get());
     if (again_) return std::nullopt;
     if (!out_.WriteAll()) return StdoutFailed();
+    EndStream();
     return code_;
   }
 
@@ -112,13 +116,12 @@ class Client {
   // Waits until something can be done, and does it.
   void Step(int signals) {
     const bool full =
-        out_.waiting() + (command_ ? command_->waiting() : 0) > kWaitingBytesMax;
+        out_.waiting() + (stream_ ? stream_->waiting() : 0) > kWaitingBytesMax;
     std::array<pollfd, 5> files{
         pollfd{full ? -1 : socket_, POLLIN, 0}, pollfd{signals, POLLIN, 0},
         pollfd{wanted_ ? SourceFile(wanted_->source) : -1, POLLIN, 0},
         pollfd{out_.waiting() > 0 ? out_.file() : -1, POLLOUT, 0},
-        pollfd{command_ && command_->waiting() > 0 ? command_->file() : -1, POLLOUT,
-               0}};
+        pollfd{stream_ && stream_->waiting() > 0 ? stream_->file() : -1, POLLOUT, 0}};
     const int ready = poll(files.data(), files.size(), kLookAgain / milliseconds(1));
     if (ready == 0) LookAtHolder();
     if (ready <= 0) return;
@@ -131,8 +134,9 @@ class Client {
     }
     if (files[2].revents != 0) Answer();
     if (files[3].revents != 0 && !out_.WriteSome()) code_ = StdoutFailed();
-    // What a command does not take it has no use for; its end is seen by reading.
-    if (files[4].revents != 0 && !command_->WriteSome()) command_.reset();
+    // What the other end does not take it has no use for; that it is gone is seen by
+    // reading, when all it said before is read.
+    if (files[4].revents != 0 && !stream_->WriteSome()) stream_.reset();
     if (files[0].revents != 0) Take();
   }
 
@@ -171,8 +175,11 @@ class Client {
         return Open(frame->type, frame->body);
       case FrameType::kWrite: {
         Reader reader(frame->body);
-        if (reader.Uint() != command_source_ || !reader.ok()) return Lost();
-        if (command_) command_->Add(reader.Rest());
+        if (reader.Uint() != stream_source_ || !reader.ok()) return Lost();
+        if (stream_source_ == 0 && !std::exchange(stdout_streams_, true)) {
+          stream_.emplace(STDOUT_FILENO);
+        }
+        if (stream_) stream_->Add(reader.Rest());
         return;
       }
       case FrameType::kRead: {
@@ -184,7 +191,7 @@ class Client {
       case FrameType::kClose: {
         const auto source = DecodeSource(frame->body);
         if (!source.ok()) return Lost();
-        if (*source == command_source_) command_.reset();
+        if (*source == stream_source_) EndStream();
         files_.erase(*source);
         return;
       }
@@ -197,6 +204,12 @@ class Client {
       default:
         return Lost();
     }
+  }
+
+  // What was said last is still said, to who listens.
+  void EndStream() {
+    if (stream_) stream_->WriteAll(kStreamPatienceMs);
+    stream_.reset();
   }
 
   void Lost() {
@@ -215,7 +228,7 @@ class Client {
 
   void Open(FrameType type, ByteView body) {
     const auto text = DecodeText(body);
-    if (!text.ok() || (type == FrameType::kRun && command_source_ != 0)) return Lost();
+    if (!text.ok() || (type == FrameType::kRun && stream_source_ != 0)) return Lost();
     std::string error = *text + ": is not among the arguments";
     if (IsNamed(*text)) {
       auto opened = Make(type, *text);
@@ -223,8 +236,8 @@ class Client {
         error.clear();
         files_[++sources_] = *std::move(opened);
         if (type == FrameType::kRun) {
-          command_source_ = sources_;
-          command_.emplace(files_[sources_]->file());
+          stream_source_ = sources_;
+          stream_.emplace(files_[sources_]->file());
         }
       } else {
         error = std::string(ToStd(opened.status().message()));
@@ -279,8 +292,10 @@ class Client {
   std::optional<int> code_;
   std::optional<ReadWanted> wanted_;
   Sink out_{STDOUT_FILENO};
-  std::optional<Sink> command_;  // of the one command there may be
-  std::uint64_t command_source_ = 0;
+  // The one stream there may be: to a command, or to stdout.
+  std::optional<Sink> stream_;
+  std::uint64_t stream_source_ = 0;
+  bool stdout_streams_ = false;
   std::uint64_t sources_ = 0;
   std::map<std::uint64_t, std::unique_ptr<Input>> files_;
 };

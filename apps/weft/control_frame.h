@@ -14,7 +14,8 @@
 // exit    := 16 code:u8                          the last frame
 // again   := 17                                  nothing was begun: it is closing
 // run     := 18 command:buffer                   like open, and is written to too
-// write   := 19 source:varint byte*              at most 64 KiB
+// write   := 19 source:varint byte*              at most 64 KiB; 0 is stdout, of
+//                                                a stream that it makes with stdin
 //
 // 01 to 04 go to the holder, the others come from it; `exit` and `again` are the last.
 // Types in hexadecimal. Source: docs/formats.md, "A store in use".

@@ -143,18 +143,17 @@ class Pump::State {
     shutdown(ours_.get(), SHUT_WR);
   }
 
+  // Of what goes to a stream that takes no more, nothing: what it said before it left
+  // is still on its way, and its end ends the session.
   void Outward() {
     Bytes piece(kPieceBytes);
+    bool taken = true;
     for (;;) {
       const ssize_t count = recv(ours_.get(), piece.data(), piece.size(), 0);
       if (count < 0 && errno == EINTR) continue;
       if (count <= 0) return;
       const ByteView bytes(piece.data(), static_cast<std::size_t>(count));
-      if (!stream_->Write(bytes).ok()) {
-        // The session finds out by its next read or write.
-        shutdown(ours_.get(), SHUT_RDWR);
-        return;
-      }
+      taken = taken && stream_->Write(bytes).ok();
     }
   }
 

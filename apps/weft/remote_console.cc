@@ -87,10 +87,9 @@ class RemoteStream final : public Stream {
   absl::Status Write(ByteView bytes) override {
     while (!bytes.empty()) {
       const ByteView piece = bytes.first(std::min(bytes.size(), kPieceBytesMax / 2));
-      Bytes body;
-      if (source_ != 0) body = EncodeSource(source_);
+      Bytes body = EncodeSource(source_);
       Append(body, piece);
-      if (!console_->Send(source_ == 0 ? FrameType::kOut : FrameType::kWrite, body)) {
+      if (!console_->Send(FrameType::kWrite, body)) {
         return absl::UnavailableError("the command's process is gone");
       }
       bytes = bytes.subspan(piece.size());

@@ -15,6 +15,7 @@ import stat
 import struct
 import subprocess
 import threading
+import time
 
 import cli_test
 from cli_test import CliTest
@@ -469,6 +470,39 @@ class Streams(Holders):
                 self.weft("put", bob, f"b/{number}", "y" * 100_000) if number else None
                 self.weft("sync", bob, "--command", self.command(ada))
                 self.level(ada, bob)
+
+    # Of two connections between two peers one stays: both ends go on over that.
+    def test_a_pipe_between_servers_that_are_connected_already(self):
+        ada, bob = self.two()
+        address = "unix:" + self.path("meet")
+        with self.start("serve", ada, "--listen", address) as server_a:
+            server_a.stdout.readline()
+            with self.start("serve", bob, "--connect", address) as server_b:
+                while not self.weft("peers", bob)["peers"]:
+                    time.sleep(0.05)
+                for number in range(5):
+                    self.weft("put", ada, f"a/{number}", "x" * 100_000)
+                    self.assertTrue(
+                        self.weft("sync", bob, "--command", self.command(ada))["level"])
+                    self.level(ada, bob)
+                server_b.terminate()
+            server_a.terminate()
+
+    # Who takes no more may have said something before he left.
+    def test_a_stream_is_read_to_its_end_by_who_cannot_write_to_it(self):
+        ada, _ = self.two()
+        for held in (False, True):
+            with self.held("ada") if held else contextlib.nullcontext():
+                with self.start("sync", ada, "--stdio", stdin=subprocess.PIPE,
+                                stderr=subprocess.PIPE) as sync:
+                    sync.stdout.close()
+                    time.sleep(0.2)
+                    self.assertIsNone(sync.poll())
+                    sync.stdin.close()
+                    self.assertEqual(sync.wait(timeout=60), 3)
+                    self.assertEqual(
+                        sync.stderr.read(),
+                        b"weft: stdio: nobody there speaks our protocol\n")
 
     def test_the_end_that_answers_knows_whether_it_is_level(self):
         ada, bob = self.two()
