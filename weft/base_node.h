@@ -16,12 +16,12 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "crdt/indexer.h"
-#include "crdt/link.h"
 #include "engine/corestore.h"
 #include "replication/feed_exchange.h"
 #include "weft/ack_book.h"
 #include "weft/authority.h"
 #include "weft/base_directory.h"
+#include "weft/link.h"
 #include "weft/node_host.h"
 #include "weft/types.h"
 

@@ -16,7 +16,6 @@
 #include <string>
 #include <vector>
 
-#include "crdt/link.h"
 #include "engine/corestore.h"
 #include "replication/extension.h"
 #include "replication/feed_exchange.h"
@@ -24,6 +23,7 @@
 #include "replication/swarm.h"
 #include "weft/base_node.h"
 #include "weft/blocked_feeds.h"
+#include "weft/link.h"
 #include "weft/node_host.h"
 #include "weft/node_policy.h"
 #include "weft/store.h"

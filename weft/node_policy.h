@@ -7,7 +7,7 @@
 #include <optional>
 #include <string>
 
-#include "crdt/link.h"
+#include "crdt/identity.h"
 #include "replication/connection_policy.h"
 #include "replication/session.h"
 

@@ -8,9 +8,9 @@
 #include "apps/weft/file_stream.h"
 #include "apps/weft/json.h"
 #include "apps/weft/progress.h"
-#include "crdt/link.h"
 #include "engine/text.h"
 #include "replication/stream_wire.h"
+#include "weft/link.h"
 
 namespace weft::cli {
 namespace {

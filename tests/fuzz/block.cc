@@ -4,7 +4,6 @@
 
 #include "crdt/batch.h"
 #include "crdt/genesis.h"
-#include "crdt/link.h"
 #include "engine/check.h"
 
 namespace {
@@ -51,9 +50,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   if (const auto incarnation = weft::DecodeIncarnation(bytes); incarnation.ok()) {
     WEFT_CHECK(weft::Equal(weft::EncodeIncarnation(*incarnation), bytes));
-  }
-  if (const auto link = weft::ParseLink(weft::AsText(bytes)); link.ok()) {
-    WEFT_CHECK(*weft::ParseLink(weft::ToText(*link)) == *link);
   }
   if (const auto id = weft::ParseOpId(weft::AsText(bytes)); id.has_value()) {
     WEFT_CHECK(weft::ToText(*id) == weft::AsText(bytes));

@@ -1,4 +1,4 @@
-#include "crdt/link.h"
+#include "weft/link.h"
 
 #include <algorithm>
 #include <charconv>

@@ -1,6 +1,6 @@
 // Links as people paste them.
 
-#include "crdt/link.h"
+#include "weft/link.h"
 
 #include <gmock/gmock.h>
 
