@@ -5,35 +5,20 @@
 #include "engine/codec.h"
 #include "engine/hypercore_state.h"
 #include "engine/key_layout.h"
+#include "engine/namespace.h"
+#include "engine/store_directory.h"
 
 namespace weft {
 namespace {
 
-constexpr std::uint64_t kFormat = 1;  // what this version writes, and the oldest reader
-
 const Hash32& CorestoreNamespace() {
-  static const Hash32 value = [] {
-    const std::uint8_t number = 0;
-    return Blake2b256({Blake2b256(AsBytes("corestore")).view(), ByteView(&number, 1)});
-  }();
+  static const Hash32 value = NamespaceOf("corestore", 0);
   return value;
 }
 
 absl::Status NotInStore(ByteView key) {
   return absl::NotFoundError(
       absl::StrFormat("core %s is not in the store", ToHex(key)));
-}
-
-absl::Status CheckFormat(ByteView bytes) {
-  Reader reader(bytes);
-  const std::uint64_t format = reader.CanonicalUint();
-  const std::uint64_t minimum_reader = reader.CanonicalUint();
-  if (!reader.ok()) return absl::DataLossError("the store's format number is damaged");
-  if (minimum_reader > kFormat) {
-    return absl::FailedPreconditionError(absl::StrFormat(
-        "the store is of format %d, and this version reads up to %d", format, kFormat));
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -80,7 +65,7 @@ KeyPair DeriveNamedKeyPair(const Seed& primary_key, const Hash32& name_space,
 
 absl::Status Corestore::State::LoadPrimaryKey() {
   WEFT_ASSIGN_OR_RETURN(const auto format, storage->Get(Family::kMeta, keys::Format()));
-  if (format) WEFT_RETURN_IF_ERROR(CheckFormat(*format));
+  if (format) WEFT_RETURN_IF_ERROR(CheckStoreFormat("of these cores", *format));
   WEFT_ASSIGN_OR_RETURN(auto stored, storage->Get(Family::kMeta, keys::PrimaryKey()));
   if (stored) {
     const auto seed = Seed::From(*stored);
@@ -91,11 +76,7 @@ absl::Status Corestore::State::LoadPrimaryKey() {
   }
   primary_key = RandomSeed(*random);
   StorageBatch batch;
-  Bytes numbers;
-  Writer writer(&numbers);
-  writer.Uint(kFormat);
-  writer.Uint(kFormat);
-  batch.Put(Family::kMeta, keys::Format(), std::move(numbers));
+  batch.Put(Family::kMeta, keys::Format(), EncodeStoreFormat());
   batch.Put(Family::kMeta, keys::PrimaryKey(), ToBytes(primary_key.view()));
   return storage->Commit(batch, Durability::kSynced);
 }

@@ -2,16 +2,15 @@
 
 #include <sodium.h>
 
+#include "engine/namespace.h"
+
 namespace weft {
 namespace {
 
 using Nonce = std::array<std::uint8_t, crypto_stream_NONCEBYTES>;
 
 const Hash32& EncryptionNamespace() {
-  static const Hash32 value = [] {
-    const std::uint8_t number = 5;
-    return Blake2b256({Blake2b256(AsBytes("hypercore")).view(), ByteView(&number, 1)});
-  }();
+  static const Hash32 value = NamespaceOf("hypercore", 5);
   return value;
 }
 

@@ -216,10 +216,6 @@ std::uint64_t Hypercore::MissingNodes(std::uint64_t block_index) const {
   return CountMissing(*this, 2 * block_index);
 }
 
-std::uint64_t Hypercore::MissingNodesOf(std::uint64_t tree_index) const {
-  return CountMissing(*this, tree_index);
-}
-
 bool Hypercore::HasNode(std::uint64_t tree_index) const {
   const auto node = state_->nodes.Find(tree_index);
   return node.ok() && node->has_value();

@@ -90,8 +90,9 @@ class Hypercore {
                                               std::uint64_t to) const;
   // The block at a byte offset of the whole log, and the offset within it; the offset
   // of the end is that of the block to come. Where `padding` is not 0, that many bytes
-  // of every block do not count (kBlockPaddingBytes of an encrypted core). OUT_OF_RANGE
-  // beyond the end NOT_FOUND         a node that would tell is not held
+  // of every block do not count (kBlockPaddingBytes of an encrypted core).
+  // OUT_OF_RANGE      beyond the end
+  // NOT_FOUND         a node that would tell is not held
   // INVALID_ARGUMENT  a block is shorter than the padding
   absl::StatusOr<std::pair<std::uint64_t, std::uint64_t>> Seek(
       std::uint64_t byte_offset, std::uint64_t padding = 0) const;
@@ -126,8 +127,6 @@ class Hypercore {
 
   // `nodes` of a block request (wire specification, 7.2).
   std::uint64_t MissingNodes(std::uint64_t block_index) const;
-  // The same for a hash request of any tree index.
-  std::uint64_t MissingNodesOf(std::uint64_t tree_index) const;
   bool HasNode(std::uint64_t tree_index) const;
 
   // The answer to a request, from what is held. Called for runs of neighbouring blocks,

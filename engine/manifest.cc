@@ -6,6 +6,7 @@
 #include "engine/check.h"
 #include "engine/codec.h"
 #include "engine/merkle_tree.h"
+#include "engine/namespace.h"
 
 namespace weft {
 namespace {
@@ -17,11 +18,6 @@ constexpr std::uint64_t kHasUserData = 8;
 constexpr std::size_t kSignerBytes = 65;
 
 enum LayoutV0 : std::uint64_t { kStatic = 0, kSingle = 1, kMany = 2 };
-
-// The wire specification, 3.1.
-Hash32 NamespaceOf(std::string_view name, std::uint8_t number) {
-  return Blake2b256({Blake2b256(AsBytes(name)).view(), ByteView(&number, 1)});
-}
 
 const Hash32& TreeNamespace() {
   static const Hash32 value = NamespaceOf("hypercore", 0);

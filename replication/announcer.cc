@@ -6,7 +6,6 @@
 namespace weft {
 namespace {
 
-constexpr std::uint64_t kWindowMax = 2097152;
 constexpr std::uint64_t kWindowMin = 32;
 constexpr std::size_t kWantsMax = 512;       // L14
 constexpr std::uint64_t kTailBlocks = 256;   // near the end everything is told
@@ -36,7 +35,7 @@ void Announcer::Open(std::uint64_t visible_length, const SendMessage& send) {
 }
 
 void Announcer::OnWant(const WantMessage& message) {
-  if (message.length > kWindowMax) return;
+  if (message.length > kWantBlocksMax) return;
   const bool aligned = message.length >= kWindowMin &&
                        std::has_single_bit(message.length) &&
                        message.start % message.length == 0;

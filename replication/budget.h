@@ -40,7 +40,6 @@ class Budget {
   };
 
   std::size_t bytes() const { return bytes_; }
-  std::size_t bytes_max() const { return bytes_max_; }
   bool full() const { return bytes_ >= bytes_max_; }
 
  private:

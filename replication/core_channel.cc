@@ -10,7 +10,6 @@
 namespace weft {
 namespace {
 
-constexpr std::uint64_t kWantWindowBlocks = 2097152;
 constexpr std::size_t kExtensionBytesMax = 64 * 1024;
 // A connection that brings other data gets that many times longer for each single core.
 constexpr int kSlackWhileReceiving = 6;
@@ -421,10 +420,10 @@ void CoreChannel::AskForWindows() {
   if (!downloader_.interested() || window_pending_ || !remote_.synced()) return;
   std::uint64_t from = 0;
   while (const auto start = downloader_.UnknownWindow(remote_, from)) {
-    from = *start + kWantWindowBlocks;
+    from = *start + kWantBlocksMax;
     if (!windows_asked_.insert(*start).second) continue;
     scratch_.clear();
-    Encode(WantMessage{*start, kWantWindowBlocks, false}, &scratch_);
+    Encode(WantMessage{*start, kWantBlocksMax, false}, &scratch_);
     send_(CoreMessage::kWant, scratch_);
     window_pending_ = true;
     return;
@@ -435,7 +434,7 @@ void CoreChannel::AskForWindows() {
 void CoreChannel::Unwant() {
   for (const std::uint64_t start : windows_asked_) {
     scratch_.clear();
-    Encode(WantMessage{start, kWantWindowBlocks, false}, &scratch_);
+    Encode(WantMessage{start, kWantBlocksMax, false}, &scratch_);
     send_(CoreMessage::kUnwant, scratch_);
   }
   windows_asked_.clear();

@@ -39,7 +39,6 @@ class CoreChannel final : public ChannelHandler,
   void Leave();
 
   Hypercore& core() { return *core_; }
-  const std::shared_ptr<Hypercore>& shared_core() const { return core_; }
   bool is_open() const { return open_; }
   bool is_level() const { return level_; }
   RemoteCore Remote() const;

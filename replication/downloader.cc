@@ -19,7 +19,6 @@ constexpr std::uint64_t kInFlightBytes = 8 * 1024 * 1024;
 // batch of answers outgrows a frame.
 constexpr std::uint64_t kLargeBlockBytes = 2 * 1024 * 1024;
 constexpr std::size_t kNoDataRunMax = 4096;
-constexpr std::uint64_t kWantWindowBlocks = 2097152;
 // L13: so far beyond what is signed a length is believed.
 constexpr std::uint64_t kUnsignedBlocksMax = 1 << 24;
 
@@ -320,7 +319,7 @@ std::optional<std::uint64_t> Downloader::UnknownWindow(const RemoteState& remote
   for (const BlockRange& target : Targets(length)) {
     const auto unknown = FirstUnknown(core_->bitfield(), remote.blocks(),
                                       {std::max(from, target.from), target.to});
-    if (unknown) return *unknown / kWantWindowBlocks * kWantWindowBlocks;
+    if (unknown) return *unknown / kWantBlocksMax * kWantBlocksMax;
   }
   return std::nullopt;
 }

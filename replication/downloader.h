@@ -61,14 +61,12 @@ class Downloader final : public DownloadPeer {
   void OnNoData(const NoDataMessage& message, RemoteState& remote, Nanos now);
 
   struct Applied {
-    std::size_t settled = 0;  // requests that are over
-    std::size_t failed = 0;   // of those, answers that did not hold
+    std::size_t failed = 0;   // answers that did not hold
     std::size_t useless = 0;  // of these, those that the peer can be blamed for (L16)
-    std::size_t refused = 0;  // and those without an answer
+    std::size_t refused = 0;  // requests without an answer
     std::size_t blocks = 0;   // that came and were kept
     absl::Status fault;       // the first proof that condemns the peer
     std::optional<std::uint64_t> upgraded_from;
-    bool more = false;  // further answers wait to be applied
   };
   // Answers that are next in order, a bounded number at once. They are checked where
   // and when one likes; then GiveBack must be called, before the next Take. After that
@@ -79,7 +77,6 @@ class Downloader final : public DownloadPeer {
     std::size_t bytes = 0;                               // of their blocks
     std::size_t held_bytes = 0;                          // of all of them, as they came
     std::size_t upgrades = 0;                            // among them
-    bool more = false;
     std::uint64_t old_length = 0;  // of the core, when they were given back
     std::uint64_t old_fork = 0;
   };
@@ -127,7 +124,6 @@ class Downloader final : public DownloadPeer {
   bool WasNeverAsked(std::uint64_t request_id) const {
     return request_id >= outstanding_.next_id();
   }
-  std::size_t waiting() const { return outstanding_.waiting(); }
 
   // DownloadPeer
   void Wake() override { wake_(); }

@@ -99,7 +99,6 @@ std::unique_ptr<Downloader::Answers> Downloader::Take() {
     answers->upgrades += proof.upgrade ? 1 : 0;
     answers->proofs.push_back(&proof);
   }
-  answers->more = has_answers();
   taken_ = answers->requests.size();
   return answers;
 }
@@ -134,9 +133,7 @@ void Downloader::GiveBack(Answers& answers) {
 Downloader::Applied Downloader::Settle(Answers& answers,
                                        std::span<const absl::Status> results) {
   Applied applied;
-  applied.settled = answers.requests.size();
   applied.refused = answers.requests.size() - answers.proofs.size();
-  applied.more = answers.more;
   std::size_t next = 0;
   bool moved_on = false;
   for (const auto& request : answers.requests) {

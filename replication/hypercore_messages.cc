@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_format.h"
 #include "engine/codec.h"
+#include "engine/namespace.h"
 
 namespace weft {
 namespace {
@@ -99,10 +100,7 @@ void WriteUpgrade(const UpgradeProof& upgrade, Writer& writer) {
 
 Hash32 Capability(const Hash64& handshake_hash, bool sender_is_initiator,
                   const CoreKey& key) {
-  const Hash32 name = Blake2b256(AsBytes("hypercore"));
-  const std::array<std::uint8_t, 1> role = {sender_is_initiator ? std::uint8_t{1}
-                                                                : std::uint8_t{2}};
-  const Hash32 name_space = Blake2b256({name.view(), role});
+  const Hash32 name_space = NamespaceOf("hypercore", sender_is_initiator ? 1 : 2);
   return KeyedBlake2b256(handshake_hash.view(), {name_space.view(), key.view()});
 }
 

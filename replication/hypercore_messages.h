@@ -36,6 +36,8 @@ inline constexpr std::size_t kManifestBytesMax = 64 * 1024;
 // data message around the largest block stays below kMuxBodyBytesMax.
 inline constexpr std::size_t kSignatureBytesMax = 128 * 1024;
 inline constexpr std::size_t kBitfieldWordsMax = 65536;
+// The blocks of one want: those that such a bitfield can tell of.
+inline constexpr std::uint64_t kWantBlocksMax = 32 * kBitfieldWordsMax;
 
 enum class CoreMessage : std::uint64_t {
   kSync = 0,

@@ -34,7 +34,6 @@ class RemoteState {
   // Our length as it echoed it; 0 if it is on another fork.
   std::uint64_t acked_length() const { return acked_length_; }
   const Bitfield& blocks() const { return blocks_; }
-  std::size_t pages() const { return blocks_.pages(); }
   std::uint64_t contiguous_length() const;
 
  private:

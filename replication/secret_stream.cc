@@ -1,6 +1,7 @@
 #include "replication/secret_stream.h"
 
 #include "engine/check.h"
+#include "engine/namespace.h"
 
 namespace weft {
 namespace {
@@ -11,10 +12,7 @@ constexpr std::size_t kHeaderFrameBytes = Hash32::kSize + kStreamHeaderBytes;
 }  // namespace
 
 Hash32 StreamId(const Hash64& handshake_hash, bool sender_is_initiator) {
-  const Hash32 name = Blake2b256(AsBytes(kStreamName));
-  const std::array<std::uint8_t, 1> role = {sender_is_initiator ? std::uint8_t{0}
-                                                                : std::uint8_t{1}};
-  const Hash32 name_space = Blake2b256({name.view(), role});
+  const Hash32 name_space = NamespaceOf(kStreamName, sender_is_initiator ? 0 : 1);
   return KeyedBlake2b256(handshake_hash.view(), {name_space.view()});
 }
 

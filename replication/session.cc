@@ -103,6 +103,7 @@ absl::Status Session::OnReady() {
   for (const auto& [id, wanted] : wanted_) to_open_.push_back(id);
   PostWork();
   if (options_.observer != nullptr) options_.observer->OnReady(*this);
+  if (options_.on_ready) options_.on_ready();
   return absl::OkStatus();
 }
 
@@ -316,7 +317,6 @@ bool Session::output_full() const {
 void Session::Blame(Fault fault, absl::StatusCode code) {
   if (closed_) return;  // what was in flight behind the fault counts no more
   const int points = Judge(fault, code).score;
-  points_ += points;
   if (points > 0 && options_.on_fault) options_.on_fault(*this, fault, points);
 }
 

@@ -148,6 +148,8 @@ struct SessionOptions {
   // The handshake is over; anything but OK ends the connection, before anybody else
   // has heard of it.
   std::function<absl::Status(Session&)> on_secured;
+  // The connection can be used from now on; behind the observer's OnReady.
+  std::function<void()> on_ready;
   // What may pass of a core; absent: everything. Must give the same answer until
   // PolicyChanged is called.
   std::function<FeedPermission(const Session&, const CoreKey&)> permit;
@@ -221,8 +223,6 @@ class Session : public std::enable_shared_from_this<Session> {
   std::uint64_t blocks_received() const { return blocks_received_; }
   std::uint64_t blocks_sent() const { return blocks_sent_; }
   std::size_t channel_count() const { return channels_.size(); }
-  // Of faults so far, without decay.
-  int points() const { return points_; }
   // L19: whether a line of so many bytes about this peer may be logged now.
   bool MayLog(std::size_t bytes);
 
@@ -333,7 +333,6 @@ class Session : public std::enable_shared_from_this<Session> {
   bool work_posted_ = false;
   std::size_t in_flight_ = 0;  // our requests that are not answered
   std::size_t faulty_feeds_ = 0;
-  int points_ = 0;
 
   // What the peer costs.
   std::unique_ptr<Budget::Share> received_share_;

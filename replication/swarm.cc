@@ -88,6 +88,9 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
       if (!state) return absl::CancelledError("the swarm has stopped");
       return state->Secured(session);
     };
+    session_options.on_ready = [weak] {
+      if (const auto state = weak.lock()) state->changed.Notify();
+    };
     session_options.permit = [weak](const Session& session, const CoreKey& key) {
       const auto state = weak.lock();
       return state ? state->PermissionOf(session, key) : FeedPermission{false, false};
@@ -401,7 +404,8 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
                           "%d ms",
                           address, limit / milliseconds(1)));
     }
-    co_await state->options.clock->Sleep(milliseconds(1));
+    co_await (state->options.clock->Sleep(deadline - state->options.clock->Steady()) ||
+              state->changed.Wait());
   }
   if (!ended->has_value() && !state->stopped) co_return session;
   if (session->secured() && !state->stopped) {

@@ -23,8 +23,6 @@ Judgement Judge(Fault fault, absl::StatusCode code, bool hopeful) {
   switch (fault) {
     case Fault::kProof:
       return JudgeProof(code, hopeful);
-    case Fault::kAnswer:
-      return {PeerVerdict::kBar, 0};
     case Fault::kFeeds:
       return {PeerVerdict::kDrop, 100};
     case Fault::kPush:

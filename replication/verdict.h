@@ -18,13 +18,12 @@ enum class PeerVerdict {
 };
 
 enum class Fault {
-  kProof,   // the status of one applied proof
-  kAnswer,  // data that was not asked for in this form
-  kFeeds,   // as many feeds with wrong proofs as kFaultyFeedsMax
-  kPush,    // data that was not asked for at all
-  kFrame,   // what the stream or the mux said of a frame
-  kLimit,   // more than the limits allow
-  kStall,   // claimed blocks and gave none
+  kProof,  // the status of one applied proof
+  kFeeds,  // as many feeds with wrong proofs as kFaultyFeedsMax
+  kPush,   // data that was not asked for at all
+  kFrame,  // what the stream or the mux said of a frame
+  kLimit,  // more than the limits allow
+  kStall,  // claimed blocks and gave none
 };
 
 struct Judgement {

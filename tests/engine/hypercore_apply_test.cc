@@ -329,7 +329,7 @@ ProofRequest RandomRequest(Pair& pair) {
   }
   const std::uint64_t index = pair.random.Below(length);
   if (pair.random.Below(3) == 0) {
-    request.hash = HashRequest{2 * index, pair.reader->MissingNodesOf(2 * index)};
+    request.hash = HashRequest{2 * index, pair.reader->MissingNodes(index)};
   } else {
     request.block = BlockRequest{index, pair.reader->MissingNodes(index)};
   }

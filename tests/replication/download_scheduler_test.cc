@@ -186,8 +186,8 @@ TEST(RemoteState, Attack24_PagesThatAreNeitherEmptyNorFullAreCounted) {
   for (std::uint64_t i = 0; i < 10'000; ++i) {
     remote.OnRange({false, i * Bitfield::kPageBits, 1}, std::uint64_t{1} << 30);
   }
-  EXPECT_LE(remote.pages(), kRemotePagesMax);
-  EXPECT_GE(remote.pages(), kRemotePagesMax - 2);
+  EXPECT_LE(remote.blocks().pages(), kRemotePagesMax);
+  EXPECT_GE(remote.blocks().pages(), kRemotePagesMax - 2);
   EXPECT_FALSE(remote.OnRange({false, 5, 1}, std::uint64_t{1} << 30));
 }
 
