@@ -402,6 +402,26 @@ TEST_F(SessionTest, AnExtensionReachesThePeerUnderItsName) {
   EXPECT_THAT(ada.extensions, ElementsAre("chat=hello", "chat=again", "other=bye"));
 }
 
+TEST_F(SessionTest, WhoClosesWhenAllIsWrittenHasSaidAllBefore) {
+  const auto notes = ada.Writer("notes", 1);
+  const auto copy = bob.Reader(*notes);
+  const auto [a, b] = world.Connect(ada, bob);
+  b->Replicate(copy, Download::Whole());
+  world.Drain();
+  for (int i = 0; i < 100; ++i) {
+    a->SendExtension(notes->key(), "chat", AsBytes(std::string(1000, 'x')));
+  }
+  a->SendExtension(notes->key(), "chat", AsBytes("bye"));
+  a->CloseWhenWritten();
+  EXPECT_FALSE(a->closed());
+  world.Drain();
+  EXPECT_TRUE(a->closed());
+  EXPECT_TRUE(b->closed());
+  ASSERT_EQ(bob.extensions.size(), 101U);
+  EXPECT_EQ(bob.extensions.back(), "chat=bye");
+  EXPECT_TRUE(bob.ended.has_value() && bob.ended->ok());
+}
+
 TEST_F(SessionTest, AnIdleConnectionIsKeptAliveAndASilentOneEnds) {
   const auto [a, b] = world.Connect(ada, bob);
   world.RunFor(seconds(300));
