@@ -241,10 +241,12 @@ class Indexer {
   OpId NameOf(const LocalOp& op) const;
   std::optional<LocalOp> LocalOf(const OpId& op) const;
   // Keys in [from, to), of the moment of the call. `conflicts_only` walks the index of
-  // keys with conflicts. The indexer must outlive the scan.
+  // keys with conflicts. No more than `limit` entries are asked of it. The indexer must
+  // outlive the scan.
   std::unique_ptr<ViewScan> ScanView(std::string_view from,
                                      std::optional<std::string_view> to, bool reverse,
-                                     bool conflicts_only = false) const;
+                                     bool conflicts_only = false,
+                                     std::uint64_t limit = UINT64_MAX) const;
 
   // --- strand only ---
   absl::StatusOr<Hash32> Root();

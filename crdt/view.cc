@@ -6,6 +6,12 @@
 #include "engine/key_layout.h"
 
 namespace weft {
+namespace {
+
+// So many go in one by one where others are in order.
+constexpr std::size_t kFewChanged = 16;
+
+}  // namespace
 
 View::View(Storage* storage, std::uint64_t base, std::size_t siblings_max, bool empty,
            const Counts& counts)
@@ -100,6 +106,7 @@ void View::BeginAnew() {
 void View::Forget() {
   const std::lock_guard<std::mutex> lock(mutex_);
   dirty_.clear();
+  dirty_in_order_.clear();
   leaf_dirty_.clear();
   entries_.clear();
   counts_ = {};
@@ -181,6 +188,7 @@ void View::MarkFlushed(std::size_t cache_keys_max) {
   const std::lock_guard<std::mutex> lock(mutex_);
   for (Entry* entry : dirty_) entry->dirty = false;
   dirty_.clear();
+  dirty_in_order_.clear();
   // Whoever is not asked for again costs one look-up; keeping count of use would cost
   // more than that at every op.
   if (entries_.size() > cache_keys_max && leaf_dirty_.empty()) {
@@ -259,23 +267,45 @@ absl::Status View::ReadSequence(
   });
 }
 
+// Whoever reads between writes finds few new ones, and pays for those.
+const std::vector<View::Entry*>& View::DirtyInOrder() const {
+  const auto by_key = [](const Entry* a, const Entry* b) { return a->key < b->key; };
+  std::vector<Entry*>& sorted = dirty_in_order_;
+  const auto known = static_cast<std::ptrdiff_t>(sorted.size());
+  if (dirty_.size() - sorted.size() <= kFewChanged) {
+    for (auto it = dirty_.begin() + known; it != dirty_.end(); ++it) {
+      sorted.insert(std::upper_bound(sorted.begin(), sorted.end(), *it, by_key), *it);
+    }
+  } else {
+    sorted.insert(sorted.end(), dirty_.begin() + known, dirty_.end());
+    std::sort(sorted.begin() + known, sorted.end(), by_key);
+    std::inplace_merge(sorted.begin(), sorted.begin() + known, sorted.end(), by_key);
+  }
+  return sorted;
+}
+
 // Merges what was changed and not yet stored with the rows of a snapshot.
 class ViewScanner final : public ViewScan {
  public:
-  // The lock of `view` is held.
+  // The lock of `view` is held. Of what was changed, no more is copied than `limit`
+  // entries can show.
   ViewScanner(const View* view, std::string_view from,
-              std::optional<std::string_view> to, bool reverse, bool conflicts_only)
+              std::optional<std::string_view> to, bool reverse, bool conflicts_only,
+              std::uint64_t limit)
       : view_(view), reverse_(reverse), conflicts_only_(conflicts_only) {
-    for (const View::Entry* entry : view->dirty_) {
-      if (entry->key < from || (to && entry->key >= *to)) continue;
+    const std::vector<View::Entry*>& dirty = view->DirtyInOrder();
+    const auto before = [](const View::Entry* entry, std::string_view key) {
+      return entry->key < key;
+    };
+    auto first = std::lower_bound(dirty.begin(), dirty.end(), from, before);
+    auto last = to ? std::lower_bound(first, dirty.end(), *to, before) : dirty.end();
+    while (first != last && limit > 0) {
+      const View::Entry* const entry = reverse_ ? *--last : *first++;
       const bool listed = conflicts_only ? entry->conflict : entry->readable;
       changed_.push_back(
           {entry->key, listed ? entry->state.Copy() : KeyState(), listed});
+      if (listed) --limit;
     }
-    std::sort(changed_.begin(), changed_.end(),
-              [&](const Changed& a, const Changed& b) {
-                return reverse ? b.key < a.key : a.key < b.key;
-              });
     const auto row = conflicts_only ? keys::ViewConflict : keys::ViewKey;
     ScanRange range;
     range.from = row(view->base_, AsBytes(from));
@@ -358,10 +388,10 @@ class ViewScanner final : public ViewScan {
 
 std::unique_ptr<ViewScan> View::Scan(std::string_view from,
                                      std::optional<std::string_view> to, bool reverse,
-                                     bool conflicts_only) const {
+                                     bool conflicts_only, std::uint64_t limit) const {
   std::unique_lock<std::mutex> lock(mutex_);
   ready_.wait(lock, [this] { return !anew_; });
-  return std::make_unique<ViewScanner>(this, from, to, reverse, conflicts_only);
+  return std::make_unique<ViewScanner>(this, from, to, reverse, conflicts_only, limit);
 }
 
 }  // namespace weft

@@ -81,7 +81,8 @@ class View {
                             const std::function<void(const SequenceLane&)>& use) const;
   std::unique_ptr<ViewScan> Scan(std::string_view from,
                                  std::optional<std::string_view> to, bool reverse,
-                                 bool conflicts_only) const;
+                                 bool conflicts_only,
+                                 std::uint64_t limit = UINT64_MAX) const;
 
  private:
   friend class ViewScanner;
@@ -89,6 +90,8 @@ class View {
   // Calls back with the state of a key, if it has any, under the lock.
   template <class Use>
   absl::Status WithState(std::string_view key, Use use) const;
+  // dirty_ in order of keys; under the lock.
+  const std::vector<Entry*>& DirtyInOrder() const;
   // A stored row and what belongs to it; `snapshot` may be null.
   absl::StatusOr<KeyState> Decode(std::string_view key, ByteView row,
                                   const StorageSnapshot* snapshot) const;
@@ -107,6 +110,8 @@ class View {
   absl::flat_hash_map<std::string_view, std::unique_ptr<Entry>> entries_;
   bool complete_;  // every stored key is in entries_
   std::vector<Entry*> dirty_;
+  // The first of them in order of keys, as of the last scan.
+  mutable std::vector<Entry*> dirty_in_order_;
   std::vector<Entry*> leaf_dirty_;
   Counts counts_;
 };

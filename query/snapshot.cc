@@ -7,7 +7,7 @@ std::unique_ptr<ViewScan> Open(const Indexer& indexer, const KeyRange& range,
                                bool conflicts_only) {
   std::optional<std::string_view> to;
   if (range.to) to = *range.to;
-  return indexer.ScanView(range.from, to, range.reverse, conflicts_only);
+  return indexer.ScanView(range.from, to, range.reverse, conflicts_only, range.limit);
 }
 
 }  // namespace

@@ -57,10 +57,12 @@ void WatchHub::Run() {
     // To the back, so that a busy watcher does not starve the others.
     std::rotate(next, next + 1, watchers_.end());
     std::vector<ViewChange> changes;
-    for (auto& [key, change] : running_->pending) changes.push_back(std::move(change));
+    for (auto& [key, change] : running_->pending) {
+      if (change.before != change.after) changes.push_back(std::move(change));
+    }
     running_->pending.clear();
     lock.unlock();
-    running_->callback(changes);
+    if (!changes.empty()) running_->callback(changes);
     lock.lock();
     std::shared_ptr<Watcher> done = std::move(running_);
     idle_.notify_all();

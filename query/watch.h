@@ -3,7 +3,8 @@
 // The strand of a base tells what changed; whoever runs the hub calls the callbacks,
 // one at a time, never under the hub's lock. A watcher slower than the changes hears
 // of them merged: for each key the first `before` and the last `after` since its last
-// call, so that what waits for it is bounded by the keys it watches.
+// call, so that what waits for it is bounded by the keys it watches. What reads as it
+// did before is not told.
 
 #pragma once
 

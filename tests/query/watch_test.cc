@@ -94,6 +94,21 @@ TEST_F(Watching, ASlowWatcherHearsTheFirstBeforeAndTheLastAfter) {
   EXPECT_EQ(Value(calls_[1][0].after), "3");
 }
 
+TEST_F(Watching, WhatReadsAsItDidBeforeIsNotTold) {
+  Watch({});
+  Hold(true);
+  Start();
+  hub_.Tell(this, {Changed("k", "", "1")});
+  AwaitCalls(1);
+  hub_.Tell(this, {Changed("k", "1", "2"), Changed("l", "", "x")});
+  hub_.Tell(this, {Changed("k", "2", "1"), Changed("l", "x", "")});
+  hub_.Tell(this, {Changed("m", "", "y")});
+  Hold(false);
+  AwaitCalls(2);
+  ASSERT_EQ(calls_[1].size(), 1U);
+  EXPECT_EQ(calls_[1][0].key, "m");
+}
+
 TEST_F(Watching, NobodyIsCalledOnceTheHandleIsGone) {
   Watch({});
   hub_.Tell(this, {Changed("k", "", "1")});
