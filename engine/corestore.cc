@@ -278,6 +278,11 @@ bool Corestore::Contains(const DiscoveryKey& key) const {
   return entry && !state_->index->at(*entry).summary.removed;
 }
 
+bool Corestore::IsRemoved(const DiscoveryKey& key) const {
+  const auto entry = state_->index->Find(key);
+  return entry && state_->index->at(*entry).summary.removed;
+}
+
 std::optional<CoreKey> Corestore::FindKey(const DiscoveryKey& key) const {
   const auto entry = state_->index->Find(key);
   if (!entry || state_->index->at(*entry).summary.removed) return std::nullopt;

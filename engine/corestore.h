@@ -66,6 +66,9 @@ class Corestore {
   // Of a core that Find would find; from memory.
   std::optional<CoreKey> FindKey(const DiscoveryKey& key) const;
 
+  // It is in the store and Remove was its last word; from memory.
+  bool IsRemoved(const DiscoveryKey& key) const;
+
   // All cores without opening one, by core number, the order of their making.
   std::vector<CoreInfo> List() const;
   std::size_t size() const;

@@ -10,6 +10,8 @@
 #include <asio/write.hpp>
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
+#include <system_error>
 
 #include "absl/strings/str_format.h"
 
@@ -101,8 +103,14 @@ absl::StatusOr<std::unique_ptr<Wire>> WireOfSocket(
 
 class UnixListener final : public Listener {
  public:
+  // The process may change its directory, and another may put a file in the socket's
+  // place: only what was made here is taken away.
   UnixListener(stream_protocol::acceptor acceptor, std::string path)
-      : acceptor_(std::move(acceptor)), path_(std::move(path)) {}
+      : acceptor_(std::move(acceptor)), path_(std::move(path)) {
+    std::error_code error;
+    file_ = std::filesystem::absolute(path_, error);
+    lstat(file_.c_str(), &made_);
+  }
   ~UnixListener() override { Forget(); }
 
   Task<absl::StatusOr<std::unique_ptr<Wire>>> Accept() override {
@@ -129,11 +137,17 @@ class UnixListener final : public Listener {
 
  private:
   void Forget() {
-    if (acceptor_.is_open()) unlink(path_.c_str());
+    struct stat about {};
+    if (acceptor_.is_open() && lstat(file_.c_str(), &about) == 0 &&
+        about.st_dev == made_.st_dev && about.st_ino == made_.st_ino) {
+      unlink(file_.c_str());
+    }
   }
 
   stream_protocol::acceptor acceptor_;
-  std::string path_;
+  std::string path_;  // as it was given
+  std::string file_;  // the same from the root
+  struct stat made_ {};
   std::uint64_t guests_ = 0;
 };
 
@@ -167,6 +181,15 @@ bool IsPeerAddress(std::string_view address) {
 
 absl::StatusOr<std::unique_ptr<Wire>> WireOf(asio::any_io_executor executor, int in,
                                              int out, std::string peer) {
+  for (const int file : {in, out}) {
+    struct stat about {};
+    const bool known = fstat(file, &about) == 0;
+    if (known && !S_ISREG(about.st_mode) && !S_ISDIR(about.st_mode)) continue;
+    close(in);
+    if (out != in) close(out);
+    return absl::InvalidArgumentError(
+        absl::StrFormat("%s: a descriptor is no stream that can be polled", peer));
+  }
   // Each object closes its own descriptor.
   const int other = in == out ? dup(out) : out;
   stream_descriptor reader(executor);

@@ -144,6 +144,7 @@ Entries Base::Conflicts(const Range& range) const {
 
 std::shared_ptr<void> Base::Watch(
     const Range& range, std::function<void(const std::vector<Change>&)> callback) {
+  if (!callback) return nullptr;
   // The handle keeps the store open, whose thread it is registered with.
   struct Watching {
     ~Watching() { base->store->EndWatch(std::move(watcher)); }

@@ -11,6 +11,8 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
+#include <iterator>
 
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
@@ -28,6 +30,12 @@ class Entries {
   class Source;
   class Iterator {
    public:
+    using iterator_category = std::input_iterator_tag;
+    using value_type = Entry;
+    using difference_type = std::ptrdiff_t;
+    using pointer = const Entry*;
+    using reference = const Entry&;
+
     explicit Iterator(Entries* entries) : entries_(entries) {}
     const Entry& operator*() const { return *entries_->current_; }
     const Entry* operator->() const { return &*entries_->current_; }
@@ -36,6 +44,7 @@ class Entries {
       if (!entries_->current_) entries_ = nullptr;
       return *this;
     }
+    void operator++(int) { ++*this; }
     bool operator==(const Iterator&) const = default;
 
    private:
@@ -66,10 +75,19 @@ class Base {
   std::string identity() const;  // ours in this base
 
   // --- writing ---
+  // Durable when it returns. A key has 1 to 1 024 bytes, a column's name 1 to 128, a
+  // value at most 256 KiB, a record 1 024 cells, a commit 64 MiB; beyond that, and for
+  // a commit of nothing, INVALID_ARGUMENT, and nothing is written. For all of them:
+  // PERMISSION_DENIED    we hold no grant for that
+  // FAILED_PRECONDITION  the base's genesis has not come yet
+  // RESOURCE_EXHAUSTED   the disk is full;  UNAVAILABLE, DATA_LOSS  the disk, else.
+  //                      What the log had already may stand: the message says so.
   absl::StatusOr<OpName> Put(std::string_view key, const Datum& value);
   absl::StatusOr<OpName> Put(std::string_view key, std::string_view value) {
     return Put(key, Datum::Of(value));
   }
+  // A literal 0 would be a string at no address; Datum::Of(0) is the number.
+  absl::StatusOr<OpName> Put(std::string_view key, std::nullptr_t) = delete;
   // NOT_FOUND  there is nothing to delete
   absl::StatusOr<OpName> Delete(std::string_view key);
   absl::StatusOr<OpName> Set(std::string_view table_key,
@@ -78,6 +96,8 @@ class Base {
   absl::StatusOr<OpName> Unset(std::string_view table_key,
                                std::vector<std::string> columns);
   absl::StatusOr<OpName> Erase(std::string_view table_key);
+  // All of it or nothing.  NOT_FOUND  it deletes or erases what is not there;
+  // OUT_OF_RANGE  a position beyond the end of a text or list
   absl::StatusOr<Committed> Commit(const Batch& batch);
 
   // --- reading ---
@@ -86,10 +106,12 @@ class Base {
   Entries Scan(const Range& range) const;
   // Only the entries that have conflicts.
   Entries Conflicts(const Range& range = All()) const;
-  // Calls back once for each commit or arrival that changed what is read in the
-  // range, on a thread of its own and never under a lock; the callback may use the
-  // base. Stops when the returned handle is destroyed; where the store calls back
-  // (Store::OnEvent), soon after.
+  // Calls back with the keys in the range that read differently than when it was last
+  // called, on a thread of its own and never under a lock: once for each commit or
+  // arrival, unless the callback is slower than those, which it then hears of as one.
+  // It may use the base. Stops when the returned handle is destroyed, which waits for a
+  // call that is running; where the store calls back (Store::OnEvent), soon after. An
+  // empty callback watches nothing.
   [[nodiscard]] std::shared_ptr<void> Watch(
       const Range& range, std::function<void(const std::vector<Change>&)> callback);
 
@@ -112,8 +134,8 @@ class Base {
   std::vector<JoinRequest> Requests() const;
   absl::StatusOr<OpName> Approve(std::string_view identity, Role role,
                                  std::string_view scope = "");
-  // `who` is an identity (all of its grants below ours, or our own) or the op of one
-  // grant or invite. What Revoke would do, and doing it.
+  // `who` is an identity (all of its grants below ours, or our own), the op of one
+  // grant or invite, or an invite's link. What Revoke would do, and doing it.
   // NOT_FOUND  there is no such grant;  PERMISSION_DENIED  it is not below ours
   absl::StatusOr<RevokePlan> PlanRevoke(std::string_view who,
                                         const RevokeOptions& options = {}) const;

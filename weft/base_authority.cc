@@ -65,6 +65,14 @@ absl::StatusOr<std::vector<const Grant*>> OnlyBelow(const Authority& authority,
       absl::StrFormat("%s: only a more senior member can revoke that", who));
 }
 
+absl::StatusOr<KeyPair> InvitePairOf(const BaseNode& node, std::string_view invite) {
+  WEFT_ASSIGN_OR_RETURN(const Link link, ParseLink(invite));
+  if (!link.invite_secret || link.base_id != node.base_id()) {
+    return absl::InvalidArgumentError("the link is no invite to this base");
+  }
+  return KeyPairFromSeed(*link.invite_secret);
+}
+
 // The grants that `who` names and that we can revoke.
 absl::StatusOr<std::vector<const Grant*>> GrantsToRevoke(const BaseNode& node,
                                                          std::string_view who) {
@@ -76,6 +84,12 @@ absl::StatusOr<std::vector<const Grant*>> GrantsToRevoke(const BaseNode& node,
     if (grant != nullptr) return OnlyBelow(authority, node, {grant}, who);
     return absl::NotFoundError(
         absl::StrFormat("%s: there is no grant or invite of this name", who));
+  }
+  if (who.starts_with("weft:")) {
+    WEFT_ASSIGN_OR_RETURN(const KeyPair pair, InvitePairOf(node, who));
+    const Grant* const invite = authority.FindInvite(pair.public_key);
+    if (invite != nullptr) return OnlyBelow(authority, node, {invite}, "the invite");
+    return absl::NotFoundError("there is no such invite in this base");
   }
   WEFT_ASSIGN_OR_RETURN(const CoreKey identity, ParseId("identity", who));
   std::vector<const Grant*> grants = authority.GrantsOf(identity);
@@ -172,14 +186,10 @@ absl::StatusOr<std::string> Base::Invite(const InviteOptions& options) {
 
 absl::StatusOr<OpName> Base::Redeem(std::string_view invite,
                                     std::string_view identity) {
-  WEFT_ASSIGN_OR_RETURN(const Link link, ParseLink(invite));
-  if (!link.invite_secret || link.base_id != impl_->node->base_id()) {
-    return absl::InvalidArgumentError("the link is no invite to this base");
-  }
+  WEFT_ASSIGN_OR_RETURN(const KeyPair pair, InvitePairOf(*impl_->node, invite));
   WEFT_ASSIGN_OR_RETURN(const CoreKey who, ParseId("identity", identity));
-  const KeyPair pair = KeyPairFromSeed(*link.invite_secret);
   const Signature signature =
-      Sign(pair.secret_key, RedeemSignable(link.base_id.view(), who));
+      Sign(pair.secret_key, RedeemSignable(impl_->node->base_id().view(), who));
   return FirstOp(impl_->store->CommitDurably(impl_->node, [&] {
     return impl_->node->RedeemLogged(pair.public_key, who, signature);
   }));

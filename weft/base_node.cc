@@ -349,27 +349,27 @@ absl::StatusOr<Committed> BaseNode::RedeemLogged(const PublicKey& invite_key,
   WEFT_RETURN_IF_ERROR(CheckUsable());
   WEFT_RETURN_IF_ERROR(CatchUp());
   const Authority& authority = indexer_->authority();
-  for (const Grant* invite : authority.Invites()) {
-    if (invite->invite_key != invite_key) continue;
-    for (const auto& [path, grant] : authority.grants()) {
-      if (grant->identity == identity && grant->kind == Grant::Kind::kRedeemed &&
-          grant->issued_under == invite->id) {
-        return absl::AlreadyExistsError(
-            grant->revoked ? "the invite let them in before, and they were removed"
-                           : "the invite has let them in already");
-      }
-    }
-    if (invite->revoked || authority.UsesOf(*invite) >= invite->uses) {
-      return absl::PermissionDeniedError("the invite is used up or revoked");
-    }
-    RedeemOp redeem;
-    redeem.invite = invite->id;
-    redeem.identity = identity;
-    redeem.signature = signature;
-    const AuthOperation operation = redeem;
-    return AuthLogged(std::span(&operation, 1));
+  const Grant* const invite = authority.FindInvite(invite_key);
+  if (invite == nullptr) {
+    return absl::NotFoundError("there is no such invite in this base");
   }
-  return absl::NotFoundError("there is no such invite in this base");
+  for (const auto& [path, grant] : authority.grants()) {
+    if (grant->identity == identity && grant->kind == Grant::Kind::kRedeemed &&
+        grant->issued_under == invite->id) {
+      return absl::AlreadyExistsError(
+          grant->revoked ? "the invite let them in before, and they were removed"
+                         : "the invite has let them in already");
+    }
+  }
+  if (invite->revoked || authority.UsesOf(*invite) >= invite->uses) {
+    return absl::PermissionDeniedError("the invite is used up or revoked");
+  }
+  RedeemOp redeem;
+  redeem.invite = invite->id;
+  redeem.identity = identity;
+  redeem.signature = signature;
+  const AuthOperation operation = redeem;
+  return AuthLogged(std::span(&operation, 1));
 }
 
 bool BaseNode::is_member() const {
@@ -416,7 +416,7 @@ absl::StatusOr<Committed> BaseNode::AppendAndIndex(const PreparedCommit& prepare
   WEFT_CHECK(first == prepared.first_position);
   Touch(record_.log());
   // The log has it: whatever fails from here on, a restart will index it.
-  WEFT_RETURN_IF_ERROR(CatchUp());
+  if (const absl::Status indexed = CatchUp(); !indexed.ok()) return MayStand(indexed);
   Committed committed;
   committed.writer = IdText(record_.log());
   committed.first_position = first;

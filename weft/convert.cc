@@ -195,6 +195,13 @@ GrantRole ToGrantRole(Role role) {
   return GrantRole::kReader;
 }
 
+absl::Status MayStand(const absl::Status& why) {
+  return absl::Status(
+      why.code(), absl::StrFormat("%s; what was written may stand: look before it is "
+                                  "written again",
+                                  std::string(why.message())));
+}
+
 Nanos ToNanos(std::chrono::milliseconds time) {
   constexpr std::chrono::milliseconds kCentury = std::chrono::hours(24 * 36525);
   return std::clamp(time, std::chrono::milliseconds(0), kCentury);

@@ -32,6 +32,9 @@ Role ToRole(GrantRole role);
 GrantRole ToGrantRole(Role role);
 KeyRange ToKeyRange(const Range& range);
 
+// Of a write that failed when the log had it already: a restart may find it there.
+absl::Status MayStand(const absl::Status& why);
+
 // A time to wait that a caller gave, for clocks to add to: nothing where it is
 // negative, and a century where it is more, as the greatest number is, which means for
 // ever.

@@ -300,6 +300,7 @@ absl::StatusOr<CoreStatus> Store::CoreInfo(std::string_view key) const {
     WEFT_ASSIGN_OR_RETURN(const auto name, impl_->node().host().storage->Get(
                                                Family::kMeta, keys::CoreName(parsed)));
     if (name) status.name = AsText(*name);
+    status.removed = impl_->node().cores().IsRemoved(core->discovery_key());
     return status;
   });
 }

@@ -82,6 +82,8 @@ class Store {
   // Follows the base of a link; makes our identity for it. Its genesis is fetched from
   // `connect` or the addresses in the link when this returns; writing takes a grant.
   // A base that the store follows can be joined again by an invite until it is let in.
+  // An invite without any address is taken as it is: the genesis comes with the first
+  // peer that has it (Connect, Listen, Sync), and until then nothing can be written.
   // INVALID_ARGUMENT  not a link;  UNAVAILABLE  no peer gave the genesis
   // ALREADY_EXISTS    the store follows the base, and there is nothing to ask for
   absl::StatusOr<Base> Join(std::string_view link, const JoinOptions& options = {});
@@ -137,7 +139,8 @@ class Store {
   };
   // Sync with the peer at the other end of a stream, which is closed when this returns.
   // The end that dialled hangs up once level; the other answers until then.
-  // Statuses as Sync, and INVALID_ARGUMENT  the descriptors cannot be polled
+  // Statuses as Sync, and INVALID_ARGUMENT  the descriptors are no streams that can be
+  // polled, as files are not
   absl::StatusOr<SyncResult> SyncOver(const ByteStream& stream,
                                       std::chrono::milliseconds timeout,
                                       const ProgressCallback& progress = {},
@@ -147,6 +150,8 @@ class Store {
   // of OnEvent. It may read, listen, send messages, set rules, and replace itself. What
   // writes to the store or waits for peers is refused there with FAILED_PRECONDITION,
   // and so it is in the other callbacks that say that they are called on that thread.
+  // No callback may throw: the process ends. One that keeps its store, in what it has
+  // captured, keeps it open.
   void OnEvent(EventCallback callback);
 
   // --- extensions: named messages, hints that change no state by themselves ---
@@ -209,7 +214,7 @@ class Store {
   // In hex, those too that the store does not have.
   std::vector<std::string> BlockedCores() const;
   struct CloneOptions {
-    // Blocks [first, second) only; absent: all of them.
+    // Blocks [first, second) only, those of them that the core has; absent: all.
     std::optional<std::pair<std::uint64_t, std::uint64_t>> blocks;
     // Zero: no limit. The time within which the blocks must have come.
     std::chrono::milliseconds timeout{30000};

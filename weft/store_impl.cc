@@ -1,8 +1,14 @@
 #include "weft/store_impl.h"
 
+#include <pthread.h>
+
+#include <csignal>
+#include <filesystem>
 #include <mutex>
+#include <system_error>
 
 #include "engine/status.h"
+#include "weft/convert.h"
 
 namespace weft {
 
@@ -26,6 +32,22 @@ std::optional<Progress> ProgressBox::Take() {
 
 absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
     std::string_view path, const StoreOptions& options) {
+  // From the root: the process may change its directory.
+  std::error_code error;
+  const std::filesystem::path whole = std::filesystem::absolute(path, error);
+  const std::string file = error || path.empty() ? std::string(path) : whole.string();
+  absl::StatusOr<std::shared_ptr<StoreImpl>> store = OpenAt(file, options);
+  if (!absl::IsResourceExhausted(store.status())) return store;
+  // The last room went to the database's own housekeeping. Reading needs none.
+  StoreOptions reading = options;
+  reading.create = false;
+  reading.room_bytes_min = UINT64_MAX / 2;
+  absl::StatusOr<std::shared_ptr<StoreImpl>> again = OpenAt(file, reading);
+  return again.ok() ? again : store;
+}
+
+absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::OpenAt(
+    const std::string& path, const StoreOptions& options) {
   // The last handle may go on a thread of the store's own, which cannot join itself.
   const auto destroy = [](StoreImpl* impl) {
     const std::thread::id here = std::this_thread::get_id();
@@ -35,7 +57,7 @@ absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
       delete impl;
     }
   };
-  std::shared_ptr<StoreImpl> store(new StoreImpl(std::string(path)), destroy);
+  std::shared_ptr<StoreImpl> store(new StoreImpl(path), destroy);
   RocksOptions rocks;
   rocks.create = options.create;
   rocks.room_bytes_min = options.room_bytes_min;
@@ -53,8 +75,14 @@ absl::StatusOr<std::shared_ptr<StoreImpl>> StoreImpl::Open(
   host.lease = store->lease_.get();
   WEFT_ASSIGN_OR_RETURN(store->node_, Node::Open(host));
   for (const auto& base : store->node_->bases()) store->WatchBase(base.get());
-  store->thread_ =
-      std::thread([raw = store.get()] { RunMetered(raw->io_, raw->stalls_); });
+  store->thread_ = std::thread([raw = store.get()] {
+    // A peer that has gone is an error of the write, and no end of the process.
+    sigset_t broken_pipe;
+    sigemptyset(&broken_pipe);
+    sigaddset(&broken_pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &broken_pipe, nullptr);
+    RunMetered(raw->io_, raw->stalls_);
+  });
   return store;
 }
 
@@ -126,7 +154,9 @@ void StoreImpl::DrainCommits() {
   if (synced.ok()) node_->OwnLogsSynced();
   for (std::size_t i = 0; i < drained.size(); ++i) {
     if (!synced.ok()) drained[i]->base->NotSynced(synced);
-    drained[i]->done.set_value(synced.ok() ? std::move(results[i]) : synced);
+    // What was refused before it was written is not in the log for certain.
+    if (!synced.ok() && results[i].ok()) results[i] = MayStand(synced);
+    drained[i]->done.set_value(std::move(results[i]));
   }
 }
 

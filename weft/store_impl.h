@@ -57,7 +57,7 @@ class ProgressBox {
 
 class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
  public:
-  // See Store::Open.
+  // See Store::Open. Where the disk gets full by the opening, for reading only.
   static absl::StatusOr<std::shared_ptr<StoreImpl>> Open(std::string_view path,
                                                          const StoreOptions& options);
   // Ends the connections, writes back the views, closes the directory.
@@ -121,7 +121,9 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
                      }
                      box->Close();
                    });
-    while (const std::optional<Progress> now = box->Take()) progress(*now);
+    // The task knows this frame: it may not be left before.
+    const auto tell = [&progress](const Progress& now) noexcept { progress(now); };
+    while (const std::optional<Progress> now = box->Take()) tell(*now);
     return promise.get_future().get();
   }
 
@@ -160,6 +162,8 @@ class StoreImpl : public std::enable_shared_from_this<StoreImpl> {
   const std::string& path() const { return path_; }
 
  private:
+  static absl::StatusOr<std::shared_ptr<StoreImpl>> OpenAt(const std::string& path,
+                                                           const StoreOptions& options);
   struct Pending {
     BaseNode* base;
     Commit commit;

@@ -152,10 +152,21 @@ absl::StatusOr<std::vector<OpName>> Text::Replace(std::string_view utf8) {
     return absl::InvalidArgumentError(
         absl::StrFormat("key %s: the text is not UTF-8", key_));
   }
-  absl::StatusOr<std::string> now = Read();
-  if (!now.ok()) return now.status();
+  // Positions are those of the moment: nothing may come between reading and writing.
+  absl::StatusOr<Committed> committed = base_.impl_->store->CommitDurably(
+      base_.impl_->node, [&]() -> absl::StatusOr<Committed> {
+        WEFT_ASSIGN_OR_RETURN(const std::string now, Read());
+        const Batch batch = MakeEdits(EditsBetween(now, utf8));
+        if (batch.empty()) return Committed();
+        return base_.impl_->node->CommitLogged(batch);
+      });
+  if (!committed.ok()) return committed.status();
+  return committed->ops;
+}
+
+Batch Text::MakeEdits(const std::vector<Edit>& edits) const {
   Batch batch;
-  for (const Edit& edit : EditsBetween(*now, utf8)) {
+  for (const Edit& edit : edits) {
     if (edit.removed > 0) batch.DeleteText(key_, edit.position, edit.removed);
     // An op holds so much.
     constexpr std::size_t kPieceMax = 65'536;
@@ -169,10 +180,7 @@ absl::StatusOr<std::vector<OpName>> Text::Replace(std::string_view utf8) {
       rest.remove_prefix(size);
     }
   }
-  if (batch.empty()) return std::vector<OpName>();
-  absl::StatusOr<Committed> committed = base_.Commit(batch);
-  if (!committed.ok()) return committed.status();
-  return committed->ops;
+  return batch;
 }
 
 absl::StatusOr<std::string> Text::Read(std::uint64_t from, std::uint64_t count) const {

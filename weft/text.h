@@ -35,9 +35,9 @@ class Text {
   absl::StatusOr<OpName> Append(std::string_view utf8);
   absl::StatusOr<OpName> Delete(std::uint64_t position, std::uint64_t count);
   // The edits that make the text `utf8`, as one commit: what is in both stays in place,
-  // line by line. No ops if it is that already. They are made for the text as it was
-  // when the call began: what others typed since is kept, and may move what is
-  // inserted.
+  // line by line. No ops if it is that already. They are made for the text as it is at
+  // that moment: what others type meanwhile and has not arrived here is kept, and may
+  // move what is inserted.
   absl::StatusOr<std::vector<OpName>> Replace(std::string_view utf8);
 
   // Empty where nothing was typed, or all was deleted.
@@ -50,11 +50,15 @@ class Text {
   // NOT_FOUND  no such character has arrived here
   absl::StatusOr<std::uint64_t> PositionOf(const Cursor& cursor) const;
 
-  // Calls back with each change of what is read, as one edit, in order; otherwise as
-  // Base::Watch.
+  // Calls back with what has changed since the last call, as one edit: a slow callback
+  // hears of several changes as one, which may span what stayed between them. Otherwise
+  // as Base::Watch.
   [[nodiscard]] std::shared_ptr<void> Watch(std::function<void(const Edit&)> callback);
 
  private:
+  // One after the other, in ops that are small enough.
+  Batch MakeEdits(const std::vector<Edit>& edits) const;
+
   Base base_;
   std::string key_;
 };

@@ -135,6 +135,8 @@ class Batch {
 
   void Put(std::string_view key, const Datum& value);
   void Put(std::string_view key, std::string_view value) { Put(key, Datum::Of(value)); }
+  // A literal 0 would be a string at no address; Datum::Of(0) is the number.
+  void Put(std::string_view key, std::nullptr_t) = delete;
   // Removes what the author sees on the key: value, record, or both.
   void Delete(std::string_view key);
   void Set(std::string_view table_key,
@@ -359,7 +361,8 @@ struct CoreStatus {
   std::uint64_t length = 0;
   std::uint64_t fork = 0;
   std::uint64_t byte_length = 0;
-  std::uint64_t have = 0;  // blocks held
+  // Blocks held. Of Cores, which opens none: those from the first on without a hole.
+  std::uint64_t have = 0;
   bool writable = false;
   bool removed = false;  // kept, neither served nor fetched, until it is made again
 };
