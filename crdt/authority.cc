@@ -470,6 +470,13 @@ std::vector<const Grant*> Authority::Invites() const {
   return invites;
 }
 
+const Grant* Authority::FindInvite(const PublicKey& invite_key) const {
+  for (const Grant* const invite : Invites()) {
+    if (invite->invite_key == invite_key) return invite;
+  }
+  return nullptr;
+}
+
 std::vector<GrantNumber> Authority::Below(GrantNumber number, bool subtree) const {
   std::vector<GrantNumber> found = {number};
   for (std::size_t i = 0; subtree && i < found.size(); ++i) {

@@ -190,6 +190,7 @@ class Authority {
   // All effective grants but invites, revoked ones included, most senior first.
   const absl::btree_map<GrantPath, const Grant*>& grants() const { return by_path_; }
   std::vector<const Grant*> Invites() const;  // effective ones, revoked ones included
+  const Grant* FindInvite(const PublicKey& invite_key) const;  // of those; null: none
   // The grant itself and, with `subtree`, every effective grant and invite below it.
   std::vector<GrantNumber> Below(GrantNumber number, bool subtree) const;
   // The logs that carry redemptions of the invite.

@@ -63,6 +63,7 @@ absl::Status AddSet(const Json& object, const std::string& key, Batch& batch) {
   }
   std::vector<std::pair<std::string, Datum>> set;
   for (const auto& [column, value] : cells->items()) {
+    if (column.empty()) return absl::InvalidArgumentError("a column has no name");
     WEFT_ASSIGN_OR_RETURN(Datum datum, DatumOf(value));
     set.emplace_back(column, std::move(datum));
   }

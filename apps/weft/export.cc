@@ -43,6 +43,12 @@ absl::StatusOr<Columns> FindColumns(const Base& base, const std::string& table) 
   }
   if (!entries.status().ok()) return entries.status();
   for (const auto& [column, rows] : is_key) {
+    if (!IsUtf8(column)) {
+      return absl::OutOfRangeError(absl::StrFormat(
+          "%s: the column '%s' is not UTF-8, which neither CSV nor JSON "
+          "can hold",
+          table, Printable(column)));
+    }
     if (columns.key.empty() && rows == columns.rows) {
       columns.key = column;
     } else {
@@ -86,7 +92,7 @@ void PrintObject(const Entry& entry, const Columns& columns, const std::string& 
   for (const auto& [column, lanes] : entry.lane_cells) {
     if (!object.contains(column)) object[column] = LanesJson(lanes);
   }
-  Out() << object.dump(-1, ' ', false, Json::error_handler_t::replace) << '\n';
+  Out() << object.dump() << '\n';
 }
 
 void PrintHeader(const Columns& columns) {

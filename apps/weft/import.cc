@@ -38,16 +38,21 @@ struct Change {
   std::size_t ops() const { return (set.empty() ? 0 : 1) + (unset.empty() ? 0 : 1); }
 };
 
-bool Reads(const Entry& entry, const std::string& column, const Datum& value) {
+// A field of a CSV has no type: it says what export would print.
+bool Reads(const Entry& entry, const std::string& column, const Datum& value,
+           bool typed) {
   const auto cell = entry.cells.find(column);
-  if (cell != entry.cells.end()) return cell->second.winner.value == value;
+  if (cell != entry.cells.end()) {
+    const Datum& held = cell->second.winner.value;
+    return held == value || (!typed && held.ToText() == value.ToText());
+  }
   const auto lanes = entry.lane_cells.find(column);
   return lanes != entry.lane_cells.end() &&
          Datum::Of(LanesText(lanes->second)) == value;
 }
 
-absl::StatusOr<Change> ChangeOf(const Base& base, const std::string& key,
-                                TableRow& row) {
+absl::StatusOr<Change> ChangeOf(const Base& base, const std::string& key, TableRow& row,
+                                bool typed) {
   const auto entry = base.Get(key);
   if (!entry.ok() && !absl::IsNotFound(entry.status())) return entry.status();
   Change change;
@@ -56,7 +61,7 @@ absl::StatusOr<Change> ChangeOf(const Base& base, const std::string& key,
     return change;
   }
   for (auto& [column, value] : row.cells) {
-    if (Reads(*entry, column, value)) continue;
+    if (Reads(*entry, column, value, typed)) continue;
     change.set.emplace_back(std::move(column), std::move(value));
   }
   for (std::string& column : row.empty) {
@@ -68,8 +73,11 @@ absl::StatusOr<Change> ChangeOf(const Base& base, const std::string& key,
 // The second pass.
 class Importer {
  public:
-  Importer(Base base, std::string table, bool list_ops)
-      : base_(std::move(base)), table_(std::move(table)), list_ops_(list_ops) {}
+  Importer(Base base, std::string table, bool typed, bool list_ops)
+      : base_(std::move(base)),
+        table_(std::move(table)),
+        typed_(typed),
+        list_ops_(list_ops) {}
 
   absl::Status Run(TableReader& reader, std::uint64_t rows) {
     ProgressBar bar("import " + table_);
@@ -104,7 +112,7 @@ class Importer {
   absl::Status Add(TableRow& row) {
     const std::string key = table_ + "/" + row.key;
     const std::uint64_t more = BatchBytesOf(row);
-    WEFT_ASSIGN_OR_RETURN(Change change, ChangeOf(base_, key, row));
+    WEFT_ASSIGN_OR_RETURN(Change change, ChangeOf(base_, key, row, typed_));
     if (change.ops() == 0) {
       ++unchanged_;
       return absl::OkStatus();
@@ -135,6 +143,7 @@ class Importer {
 
   Base base_;
   std::string table_;
+  const bool typed_;
   const bool list_ops_;
   Batch batch_;
   std::uint64_t rows_ = 0;   // in the batch
@@ -177,7 +186,8 @@ int Import(const Invocation& call, const ImportOptions& options) {
   }
   auto reader = TableReader::Open(file->text(), *format, table_name, options.key);
   if (!reader.ok()) return Fail(reader.status());
-  Importer importer(*std::move(base), table_name, options.list_ops);
+  Importer importer(*std::move(base), table_name, *format == TableFormat::kNdjson,
+                    options.list_ops);
   if (const absl::Status status = importer.Run(**reader, checked->rows); !status.ok()) {
     return Fail(status, importer.written() == 0
                             ? "import"

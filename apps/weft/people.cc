@@ -329,11 +329,11 @@ void AddJoining(CommandLine& line) {
   approve->add_option("--scope", *scope, "only keys with this prefix");
 
   auto revoke_arguments = std::make_shared<RevokeArguments>();
-  CLI::App* revoke = line.Add(
-      {"revoke", "IDENTITY|GRANT", "takes a member's grants, or an invite, away", 1, 1},
-      [revoke_arguments](const Invocation& call) {
-        return Revoke(call, *revoke_arguments);
-      });
+  CLI::App* revoke = line.Add({"revoke", "IDENTITY|GRANT|INVITE",
+                               "takes a member's grants, or an invite, away", 1, 1},
+                              [revoke_arguments](const Invocation& call) {
+                                return Revoke(call, *revoke_arguments);
+                              });
   revoke->add_flag("--subtree", revoke_arguments->options.subtree,
                    "and all grants that came from there");
   revoke->add_flag("--keep-nothing", revoke_arguments->options.keep_nothing,

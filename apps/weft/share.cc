@@ -43,7 +43,9 @@ std::string WhatNext(const Base& base, const std::string& link) {
   }
   const absl::StatusOr<Link> parsed = ParseLink(link);
   if (parsed.ok() && parsed->invite_secret) {
-    return "The first member you meet lets you in: weft sync DIR";
+    return "The first member you meet lets you in, if the invite is neither used up "
+           "nor "
+           "revoked: weft sync DIR";
   }
   return "A founder lets you write with: weft grant DIR " + base.identity();
 }

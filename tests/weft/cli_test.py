@@ -347,6 +347,31 @@ class Faults(CliTest):
         self.fails(2, "", "grant", self.store(), "nobody")
 
 
+class Damage(CliTest):
+    """Bits that turn in the files of a store."""
+
+    def test_a_view_that_cannot_be_read_is_not_said_to_be_whole(self):
+        store = self.store()
+        self.weft("batch", store, stdin="".join(
+            json.dumps({"op": "put", "key": f"k{i}", "value": os.urandom(100).hex()})
+            + "\n" for i in range(2000)))
+        for _ in range(2):
+            self.weft("root", store)
+        tables = [os.path.join(store, "db", name)
+                  for name in os.listdir(os.path.join(store, "db"))
+                  if name.endswith(".sst")]
+        largest = max(tables, key=os.path.getsize)
+        with open(largest, "r+b") as file:
+            file.seek(os.path.getsize(largest) // 2)
+            byte = file.read(1)
+            file.seek(-1, os.SEEK_CUR)
+            file.write(bytes([byte[0] ^ 1]))
+        ran = self.run_weft("verify", store)
+        self.assertIn(ran.returncode, (1, 3))
+        self.assertEqual(ran.stdout, b"")
+        self.assertIn(b"damaged", ran.stderr)
+
+
 class Batches(CliTest):
     def test_a_batch_is_one_commit(self):
         store = self.store()
@@ -509,6 +534,25 @@ class Tables(CliTest):
             again = self.weft("import", store, "t", "-", "--format", name, stdin=out)
             self.assertEqual((again["written"], self.weft("root", store)["root"]),
                              (0, root))
+
+    # A field of a CSV has no type, and says what the cell says.
+    def test_a_csv_of_cells_with_types_is_read_back_as_they_are(self):
+        store = self.store()
+        self.weft("batch", store, stdin='{"op":"set","key":"t/1","cells":'
+                  '{"n":1,"z":null,"b":true,"r":0.5}}\n')
+        out = self.run_weft("export", store, "t").stdout
+        again = self.weft("import", store, "t", "-", stdin=out)
+        self.assertEqual((again["written"], again["unchanged"]), (0, 1))
+        again = self.weft("import", store, "t", "-", stdin=out.replace(b"0.5", b"0.7"))
+        self.assertEqual(again["written"], 1)
+
+    def test_a_column_has_a_name_that_a_table_can_hold(self):
+        store = self.store()
+        self.fails(2, "no name", "batch", store,
+                   stdin='{"op":"set","key":"t/1","cells":{"":"x"}}\n')
+        self.weft("set", store, "t/1", b"\xc3=x")
+        for name in ("csv", "ndjson"):
+            self.fails(1, "not UTF-8", "export", store, "t", "--format", name)
 
     def test_an_empty_field_takes_a_cell_away_and_a_missing_column_does_not(self):
         store = self.store()
