@@ -1,5 +1,7 @@
 // root, status, verify, fate: what the store is in, and whether it is whole.
 
+#include <algorithm>
+
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
@@ -54,13 +56,22 @@ Json StatusJson(const BaseStatus& status, const std::string& link) {
   return object;
 }
 
-void PrintStatus(const BaseStatus& status, const std::string& link) {
+std::string_view StandingOf(const Base& base, const BaseStatus& status) {
+  if (status.role) return RoleName(*status.role);
+  const std::vector<Member> members = base.Members();
+  const bool was_member =
+      std::any_of(members.begin(), members.end(),
+                  [](const Member& member) { return member.is_self; });
+  return was_member ? "removed" : "no member yet";
+}
+
+void PrintStatus(const Base& base, const BaseStatus& status) {
   Out() << absl::StrFormat(
       "base %s\n  id        %s\n  link      %s\n  identity  %s, %s\n"
       "  %d keys, %d of them with conflicts; %d blocks of %d writers\n",
-      status.name, status.base_id, link, status.identity,
-      status.role ? RoleName(*status.role) : "no member yet", status.keys,
-      status.conflicts, status.blocks, status.writers);
+      status.name, status.base_id, base.link(), status.identity,
+      StandingOf(base, status), status.keys, status.conflicts, status.blocks,
+      status.writers);
   if (status.incarnation > 0) {
     Out() << absl::StrFormat("  incarnation %d writes to %s\n", status.incarnation,
                              status.log);
@@ -111,7 +122,7 @@ int Status(const Invocation& call) {
     if (call.json) {
       bases.push_back(StatusJson(status, base->link()));
     } else {
-      PrintStatus(status, base->link());
+      PrintStatus(*base, status);
     }
   }
   const std::size_t cores = store->Cores().size();

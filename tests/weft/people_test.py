@@ -84,7 +84,10 @@ class Invites(People):
         ada = self.store("ada")
         invite = self.weft("invite", ada)["invite"]
         founder = self.weft("members", ada)["members"][0]["identity"]
-        # An invite is named by its op, the first of the second block.
+        other = self.weft("invite", ada)["invite"]
+        # An invite is named by its link, or by its op.
+        self.weft("revoke", ada, other, "--yes")
+        self.fails(1, "", "redeem", ada, other, founder)
         self.weft("revoke", ada, f"{founder}:0.0", "--yes")
         bob, bobs = self.joined("bob", invite, ada)
         self.assertIsNone(self.role_of(bobs, ada))
@@ -114,6 +117,7 @@ class Invites(People):
             self.meet(bob, ada)
         self.assertEqual(self.weft("status", ada)["bases"][0]["blocks"], length)
         self.fails(1, "removed", "redeem", ada, invite, bobs)
+        self.assertIn(f"{bobs}, removed".encode(), self.run_weft("status", bob).stdout)
 
     def test_what_is_no_invite_is_one_line(self):
         ada = self.store("ada")
