@@ -318,6 +318,7 @@ void CoreChannel::SendSync() {
   sync.can_upgrade = CanUpgrade();
   sync.uploading = uploads_;
   sync.downloading = downloader_.interested();
+  told_content_ = told_content_ || !sync.downloading;
   sync.has_manifest = core_->manifest().has_value() && !core_->manifest()->compat;
   scratch_.clear();
   Encode(sync, &scratch_);
@@ -443,9 +444,9 @@ void CoreChannel::Unwant() {
 
 void CoreChannel::CheckLevel() {
   const bool level = !window_pending_ && downloader_.IsLevel(remote_);
-  if (level == level_) return;
-  level_ = level;
-  if (!level) return;
+  const bool was_level = std::exchange(level_, level);
+  session_->MeetWishes(*this);
+  if (!open_ || !level_ || was_level) return;
   if (downloader_.interested() && !downloader_.mode().live) {
     downloader_.MarkDone();
     Unwant();
@@ -454,6 +455,17 @@ void CoreChannel::CheckLevel() {
   if (session_->options_.observer != nullptr) {
     session_->options_.observer->OnLevel(*session_, *core_);
   }
+}
+
+bool CoreChannel::Has(const Download& wanted) const {
+  if (level_) return true;
+  if (!open_ || window_pending_ || !downloader_.Has(wanted, remote_)) return false;
+  std::uint64_t from = 0;
+  while (const auto start = downloader_.UnknownWindow(wanted, remote_, from)) {
+    if (!windows_asked_.contains(*start)) return false;
+    from = *start + kWantBlocksMax;
+  }
+  return true;
 }
 
 void CoreChannel::OnBeat() {

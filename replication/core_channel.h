@@ -41,6 +41,10 @@ class CoreChannel final : public ChannelHandler,
   Hypercore& core() { return *core_; }
   bool is_open() const { return open_; }
   bool is_level() const { return level_; }
+  // We hold every block of `wanted`, which is part of the mode, that the peer has.
+  bool Has(const Download& wanted) const;
+  // We have told the peer that we expect nothing: it may close the channel for that.
+  bool told_content() const { return told_content_; }
   RemoteCore Remote() const;
   // The channel carries something, or may soon.
   bool interested() const { return downloader_.interested(); }
@@ -133,6 +137,7 @@ class CoreChannel final : public ChannelHandler,
   bool open_ = false;
   bool sync_due_ = false;
   bool level_ = false;
+  bool told_content_ = false;
   bool fork_told_ = false;
   Nanos stalled_until_{};
   std::string extension_sent_;

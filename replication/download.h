@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "engine/proof.h"
@@ -19,7 +20,7 @@ struct BlockRange {
 struct Download {
   enum class Kind {
     kNone,    // serve only; nothing is asked for
-    kWhole,   // every block, from the first on
+    kWhole,   // every block: those of `ranges` and `seeks`, then from the first on
     kRanges,  // the newest length, and the blocks of `ranges` and `seeks` only
   };
   Kind kind = Kind::kNone;
@@ -50,5 +51,8 @@ struct Download {
   }
   bool operator==(const Download&) const = default;
 };
+
+// What brings all that each of them would bring. Live if one of them is.
+Download Union(std::span<const Download* const> all);
 
 }  // namespace weft

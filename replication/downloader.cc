@@ -61,15 +61,15 @@ void Downloader::SetMode(const Download& mode) {
   }
 }
 
-std::vector<BlockRange> Downloader::Targets(std::uint64_t length) const {
-  if (mode_.kind == Download::Kind::kWhole) return {{0, length}};
+std::vector<BlockRange> Downloader::TargetsOf(const Download& wanted,
+                                              std::uint64_t length) const {
   std::vector<BlockRange> targets;
-  if (mode_.kind == Download::Kind::kNone) return targets;
-  for (const BlockRange& range : mode_.ranges) {
+  if (wanted.kind == Download::Kind::kNone) return targets;
+  for (const BlockRange& range : wanted.ranges) {
     const BlockRange clamped{range.from, std::min(range.to, length)};
     if (clamped.from < clamped.to) targets.push_back(clamped);
   }
-  for (const SeekRequest& seek : mode_.seeks) {
+  for (const SeekRequest& seek : wanted.seeks) {
     const auto at = core_->Locate(seek.byte_offset, seek.padding);
     if (!at.ok()) continue;
     // Of two leaves whose sizes nothing pins down, the block of the first does.
@@ -77,6 +77,7 @@ std::vector<BlockRange> Downloader::Targets(std::uint64_t length) const {
     if (flat_tree::Depth(at->tree_index) > 1 || block_index >= length) continue;
     targets.push_back({block_index, block_index + 1});
   }
+  if (wanted.kind == Download::Kind::kWhole) targets.push_back({0, length});
   return targets;
 }
 
@@ -300,23 +301,38 @@ void Downloader::Send(RequestMessage& message, bool hopeful, Nanos now) {
   send_(CoreMessage::kRequest, scratch_);
 }
 
-bool Downloader::IsLevel(const RemoteState& remote) const {
-  if (mode_.kind == Download::Kind::kNone || !remote.synced() || in_flight() > 0 ||
-      remote.fork() != core_->fork() || core_->length() < remote.length() ||
-      NextProbe()) {
-    return false;
-  }
-  for (const BlockRange& target : Targets(remote.length())) {
-    if (AnyMissing(core_->bitfield(), remote.blocks(), target)) return false;
-  }
-  return true;
+bool Downloader::IsAsLong(const RemoteState& remote) const {
+  return remote.synced() && remote.fork() == core_->fork() &&
+         core_->length() >= remote.length();
 }
 
-std::optional<std::uint64_t> Downloader::UnknownWindow(const RemoteState& remote,
+bool Downloader::HoldsAll(const Download& wanted, const RemoteState& remote) const {
+  return std::ranges::none_of(
+      TargetsOf(wanted, remote.length()), [&](const BlockRange& target) {
+        return AnyMissing(core_->bitfield(), remote.blocks(), target);
+      });
+}
+
+bool Downloader::IsLevel(const RemoteState& remote) const {
+  return mode_.kind != Download::Kind::kNone && in_flight() == 0 && IsAsLong(remote) &&
+         !NextProbe() && HoldsAll(mode_, remote);
+}
+
+bool Downloader::Has(const Download& wanted, const RemoteState& remote) const {
+  if (wanted.kind != Download::Kind::kRanges || !IsAsLong(remote)) return false;
+  for (const SeekRequest& seek : wanted.seeks) {
+    const auto at = core_->Locate(seek.byte_offset, seek.padding);
+    if (at.ok() && flat_tree::Depth(at->tree_index) > 1) return false;
+  }
+  return HoldsAll(wanted, remote);
+}
+
+std::optional<std::uint64_t> Downloader::UnknownWindow(const Download& wanted,
+                                                       const RemoteState& remote,
                                                        std::uint64_t from) const {
   const std::uint64_t length = std::min(
       {ExpectedLength(), remote.length(), core_->length() + kUnsignedBlocksMax});
-  for (const BlockRange& target : Targets(length)) {
+  for (const BlockRange& target : TargetsOf(wanted, length)) {
     const auto unknown = FirstUnknown(core_->bitfield(), remote.blocks(),
                                       {std::max(from, target.from), target.to});
     if (unknown) return *unknown / kWantBlocksMax * kWantBlocksMax;

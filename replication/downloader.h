@@ -107,11 +107,19 @@ class Downloader final : public DownloadPeer {
 
   // We hold, at the peer's length, every block we want and it has.
   bool IsLevel(const RemoteState& remote) const;
+  // The same of some blocks only, while others may be on the way. `wanted` names no
+  // whole core.
+  bool Has(const Download& wanted, const RemoteState& remote) const;
   // Ends a download that is not live once it is level.
   void MarkDone() { done_ = done_ || !mode_.live; }
   // The start of a window of which we want blocks and know nothing of the peer's,
   // at or after `from`.
   std::optional<std::uint64_t> UnknownWindow(const RemoteState& remote,
+                                             std::uint64_t from) const {
+    return UnknownWindow(mode_, remote, from);
+  }
+  std::optional<std::uint64_t> UnknownWindow(const Download& wanted,
+                                             const RemoteState& remote,
                                              std::uint64_t from) const;
 
   std::uint64_t scheduler_id() const { return peer_; }
@@ -158,7 +166,12 @@ class Downloader final : public DownloadPeer {
   // The most requests to have under way.
   std::size_t Window() const;
   std::uint64_t Missing() const;
-  std::vector<BlockRange> Targets(std::uint64_t length) const;
+  std::vector<BlockRange> Targets(std::uint64_t length) const {
+    return TargetsOf(mode_, length);
+  }
+  std::vector<BlockRange> TargetsOf(const Download& wanted, std::uint64_t length) const;
+  bool IsAsLong(const RemoteState& remote) const;
+  bool HoldsAll(const Download& wanted, const RemoteState& remote) const;
 
   static bool MayRetry(const Outstanding& request, const absl::Status& status);
   static bool Fits(const Outstanding& request, const Proof& proof);

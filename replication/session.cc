@@ -150,7 +150,7 @@ bool Session::Accept(ByteView id, ByteView handshake) {
   if (!PermissionOf(*key).any()) return false;
   if (wanted != wanted_.end()) {
     const Wanted copy = wanted->second;
-    OpenChannel(*discovery_key, copy.core, copy.download);
+    OpenChannel(*discovery_key, copy.core, DownloadOf(copy));
   } else {
     auto found = options_.cores->Find(*discovery_key);
     if (!found.ok()) return false;
@@ -177,16 +177,86 @@ void Session::OpenChannel(const DiscoveryKey& id,
 void Session::Replicate(std::shared_ptr<Hypercore> core, Download download) {
   const DiscoveryKey id = core->discovery_key();
   if (closed_ || barred_.contains(id)) return;
-  wanted_[id] = {core, download};
-  if (!ready()) return;
+  Wanted& wanted = wanted_[id];
+  wanted.core = std::move(core);
+  wanted.standing = std::move(download);
+  WantedChanged(id);
+}
+
+Session::Wish::Wish(std::weak_ptr<Session> session, const DiscoveryKey& id,
+                    Download download)
+    : session_(std::move(session)), id_(id), download_(std::move(download)) {
+  // Met or not: whoever wants no more ends it.
+  download_.live = true;
+}
+
+Session::Wish::~Wish() {
+  if (const auto session = session_.lock()) session->EndWish(*this);
+}
+
+std::shared_ptr<const Session::Wish> Session::Want(std::shared_ptr<Hypercore> core,
+                                                   Download download) {
+  const DiscoveryKey id = core->discovery_key();
+  auto wish = std::make_shared<Wish>(weak_from_this(), id, std::move(download));
+  if (closed_ || barred_.contains(id)) return wish;
+  Wanted& wanted = wanted_[id];
+  wanted.core = std::move(core);
+  wanted.wishes.push_back(wish.get());
+  WantedChanged(id);
+  // It may be met already.
   const auto found = channels_.find(id);
-  if (found != channels_.end()) {
-    const bool may = PermissionOf(found->second->core().key()).download;
-    found->second->SetMode(may ? download : Download::None());
+  if (found != channels_.end()) ScheduleWork(found->second);
+  return wish;
+}
+
+void Session::EndWish(const Wish& wish) {
+  const auto wanted = wanted_.find(wish.id_);
+  if (wanted == wanted_.end() || std::erase(wanted->second.wishes, &wish) == 0) return;
+  if (wanted->second.wishes.empty() && !wanted->second.standing) wanted_.erase(wanted);
+  WantedChanged(wish.id_);
+}
+
+Download Session::DownloadOf(const Wanted& wanted) const {
+  const Download standing =
+      wanted.standing ? *wanted.standing : options_.cores->ModeOf(*wanted.core);
+  if (wanted.wishes.empty()) return standing;
+  std::vector<const Download*> all = {&standing};
+  for (const Wish* const wish : wanted.wishes) all.push_back(&wish->download_);
+  return Union(all);
+}
+
+void Session::WantedChanged(const DiscoveryKey& id) {
+  if (!ready() || closed_) return;
+  const auto wanted = wanted_.find(id);
+  const auto found = channels_.find(id);
+  if (found == channels_.end()) {
+    if (wanted == wanted_.end()) return;
+    to_open_.push_back(id);
+    PostWork();
     return;
   }
-  to_open_.push_back(id);
-  PostWork();
+  const std::shared_ptr<CoreChannel> channel = found->second;
+  if (!PermissionOf(channel->core().key()).download) {
+    channel->SetMode(Download::None());
+  } else if (wanted != wanted_.end()) {
+    channel->SetMode(DownloadOf(wanted->second));
+  } else {
+    channel->SetMode(options_.cores->ModeOf(channel->core()));
+  }
+}
+
+void Session::MeetWishes(CoreChannel& channel) {
+  const auto wanted = wanted_.find(channel.core().discovery_key());
+  if (wanted == wanted_.end()) return;
+  bool any = false;
+  for (Wish* const wish : wanted->second.wishes) {
+    if (wish->met_at_ || !channel.Has(wish->download_)) continue;
+    wish->met_at_ = channel.core().length();
+    any = true;
+  }
+  if (any && options_.observer != nullptr) {
+    options_.observer->OnWishMet(*this, channel.core());
+  }
 }
 
 void Session::PolicyChanged() {
@@ -203,7 +273,7 @@ void Session::PolicyChanged() {
     channel->set_uploads(permission.upload);
     if (!permission.download) channel->SetMode(Download::None());
     if (permission.download && wanted != wanted_.end()) {
-      channel->SetMode(wanted->second.download);
+      channel->SetMode(DownloadOf(wanted->second));
     }
   }
   for (const auto& [id, wanted] : wanted_) {
@@ -246,7 +316,15 @@ void Session::Drop(CoreChannel& channel, bool refused) {
   if (found == channels_.end() || found->second.get() != &channel) return;
   const std::shared_ptr<CoreChannel> kept = found->second;
   OnOpenAnswered(*kept);
-  if (!refused && kept->interested()) lost_.insert(found->first);
+  if (!refused && kept->interested()) {
+    // Of a peer that heard only that we wanted nothing it can be asked at once.
+    if (kept->told_content()) {
+      to_open_.push_back(found->first);
+      PostWork();
+    } else {
+      lost_.insert(found->first);
+    }
+  }
   channels_.erase(found);
   kept->Close();
   if (options_.observer != nullptr && !ended_) {
@@ -438,7 +516,7 @@ void Session::OpenSome() {
     const auto wanted = wanted_.find(id);
     if (wanted == wanted_.end() || channels_.contains(id)) continue;
     const Wanted copy = wanted->second;
-    OpenChannel(id, copy.core, copy.download);
+    OpenChannel(id, copy.core, DownloadOf(copy));
     const auto opened = channels_.find(id);
     if (opened == channels_.end()) continue;
     opened->second->asked = true;

@@ -107,6 +107,8 @@ class SessionObserver {
   // We hold every block we asked for that the peer announced, at its newest length.
   // Told again each time this becomes true anew.
   virtual void OnLevel(Session&, Hypercore&) {}
+  // A wish of Session::Want was met.
+  virtual void OnWishMet(Session&, Hypercore&) {}
   // The peer has a higher fork, which AllowFork refuses.
   virtual void OnForkRefused(Session&, Hypercore&, std::uint64_t /*fork*/) {}
   // DATA_LOSS or INVALID_ARGUMENT: a proof was wrong; the channel is closed and barred.
@@ -177,6 +179,30 @@ class Session : public std::enable_shared_from_this<Session> {
   // from now on. Callable at any time, before Run too; calling it again with the same
   // arguments does nothing. Ignored for a core barred on this connection.
   void Replicate(std::shared_ptr<Hypercore> core, Download download);
+
+  // What one of several callers wants of a core; ends when it is destroyed. On the
+  // strand, as all of the session, which it may outlive.
+  class Wish {
+   public:
+    Wish(std::weak_ptr<Session> session, const DiscoveryKey& id, Download download);
+    ~Wish();
+    Wish(const Wish&) = delete;
+    Wish& operator=(const Wish&) = delete;
+    // The length of our copy when for the first time it was no shorter than the peer's
+    // and held all the wanted blocks that the peer has; nullopt: not yet.
+    std::optional<std::uint64_t> met_at() const { return met_at_; }
+
+   private:
+    friend class Session;
+    std::weak_ptr<Session> session_;
+    DiscoveryKey id_;
+    Download download_;
+    std::optional<std::uint64_t> met_at_;
+  };
+  // Fetches that too, beside what Replicate and other wishes are for: the core is
+  // followed while there is a wish. Callable when and ignored where Replicate is.
+  [[nodiscard]] std::shared_ptr<const Wish> Want(std::shared_ptr<Hypercore> core,
+                                                 Download download);
   // Closes the core's channel and refuses it from now on.
   void Forget(const CoreKey& key);
 
@@ -197,6 +223,8 @@ class Session : public std::enable_shared_from_this<Session> {
 
   bool ready() const { return mux_ != nullptr; }
   bool closed() const { return closed_; }
+  // It is closed, or will be when all is written.
+  bool leaving() const { return closed_ || closes_when_written_; }
   // The handshake was done: the peer has shown a key, whatever became of it.
   bool secured() const { return stream_.knows_peer(); }
   bool is_initiator() const { return options_.is_initiator; }
@@ -304,8 +332,15 @@ class Session : public std::enable_shared_from_this<Session> {
 
   struct Wanted {
     std::shared_ptr<Hypercore> core;
-    Download download;
+    std::optional<Download> standing;  // of Replicate
+    std::vector<Wish*> wishes;         // not owned
   };
+  Download DownloadOf(const Wanted& wanted) const;
+  // What is wanted of the core has changed.
+  void WantedChanged(const DiscoveryKey& id);
+  void EndWish(const Wish& wish);
+  // For CoreChannel: it may hold what is wanted now.
+  void MeetWishes(CoreChannel& channel);
 
   std::unique_ptr<Wire> wire_;
   SessionOptions options_;

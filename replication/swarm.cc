@@ -44,9 +44,17 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
         budget(std::make_shared<NetworkBudget>(given.limits)),
         door(given.limits, &bans) {}
 
+  // A Dial that others may wait for.
+  struct Dialling {
+    Nanos deadline{};
+    bool over = false;
+    std::optional<absl::StatusOr<std::shared_ptr<Session>>> result;
+  };
+
   SwarmOptions options;
   KeyPair identity;
-  std::vector<Connection> connections;  // oldest first
+  std::vector<Connection> connections;                        // oldest first
+  std::map<std::string, std::shared_ptr<Dialling>> dialling;  // by address
   std::vector<std::shared_ptr<Listener>> listeners;
   std::shared_ptr<DownloadBook> book = std::make_shared<DownloadBook>();
   std::shared_ptr<NetworkBudget> budget;
@@ -168,7 +176,7 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
     std::vector<std::shared_ptr<Session>> same;
     for (const Connection& connection : connections) {
       Session& other = *connection.session;
-      if (&other != &session && other.ready() && !other.closed() &&
+      if (&other != &session && other.ready() && !other.leaving() &&
           other.remote_static_key() == key) {
         same.push_back(connection.session);
       }
@@ -183,8 +191,9 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
         if (session.is_initiator()) {
           return absl::AlreadyExistsError("connected to this peer already");
         }
-        // Its dialler knows better than we which of them lives.
-        if (i + 1 < same.size()) {
+        // Its dialler knows better than we which of them lives: the oldest, as long as
+        // that does.
+        if (i > 0) {
           other.Close(absl::AlreadyExistsError("more connections than two"));
         }
         continue;
@@ -198,14 +207,22 @@ struct Swarm::State : std::enable_shared_from_this<Swarm::State> {
     return absl::OkStatus();
   }
 
-  std::shared_ptr<Session> With(const PublicKey& key) const {
-    for (const Connection& connection : connections) {
+  // The connection with this key that can be used; null: none.
+  Connection* With(const PublicKey& key) {
+    for (Connection& connection : connections) {
       Session& session = *connection.session;
-      if (session.ready() && !session.closed() && session.remote_static_key() == key) {
-        return connection.session;
+      if (session.ready() && !session.leaving() && session.remote_static_key() == key) {
+        return &connection;
       }
     }
     return nullptr;
+  }
+
+  std::shared_ptr<Session> Use(const PublicKey& key) {
+    Connection* const connection = With(key);
+    if (connection == nullptr) return nullptr;
+    ++connection->uses;
+    return connection->session;
   }
 
   // One line a minute, however many knock.
@@ -381,14 +398,61 @@ Task<absl::StatusOr<std::unique_ptr<Wire>>> Swarm::DialWithin(
 Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
                                                            Nanos limit) {
   const std::shared_ptr<State> state = state_;
-  const Nanos deadline =
-      state->options.clock->Steady() + std::min<Nanos>(limit, std::chrono::hours(24));
+  const Nanos deadline = state->now() + std::min<Nanos>(limit, std::chrono::hours(24));
+  for (;;) {
+    const auto found = state->dialling.find(address);
+    if (found == state->dialling.end()) break;
+    const std::shared_ptr<State::Dialling> other = found->second;
+    while (!other->over && !state->stopped && state->now() < deadline) {
+      co_await (state->options.clock->Sleep(deadline - state->now()) ||
+                state->changed.Wait());
+    }
+    if (!other->over || state->stopped) {
+      co_return absl::UnavailableError(absl::StrFormat("%s: nobody answers", address));
+    }
+    if (!other->result) continue;
+    if (other->result->ok()) {
+      if (auto session = state->Use((**other->result)->remote_static_key())) {
+        co_return session;
+      }
+    } else if (state->now() < other->deadline) {
+      co_return other->result->status();  // and not for want of time
+    }
+  }
+  auto mine = std::make_shared<State::Dialling>();
+  mine->deadline = deadline;
+  struct Over {
+    ~Over() {
+      mine->over = true;
+      state->dialling.erase(address);
+      if (!state->stopped) state->changed.Notify();
+    }
+    std::shared_ptr<State> state;
+    std::shared_ptr<State::Dialling> mine;
+    std::string address;
+  };
+  state->dialling.emplace(address, mine);
+  const Over over{state, mine, address};
+  do {
+    mine->result = co_await DialOnce(state, address, limit, deadline);
+  } while (absl::IsAlreadyExists(mine->result->status()) && !state->stopped &&
+           state->now() < deadline);
+  if (absl::IsAlreadyExists(mine->result->status())) {
+    mine->result = absl::UnavailableError(mine->result->status().message());
+  }
+  co_return *mine->result;
+}
+
+Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::DialOnce(
+    std::shared_ptr<State> state, std::string address, Nanos limit, Nanos deadline) {
   WEFT_CO_ASSIGN_OR_RETURN(
       std::unique_ptr<Wire> wire,
-      co_await DialWithin(state, address, std::min(limit, kDialLimit)));
+      co_await DialWithin(state, address,
+                          std::min<Nanos>(deadline - state->now(), kDialLimit)));
   Connection connection;
   connection.session = state->NewSession(std::move(wire), /*incoming=*/false);
   connection.dialled_once = true;
+  connection.uses = 1;
   const std::shared_ptr<Session> session = connection.session;
   auto ended = std::make_shared<std::optional<absl::Status>>();
   asio::co_spawn(state->options.executor, RunSession(state, connection),
@@ -409,7 +473,13 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
   }
   if (!ended->has_value() && !state->stopped) co_return session;
   if (session->secured() && !state->stopped) {
-    if (auto other = state->With(session->remote_static_key())) co_return other;
+    const bool ourselves = session->remote_static_key() == state->identity.public_key &&
+                           ended->has_value() && absl::IsAlreadyExists(**ended);
+    if (ourselves) {
+      co_return absl::UnavailableError(
+          absl::StrFormat("%s: the address is our own", address));
+    }
+    if (auto other = state->Use(session->remote_static_key())) co_return other;
   }
   if (ended->has_value() && !(*ended)->ok()) {
     std::string said((*ended)->message());
@@ -427,14 +497,17 @@ Task<absl::StatusOr<std::shared_ptr<Session>>> Swarm::Dial(std::string address,
   co_return absl::UnavailableError(absl::StrFormat("%s: the peer hung up", address));
 }
 
+std::shared_ptr<Session> Swarm::Use(const PublicKey& key) {
+  return state_->Use(key);
+}
+
 bool Swarm::Release(const std::shared_ptr<Session>& session) {
-  for (const Connection& connection : state_->connections) {
-    if (connection.session == session && connection.dialled_once) {
-      session->CloseWhenWritten();
-      return true;
-    }
-  }
-  return false;
+  const auto found =
+      std::ranges::find(state_->connections, session, &Connection::session);
+  if (found == state_->connections.end() || found->uses == 0) return false;
+  if (--found->uses > 0 || !found->dialled_once) return false;
+  session->CloseWhenWritten();
+  return true;
 }
 
 std::shared_ptr<Session> Swarm::Adopt(std::unique_ptr<Wire> wire, bool is_initiator) {
@@ -478,10 +551,6 @@ const BanTable& Swarm::bans() const {
 
 void Swarm::Blame(const Session& session, int points) {
   state_->Blame(session, points);
-}
-
-std::shared_ptr<Session> Swarm::With(const PublicKey& key) const {
-  return state_->With(key);
 }
 
 std::vector<Swarm::Connection> Swarm::connections() const {

@@ -8,7 +8,10 @@
 // whose dialler has the smaller key, and both sides know; of two dialled from one side
 // the older, which its dialler knows; one that has been silent for two keep-alives
 // gives way to any. Between one message and the next, and to a peer that ignores this,
-// two may stand.
+// two may stand: the oldest and the newest.
+//
+// A connection that was dialled for something has users, who are counted: it ends with
+// the last of them.
 //
 // Scores and bans are kept here, by key and by address (replication/ban_table.h).
 //
@@ -74,13 +77,17 @@ class Swarm {
   std::uint16_t listening_port() const;
 
   // One connection, ready for channels when this returns: a new one, or the one there
-  // is with the same peer. Give it back to Release.
-  // UNAVAILABLE        nobody answers there within `limit`, or it speaks something else
-  // INVALID_ARGUMENT   not an address
-  // DEADLINE_EXCEEDED  the handshake did not end in time
+  // is with the same peer. Who dials an address while somebody does gets what comes of
+  // that. Each call that succeeds is a use; give it back to Release.
+  // UNAVAILABLE       nobody answers there within `limit`, or it speaks something else,
+  //                   or the address is our own
+  // INVALID_ARGUMENT  not an address
+  // PERMISSION_DENIED, RESOURCE_EXHAUSTED  we did not want what answered: see Session
   Task<absl::StatusOr<std::shared_ptr<Session>>> Dial(std::string address, Nanos limit);
-  // Closes what Dial gave once all is written, unless others use the connection too:
-  // then false.
+  // A use of the ready connection with this key, as if Dial had given it; or null.
+  std::shared_ptr<Session> Use(const PublicKey& key);
+  // Gives a use back, which need not be done of a connection that has ended. If it was
+  // the last of one that Dial made, that closes once all is written; otherwise false.
   bool Release(const std::shared_ptr<Session>& session);
 
   // A byte stream that came to be in another way: a pipe, a pair of them, a socket of
@@ -109,10 +116,9 @@ class Swarm {
     std::shared_ptr<Session> session;
     bool incoming = false;
     bool dialled_once = false;  // by Dial, and to be ended by Release
+    std::size_t uses = 0;       // not given back
   };
   std::vector<Connection> connections() const;
-  // The ready connection with this key, or null.
-  std::shared_ptr<Session> With(const PublicKey& key) const;
 
  private:
   struct State;
@@ -124,6 +130,9 @@ class Swarm {
   static Task<void> Pause(std::shared_ptr<State> state, Nanos duration);
   static Task<absl::StatusOr<std::unique_ptr<Wire>>> DialWithin(
       std::shared_ptr<State> state, std::string address, Nanos limit);
+  // Of Dial, once; ALREADY_EXISTS if it lost to a connection that is gone again.
+  static Task<absl::StatusOr<std::shared_ptr<Session>>> DialOnce(
+      std::shared_ptr<State> state, std::string address, Nanos limit, Nanos deadline);
   static Task<absl::Status> RunSession(std::shared_ptr<State> state,
                                        Connection connection);
 

@@ -68,6 +68,7 @@ Task<absl::StatusOr<CoreReadResult>> ReadCore(Node* node, CoreReadRequest reques
   Node::CloneRequest clone;
   clone.key = request.key;
   clone.timeout = request.timeout;
+  clone.what_there_is = true;
   if (request.byte_offset) {
     clone.seeks.push_back({*request.byte_offset, PaddingOf(request)});
   } else {

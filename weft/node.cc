@@ -226,19 +226,22 @@ Task<absl::Status> Node::FetchGenesis(BaseNode* base,
       last = session.status();
       continue;
     }
-    const Nanos deadline = host_.clock->Steady() + kJoinTimeout;
+    Line line{address, host_.clock->Steady() + kJoinTimeout, *session};
     const std::shared_ptr<Signal> changed = changed_;
     // Who comes with an invite stays until somebody has let him in.
     const bool invited = base->record().invite_secret.has_value();
     while (!(base->genesis_known() && (!invited || base->is_member())) &&
-           host_.clock->Steady() < deadline && !(*session)->closed()) {
-      const Exchanges& exchanges = ExchangesOn(**session);
+           host_.clock->Steady() < line.deadline) {
+      const bool goes_on = !line.session->closed() || co_await GoesOn(line);
+      if (alive.expired()) co_return absl::CancelledError("the store was closed");
+      if (!goes_on) break;
+      const Exchanges& exchanges = ExchangesOn(*line.session);
       const auto exchange = exchanges.find(base);
       if (exchange != exchanges.end() && exchange->second->refused()) break;
       co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
       if (alive.expired()) co_return absl::CancelledError("the store was closed");
     }
-    swarm_->Release(*session);
+    swarm_->Release(line.session);
     if (base->genesis_known()) co_return absl::OkStatus();
     last = absl::UnavailableError(
         absl::StrFormat("%s: the peer does not have the base of the link", address));
@@ -463,6 +466,10 @@ void Node::OnLevel(Session&, Hypercore&) {
   changed_->Notify();
 }
 
+void Node::OnWishMet(Session&, Hypercore&) {
+  changed_->Notify();
+}
+
 void Node::OnForkRefused(Session& session, Hypercore& core, std::uint64_t fork) {
   PeerEvent(session,
             absl::StrFormat("%s: core %s has fork %d, refused: a writer's log is never "
@@ -599,77 +606,6 @@ Task<absl::Status> Node::WaitAcked(BaseNode* base, CoreKey writer, std::uint64_t
     co_await (changed->Wait() || host_.clock->Sleep(deadline - now));
     if (alive.expired()) co_return absl::CancelledError("the store was closed");
   }
-}
-
-Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
-  if (blocked_->contains(request.key)) {
-    co_return absl::FailedPreconditionError(absl::StrFormat(
-        "core %s: is blocked in this store", ToHex(request.key.view())));
-  }
-  WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core,
-                           cores_->OpenRemote(request.key));
-  const std::weak_ptr<bool> alive = alive_;
-  const Nanos started = host_.clock->Steady();
-  const Nanos dial_limit = request.timeout > Nanos(0) ? request.timeout : Nanos::max();
-  WEFT_CO_ASSIGN_OR_RETURN(const std::shared_ptr<Session> session,
-                           co_await swarm_->Dial(address, dial_limit));
-  if (alive.expired()) co_return absl::CancelledError("the store was closed");
-  const bool live = static_cast<bool>(request.live_until);
-  if (!request.seeks.empty()) {
-    session->Replicate(core, Download::Bytes(request.seeks, live));
-  } else if (request.blocks) {
-    session->Replicate(core, Download::Blocks({*request.blocks}, live));
-  } else {
-    session->Replicate(core, Download::Whole(live));
-  }
-  const std::shared_ptr<Signal> changed = changed_;
-  const auto held_there = [&] {
-    return request.blocks ? std::min(request.blocks->to, core->length())
-                          : core->length();
-  };
-  absl::Status status;
-  bool arrived = false;
-  std::optional<std::pair<std::uint64_t, std::uint64_t>> shown;
-  for (;;) {
-    if (request.progress) {
-      const std::uint64_t from = request.blocks ? request.blocks->from : 0;
-      const std::uint64_t to = std::max(from, held_there());
-      const std::pair now{core->bitfield().Count(from, to), to - from};
-      if (shown != now) request.progress({now.first, now.second});
-      shown = now;
-    }
-    if (session->closed()) {
-      status = absl::UnavailableError(
-          absl::StrFormat("%s: the peer hung up, or does not have the core", address));
-      break;
-    }
-    arrived = arrived || session->IsLevel(core->key());
-    if (arrived && !live) break;
-    if (live && request.live_until()) {
-      if (!arrived) {
-        status = absl::DeadlineExceededError(absl::StrFormat(
-            "%s: stopped before all blocks came; what came is kept", address));
-      }
-      break;
-    }
-    if (!arrived && IsRefused(*session, core->key())) {
-      status = absl::UnavailableError(
-          absl::StrFormat("%s: the peer does not have the core", address));
-      break;
-    }
-    if (!arrived && request.timeout > Nanos(0) &&
-        host_.clock->Steady() - started >= request.timeout) {
-      status = absl::DeadlineExceededError(
-          absl::StrFormat("%s: not all blocks came in %d ms; what came is kept",
-                          address, request.timeout / std::chrono::milliseconds(1)));
-      break;
-    }
-    co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
-    if (alive.expired()) co_return absl::CancelledError("the store was closed");
-  }
-  swarm_->Release(session);
-  const absl::Status synced = cores_->Sync();
-  co_return status.ok() ? synced : status;
 }
 
 }  // namespace weft

@@ -99,6 +99,7 @@ class Node final : private CoreProvider, private SessionObserver {
     std::function<bool()> cancelled;
   };
   // See Store::Sync. The callbacks are called on the strand.
+  // UNAVAILABLE  the address is our own, too
   Task<absl::StatusOr<SyncResult>> Sync(std::string address, SyncRequest request);
   // See Store::SyncOver.
   Task<absl::StatusOr<SyncResult>> SyncOver(std::unique_ptr<Wire> wire,
@@ -120,11 +121,14 @@ class Node final : private CoreProvider, private SessionObserver {
     CoreKey key;
     std::optional<BlockRange> blocks;  // absent: the whole core
     std::vector<SeekRequest> seeks;    // if any: the blocks that hold these bytes only
-    Nanos timeout{0};                  // zero: none
+    // OK once all of them that the peer has are here, as it always is for `seeks`.
+    bool what_there_is = false;
+    Nanos timeout{0};  // zero: none
     ProgressCallback progress;
     std::function<bool()> live_until;  // empty: end when the blocks are here
   };
-  // See Store::CloneCore.
+  // See Store::CloneCore. What several callers want of one core comes over one
+  // connection, and each returns when his own blocks are here.
   Task<absl::Status> Clone(std::string address, CloneRequest request);
 
   // Rules about who may have what; call PolicyChanged after a change.
@@ -142,9 +146,29 @@ class Node final : private CoreProvider, private SessionObserver {
                                             std::string connect);
   using Exchanges = std::map<BaseNode*, std::shared_ptr<FeedExchange>>;
 
+  // A connection to an address, or to no address, whichever one with that peer it is
+  // that stays.
+  struct Line {
+    std::string address;
+    Nanos deadline{};  // of what it is for
+    std::shared_ptr<Session> session;
+    std::optional<Nanos> closed_since = {};
+  };
+  // False: the connection has ended, and there is no other. Otherwise the line has
+  // another, or one may be about to come.
+  Task<bool> GoesOn(Line& line);  // outlives the task
+
+  std::shared_ptr<const Session::Wish> WishFor(Session& session,
+                                               std::shared_ptr<Hypercore> core,
+                                               const CloneRequest& request);
+  std::optional<absl::Status> EndOfClone(const CloneRequest& request, const Line& line,
+                                         bool arrived) const;
+  // Both outlive the task.
+  Task<absl::Status> RunClone(Line& line, std::shared_ptr<Hypercore> core,
+                              const CloneRequest& request);
+
   struct SyncRun;
   Task<absl::StatusOr<SyncResult>> RunSync(SyncRun& run);  // outlives the task
-  bool MovesOn(SyncRun& run) const;
   std::optional<absl::Status> EndOf(const SyncRun& run,
                                     const Exchanges& exchanges) const;
   static bool AllLevel(const Exchanges& exchanges);
@@ -170,6 +194,7 @@ class Node final : private CoreProvider, private SessionObserver {
   void OnCoreClosed(Session& session, Hypercore& core, bool refused) override;
   void OnUpgraded(Session& session, Hypercore& core, std::uint64_t old_length) override;
   void OnLevel(Session& session, Hypercore& core) override;
+  void OnWishMet(Session& session, Hypercore& core) override;
   void OnForkRefused(Session& session, Hypercore& core, std::uint64_t fork) override;
   void OnFault(Session& session, Hypercore& core, const absl::Status& why) override;
   void OnUnreadable(Session& session, Hypercore& core,
