@@ -120,7 +120,8 @@ class Store {
   LoopStatus Loop() const;
   // Replicates until level with that peer in every base both have: version digests
   // are equal and the peer holds our blocks durably.
-  // UNAVAILABLE        nobody answers there, or it does not speak the protocol
+  // UNAVAILABLE        nobody answers there, it does not speak the protocol, or the
+  //                    address is our own
   // NOT_FOUND          the peer has none of our bases
   // DEADLINE_EXCEEDED  not level in time; what came is kept
   // CANCELLED          `cancelled` said so, which is asked every 100 ms on the store's
@@ -224,8 +225,9 @@ class Store {
     // the store's thread.
     std::function<bool()> live_until;
   };
-  // Fetches a core from any peer, Node's too.
-  // UNAVAILABLE  nobody answers, or the peer does not have it
+  // Fetches a core from any peer, Node's too. Waits for blocks that the peer does not
+  // have: without a limit, until somebody gives them.
+  // UNAVAILABLE  nobody answers, the peer does not have it, or the address is our own
   // DEADLINE_EXCEEDED  not all blocks came in time; what came is kept
   absl::StatusOr<CoreStatus> CloneCore(std::string_view key, std::string_view address,
                                        const CloneOptions& options);
