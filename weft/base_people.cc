@@ -27,11 +27,9 @@ Bytes RequestKey(std::uint64_t number, const CoreKey& identity) {
 }
 
 bool IsOpen(const Authority& authority, const PublicKey& invite_key) {
-  const std::vector<const Grant*> invites = authority.Invites();
-  return std::ranges::any_of(invites, [&](const Grant* invite) {
-    return invite->invite_key == invite_key && !invite->revoked &&
-           authority.UsesOf(*invite) < invite->uses;
-  });
+  const Grant* const invite = authority.FindInvite(invite_key);
+  return invite != nullptr && !invite->revoked &&
+         authority.UsesOf(*invite) < invite->uses;
 }
 
 }  // namespace

@@ -152,11 +152,16 @@ absl::StatusOr<std::vector<OpName>> Text::Replace(std::string_view utf8) {
     return absl::InvalidArgumentError(
         absl::StrFormat("key %s: the text is not UTF-8", key_));
   }
-  // Positions are those of the moment: nothing may come between reading and writing.
+  const absl::StatusOr<std::string> seen = Read();
+  if (!seen.ok()) return seen.status();
+  Batch batch = MakeEdits(EditsBetween(*seen, utf8));
+  if (batch.empty()) return std::vector<OpName>();
+  // Positions are those of the moment: of what others typed since then the edits are
+  // made anew, where nothing comes between reading and writing.
   absl::StatusOr<Committed> committed = base_.impl_->store->CommitDurably(
       base_.impl_->node, [&]() -> absl::StatusOr<Committed> {
         WEFT_ASSIGN_OR_RETURN(const std::string now, Read());
-        const Batch batch = MakeEdits(EditsBetween(now, utf8));
+        if (now != *seen) batch = MakeEdits(EditsBetween(now, utf8));
         if (batch.empty()) return Committed();
         return base_.impl_->node->CommitLogged(batch);
       });
