@@ -366,9 +366,8 @@ std::optional<Bytes> Protomux::TakeFrame() {
   return frame;
 }
 
-void Protomux::Abandon() {
-  const auto channels = std::move(channels_);
-  channels_.clear();
+Protomux::Channels Protomux::Abandon() {
+  Channels channels = std::exchange(channels_, {});
   local_.clear();
   remote_.clear();
   for (const auto& [pair, channel] : channels) {
@@ -376,6 +375,7 @@ void Protomux::Abandon() {
     const std::shared_ptr<ChannelHandler> handler = std::move(channel->handler_);
     handler->OnClose(*channel, /*refused=*/false);
   }
+  return channels;
 }
 
 }  // namespace weft

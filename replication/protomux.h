@@ -151,12 +151,14 @@ class Protomux {
   // Called whenever output appears where there was none.
   void OnOutput(std::function<void()> callback) { on_output_ = std::move(callback); }
 
-  // The connection is gone: every handler hears OnClose, once.
-  void Abandon();
+  using Pair = std::pair<std::string, Bytes>;
+  using Channels = std::map<Pair, std::shared_ptr<MuxChannel>>;
+  // The connection is gone: every handler hears OnClose, once. Returns the channels,
+  // which are of no use any more, to be freed as there is time for it.
+  Channels Abandon();
 
  private:
   friend class MuxChannel;
-  using Pair = std::pair<std::string, Bytes>;
   using Abandoned = std::map<Pair, std::vector<std::uint64_t>>;  // local ids
 
   absl::Status ReceiveItem(std::uint64_t channel_id, std::uint64_t type, ByteView body);
@@ -179,7 +181,7 @@ class Protomux {
   MuxLimits limits_;
   std::map<Pair, Acceptor> acceptors_;
   std::map<std::string, Acceptor, std::less<>> protocol_acceptors_;
-  std::map<Pair, std::shared_ptr<MuxChannel>> channels_;
+  Channels channels_;
   std::vector<MuxChannel*> local_;   // by local id - 1; null: free or swallowed
   std::vector<std::uint64_t> free_;  // local ids that may be used again, a stack
   // Closed before their fate was known: by pair, and the pair by local id.

@@ -8,6 +8,7 @@
 #include <asio/this_coro.hpp>
 #include <asio/use_awaitable.hpp>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "replication/answer_batch.h"
@@ -36,6 +37,23 @@ constexpr Nanos kMinute = std::chrono::minutes(1);
 
 std::uint64_t PerSecond(std::size_t per_minute) {
   return per_minute / 60 + 1;
+}
+
+// Thousands of channels that nobody calls any more take their time to be freed, which
+// others need too.
+template <typename Map>
+Task<void> Discard(Map map) {
+  const auto executor = co_await asio::this_coro::executor;
+  while (map.size() > kDiscardedPerStep) {
+    map.erase(map.begin(), std::next(map.begin(), kDiscardedPerStep));
+    co_await asio::post(executor, asio::use_awaitable);
+  }
+}
+
+template <typename Map>
+void DiscardLater(const asio::any_io_executor& executor, Map map) {
+  if (map.size() <= kDiscardedPerStep || !executor) return;
+  asio::co_spawn(executor, Discard(std::move(map)), asio::detached);
 }
 
 }  // namespace
@@ -591,26 +609,9 @@ void Session::Reopen() {
   PostWork();
 }
 
-// None of them does anything from here on; but to take thousands of cores apart takes
-// its time, which others need too.
 void Session::DropChannels() {
-  std::vector<std::shared_ptr<CoreChannel>> over;
-  over.reserve(channels_.size());
-  for (auto& [id, channel] : std::exchange(channels_, {})) {
-    channel->Leave();
-    over.push_back(std::move(channel));
-  }
-  if (over.size() > kChannelsPerStep && executor_) {
-    asio::co_spawn(executor_, Discard(std::move(over)), asio::detached);
-  }
-}
-
-Task<void> Session::Discard(std::vector<std::shared_ptr<CoreChannel>> over) {
-  const auto executor = co_await asio::this_coro::executor;
-  while (!over.empty()) {
-    over.resize(over.size() - std::min(over.size(), kDiscardedPerStep));
-    co_await asio::post(executor, asio::use_awaitable);
-  }
+  for (const auto& [id, channel] : channels_) channel->Leave();
+  DiscardLater(executor_, std::exchange(channels_, {}));
 }
 
 void Session::Close(absl::Status why) {
@@ -644,7 +645,7 @@ void Session::End(const absl::Status& why) {
   watched_.clear();
   blocked_.clear();
   starved_.clear();
-  if (mux_ != nullptr) mux_->Abandon();
+  if (mux_ != nullptr) DiscardLater(executor_, mux_->Abandon());
   received_share_->Set(0);
   upload_share_->Set(0);
   if (options_.observer != nullptr) options_.observer->OnClosed(*this, why_);

@@ -291,7 +291,6 @@ class Session : public std::enable_shared_from_this<Session> {
   void StartWriting();
   void End(const absl::Status& why);
   void DropChannels();
-  static Task<void> Discard(std::vector<std::shared_ptr<CoreChannel>> over);
 
   // For CoreChannel.
   void ScheduleWork(const std::shared_ptr<CoreChannel>& channel);
