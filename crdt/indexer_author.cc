@@ -45,7 +45,7 @@ class SeenLanes {
   }
 
  private:
-  const View* view_;  // not owned; null if nothing will be deleted
+  const View* view_;  // not owned; null if nothing that is there is taken away
   std::map<std::string, LaneMask, std::less<>> lanes_;
 };
 
@@ -133,8 +133,14 @@ absl::Status Fill(const Mutation& mutation, SeenLanes* seen_lanes, Draft* draft)
       draft->operation = PutOp(AsBytes(mutation.key), mutation.value);
       *seen |= MaskOf(Lane::kRegister);
       return absl::OkStatus();
-    case Mutation::Kind::kSet:
     case Mutation::Kind::kUnset:
+      // The op would be a presence (D11): a row nobody made.
+      if ((*seen & MaskOf(Lane::kRecord)) == 0) {
+        return absl::NotFoundError(
+            absl::StrFormat("key \"%s\": there is no row", std::string(mutation.key)));
+      }
+      [[fallthrough]];
+    case Mutation::Kind::kSet:
       WEFT_RETURN_IF_ERROR(FillCells(mutation, draft));
       draft->operation = RecordOp(AsBytes(mutation.key), draft->cells);
       *seen |= MaskOf(Lane::kRecord);
@@ -150,10 +156,10 @@ absl::Status Fill(const Mutation& mutation, SeenLanes* seen_lanes, Draft* draft)
 // The mutations of one commit as operations.
 class CommitDrafts {
  public:
-  CommitDrafts(Indexer::State* state, const CoreKey& self, bool deletes)
+  CommitDrafts(Indexer::State* state, const CoreKey& self, bool takes_away)
       : state_(state),
         self_(*state->view->writers().Find(self)),
-        seen_(deletes ? state->view.get() : nullptr) {}
+        seen_(takes_away ? state->view.get() : nullptr) {}
 
   absl::Status Add(const Mutation& mutation) {
     using Kind = Mutation::Kind;
@@ -506,12 +512,13 @@ absl::StatusOr<PreparedCommit> Indexer::Prepare(const CoreKey& self,
                                                 std::uint64_t wall_ms) {
   CommitAuthor author(state_.get(), self, wall_ms);
   WEFT_RETURN_IF_ERROR(author.Begin());
-  const bool deletes =
+  const bool takes_away =
       std::any_of(mutations.begin(), mutations.end(), [](const Mutation& mutation) {
         return mutation.kind == Mutation::Kind::kDelete ||
-               mutation.kind == Mutation::Kind::kErase;
+               mutation.kind == Mutation::Kind::kErase ||
+               mutation.kind == Mutation::Kind::kUnset;
       });
-  CommitDrafts drafts(state_.get(), self, deletes);
+  CommitDrafts drafts(state_.get(), self, takes_away);
   for (const Mutation& mutation : mutations) {
     WEFT_RETURN_IF_ERROR(drafts.Add(mutation));
   }

@@ -130,7 +130,7 @@ void CheckHistory(std::uint64_t seed, const HistoryOptions& options, Tally* tall
   for (const OpId& op : history.ops()) {
     ++tally->fates[static_cast<std::size_t>(first->Fate(op).kind)];
   }
-  EXPECT_TRUE(first->indexer().Verify().ok());
+  EXPECT_TRUE(Verify(&first->indexer()).ok());
 }
 
 TEST(IndexerProperty, I1_I2_HonestHistoriesGiveTheModelsViewInEveryOrder) {
@@ -139,7 +139,7 @@ TEST(IndexerProperty, I1_I2_HonestHistoriesGiveTheModelsViewInEveryOrder) {
     CheckHistory(seed, {.people = 2 + seed % 4, .steps = 40}, &tally);
     if (HasFatalFailure()) return;
   }
-  EXPECT_GT(tally.conflicts, 100);
+  EXPECT_GT(tally.conflicts, 80);
   EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kWinner)], 200);
   EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kConflict)], 100);
   EXPECT_GT(tally.fates[static_cast<int>(OpFateKind::kSuperseded)], 200);

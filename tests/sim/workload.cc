@@ -220,11 +220,11 @@ void Workload::AddRecordOp(std::size_t peer, Batch& batch) {
   const std::uint64_t first = random_.Below(std::size(kColumns));
   const std::uint64_t count = 1 + random_.Below(2);
   if (!used_.insert(row).second) return;
-  if (kind == 0) {
+  if (kind < 3) {
     const std::optional<Entry> entry = Read(peer, row);
-    if (entry && entry->is_record) batch.Erase(row);
-  } else if (kind < 3) {
-    batch.Unset(row, {kColumns[first]});
+    if (!entry || !entry->is_record) return;
+    if (kind == 0) batch.Erase(row);
+    if (kind > 0) batch.Unset(row, {kColumns[first]});
   } else {
     std::vector<std::pair<std::string, Datum>> cells;
     for (std::uint64_t i = 0; i < count; ++i) {

@@ -119,6 +119,28 @@ TEST(Store, ARecordIsAMapOfCellsThatAreSetAndUnsetOneByOne) {
   EXPECT_TRUE(absl::IsNotFound(club.Get("boats/7").status()));
 }
 
+TEST(Store, D11_ACommitUnsetsNoCellsOfARowThatIsNotThere) {
+  Scratch scratch;
+  Store store = OpenStore(scratch / "ada");
+  Base club = MakeBase(store, "club");
+  Batch absent;
+  absent.Put("note", Datum::Of("kept out with the rest"));
+  absent.Unset("boats/7", {"seats"});
+  EXPECT_TRUE(absl::IsNotFound(club.Commit(absent).status()));
+  EXPECT_TRUE(Keys(club.Scan(All())).empty());
+  // A row of the same commit is one.
+  Batch made;
+  made.Set("boats/7", {{"name", Datum::Of("Elsa")}, {"seats", Datum::Integer(4)}});
+  made.Unset("boats/7", {"seats"});
+  ASSERT_TRUE(club.Commit(made).ok());
+  EXPECT_EQ(club.Get("boats/7")->cells.count("seats"), 0U);
+  Batch erased;
+  erased.Erase("boats/7");
+  erased.Unset("boats/7", {"name"});
+  EXPECT_TRUE(absl::IsNotFound(club.Commit(erased).status()));
+  EXPECT_EQ(club.Get("boats/7")->cells.count("name"), 1U);
+}
+
 TEST(Store, D11_ARowMadeAnewStartsEmpty) {
   Scratch scratch;
   Store store = OpenStore(scratch / "ada");
