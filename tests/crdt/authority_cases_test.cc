@@ -68,7 +68,7 @@ struct World {
     for (auto& replica : replicas) {
       EXPECT_EQ(replica->Root(), replicas[0]->Root());
       EXPECT_EQ(replica->Digest(), replicas[0]->Digest());
-      EXPECT_TRUE(replica->indexer().Verify().ok()) << replica->indexer().Verify();
+      EXPECT_TRUE(Verify(&replica->indexer()).ok()) << Verify(&replica->indexer());
     }
   }
 
@@ -349,6 +349,30 @@ TEST(AuthorityCases, D8_Case12_OneHiddenRowLeavesTheOthersOfItsBatch) {
   world.ExpectAllEqual();
   EXPECT_EQ(world[kBob].Keys().size(), 3375U);
   EXPECT_EQ(world[kBob].Row("t/1000"), std::vector<std::string>{"-"});
+}
+
+TEST(AuthorityCases, D8_AnAcceptOfPartOfABatchShowsNothingOfIt) {
+  World world;
+  world[kFay].Auth(GrantTo(world.id(kMia), GrantRole::kModerated));
+  world.Meet();
+  world[kMia].Do(Put("before", "v"));
+  const std::string large(100'000, 'v');  // so that the commit has several blocks
+  std::vector<std::string> keys;
+  for (int i = 0; i < 20; ++i) keys.push_back(absl::StrFormat("t/%02d", i));
+  std::vector<Mutation> rows;
+  for (const std::string& key : keys) rows.push_back(Set(key, {{"c", large}}));
+  const auto commit = world[kMia].Commit(rows);
+  ASSERT_TRUE(commit.ok());
+  const std::uint64_t blocks = commit->blocks.size();
+  ASSERT_GT(blocks, 2U);
+  world.Meet();
+  world[kFay].Auth(Verdict(AuthOpType::kAccept, world.id(kMia), 0, blocks));
+  world.ExpectAllEqual();
+  EXPECT_THAT(world[kBob].Keys(), ElementsAre("before"));
+  EXPECT_EQ(world[kBob].Fate(commit->ops[0]).kind, OpFateKind::kPending);
+  world[kFay].Auth(Verdict(AuthOpType::kAccept, world.id(kMia), 1, 1 + blocks));
+  world.ExpectAllEqual();
+  EXPECT_EQ(world[kBob].Keys().size(), 21U);
 }
 
 TEST(AuthorityCases, D11_WhenADeleteIsCutNoStaleCellComesBackAlone) {

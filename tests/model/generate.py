@@ -384,7 +384,9 @@ class Generator:
         ends = self.ends(log)
         if not ends:
             return None
-        b = self.random.choice(ends) if self.chance(93) else self.length(log)
+        b = self.random.choice(ends)
+        if self.chance(12):  # inside of a batch, perhaps, or of one that is not whole
+            b = self.random.randint(1, self.length(log))
         a = self.random.choice([0, *ends]) if self.chance(50) else max(
             0, b - self.random.randint(1, 3))
         if a >= b:
