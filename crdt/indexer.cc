@@ -6,7 +6,6 @@
 #include "absl/strings/str_format.h"
 #include "crdt/indexer_state.h"
 #include "engine/key_layout.h"
-#include "engine/memory_storage.h"
 #include "engine/trie_proof.h"
 
 namespace weft {
@@ -88,6 +87,20 @@ absl::StatusOr<IndexResult> Indexer::IndexAll() {
   IndexResult result;
   WEFT_RETURN_IF_ERROR(state_->Drain(&result));
   return result;
+}
+
+absl::StatusOr<bool> Indexer::IndexSome(std::uint64_t ops) {
+  if (state_->queue.empty()) {
+    for (WriterNumber n = 0; n < state_->writers.size(); ++n) state_->Enqueue(n);
+  }
+  IndexResult result;
+  state_->step_left = ops;
+  const absl::Status status = state_->DeliverReady(&result);
+  state_->step_left = UINT64_MAX;
+  WEFT_RETURN_IF_ERROR(status);
+  if (!state_->queue.empty()) return false;
+  WEFT_RETURN_IF_ERROR(state_->Drain(&result));
+  return true;
 }
 
 void Indexer::Follow(const CoreKey& log) {
@@ -243,42 +256,6 @@ IndexerStatus Indexer::Status() const {
   status.clock_suspect = state_->clock_suspect;
   status.waiting = state_->Missing();
   return status;
-}
-
-absl::Status Indexer::Verify() {
-  MemoryStorage storage;
-  WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> proofs, ForkProofs());
-  StorageBatch batch;
-  for (const Bytes& proof : proofs) {
-    WEFT_ASSIGN_OR_RETURN(const ForkProof fork, DecodeForkProof(proof));
-    batch.Put(Family::kMeta, keys::ForkProof(0, fork.core), proof);
-  }
-  WEFT_RETURN_IF_ERROR(storage.Commit(batch, Durability::kLogged));
-  WEFT_ASSIGN_OR_RETURN(
-      std::unique_ptr<Indexer> fresh,
-      Open(&storage, state_->logs, state_->clock, state_->genesis, {}));
-  for (const State::WriterState& writer : state_->writers) {
-    const CoreKey& log = writer.log.writer();
-    if (state_->authority->NumberOf(log) > 0) fresh->Follow(log);
-  }
-  WEFT_RETURN_IF_ERROR(fresh->IndexAll().status());
-  WEFT_ASSIGN_OR_RETURN(const Hash32 root, Root());
-  WEFT_ASSIGN_OR_RETURN(const Hash32 expected, fresh->Root());
-  if (fresh->CurrentDigest() != CurrentDigest()) {
-    return absl::DataLossError(absl::StrFormat(
-        "the view is of version %s, and the logs give %s",
-        ToHex(CurrentDigest().view()), ToHex(fresh->CurrentDigest().view())));
-  }
-  if (root != expected) {
-    return absl::DataLossError(
-        absl::StrFormat("the view has the root %s, and the logs give %s",
-                        ToHex(root.view()), ToHex(expected.view())));
-  }
-  // The root is kept beside the entries: those may be damaged all the same.
-  const std::unique_ptr<ViewScan> entries = ScanView("", std::nullopt, false);
-  while (entries->Next()) {
-  }
-  return entries->status();
 }
 
 }  // namespace weft

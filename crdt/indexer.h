@@ -191,6 +191,10 @@ class Indexer {
   absl::StatusOr<IndexResult> Index(const CoreKey& log);
   // The same for every log that matters here.
   absl::StatusOr<IndexResult> IndexAll();
+  // The same in steps of about `ops` ops, of which the next goes on where the last one
+  // stopped. True: all is taken in that there was when its log's turn came. A step that
+  // settles forks takes its time.
+  absl::StatusOr<bool> IndexSome(std::uint64_t ops);
   // Fork proofs (F1), from anybody; what is malformed or does not hold is passed over.
   // One is kept for ever, and effective at once, if its log is known here; else it is
   // remembered until it is, or until this process ends. If blocks beyond a fork were
@@ -274,8 +278,6 @@ class Indexer {
   // PERMISSION_DENIED  we may not, or the author, or who decided it, is no junior
   absl::Status CheckEffect(const CoreKey& self, const AuthOperation& operation) const;
   IndexerStatus Status() const;
-  // Recomputes everything from the logs.  DATA_LOSS  root or digest differ
-  absl::Status Verify();
 
   // --- authorship ---
   // Turns a commit into blocks for the log `self`, which must be indexed to its end.
@@ -319,6 +321,7 @@ class Indexer {
   struct State;
 
  private:
+  friend class Verification;
   explicit Indexer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

@@ -65,6 +65,7 @@ absl::Status Indexer::State::Apply(WriterNumber writer,
         view->Changed(entry);
       }
       ops_since_flush += operations.size();
+      SpendStep(operations.size());
       if (effective) result->effective_ops += operations.size();
       if (effective) effective_ops += operations.size();
     }

@@ -24,7 +24,7 @@ void Indexer::State::Enqueue(WriterNumber writer) {
 }
 
 absl::Status Indexer::State::DeliverReady(IndexResult* result) {
-  while (!queue.empty()) {
+  while (!queue.empty() && step_left > 0) {
     const WriterNumber writer = queue.front();
     queue.pop_front();
     writers[writer].queued = false;
@@ -97,6 +97,10 @@ absl::Status Indexer::State::AdvanceTo(WriterNumber writer, std::uint64_t held,
     WEFT_RETURN_IF_ERROR(Deliver(writer, result));
     if (ops_since_flush >= options.flush_ops || bytes_since_flush >= kFlushBytes) {
       WEFT_RETURN_IF_ERROR(Flush());
+    }
+    if (step_left == 0) {
+      Enqueue(writer);
+      return absl::OkStatus();
     }
   }
 }
@@ -207,6 +211,7 @@ absl::Status Indexer::State::Deliver(WriterNumber writer, IndexResult* result) {
   changed_since_flush = true;
   ++deliveries;
   ++result->blocks;
+  SpendStep(1);
   WEFT_RETURN_IF_ERROR(TakePlace(writer, std::move(pending.block), result));
 
   while (!state.waiters.empty() &&

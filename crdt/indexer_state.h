@@ -14,6 +14,7 @@
 
 #pragma once
 
+#include <algorithm>
 #include <deque>
 #include <map>
 
@@ -152,6 +153,9 @@ struct Indexer::State {
 
   // indexer_deliver.cc
   void Enqueue(WriterNumber writer);
+  void SpendStep(std::uint64_t done) {
+    if (step_left != UINT64_MAX) step_left -= std::min(step_left, done);
+  }
   absl::Status Drain(IndexResult* result);
   absl::Status Advance(WriterNumber writer, IndexResult* result);
   absl::Status AdvanceTo(WriterNumber writer, std::uint64_t held, IndexResult* result);
@@ -304,7 +308,8 @@ struct Indexer::State {
   std::uint64_t ops_since_flush = 0;
   std::uint64_t bytes_since_flush = 0;
   bool changed_since_flush = false;
-  std::uint64_t deliveries = 0;  // blocks delivered and members admitted
+  std::uint64_t step_left = UINT64_MAX;  // ops until the step ends; see IndexSome
+  std::uint64_t deliveries = 0;          // blocks delivered and members admitted
   std::uint64_t authority_changes = 0;
 
   std::function<bool(std::string_view)> filter;

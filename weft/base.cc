@@ -192,7 +192,17 @@ BaseStatus Base::Status() const {
 }
 
 absl::Status Base::Verify() const {
-  return impl_->store->Run([&] { return impl_->node->Verify(); });
+  std::unique_ptr<Verification> verification;
+  for (bool done = false; !done;) {
+    WEFT_ASSIGN_OR_RETURN(done, impl_->store->Run([&] {
+      return impl_->node->VerifySome(&verification);
+    }));
+  }
+  // The root is kept beside the entries: those may be damaged all the same.
+  Entries entries = Scan(All());
+  for (auto entry = entries.begin(); entry != entries.end(); ++entry) {
+  }
+  return entries.status();
 }
 
 }  // namespace weft

@@ -96,7 +96,8 @@ class Base {
   absl::StatusOr<OpName> Unset(std::string_view table_key,
                                std::vector<std::string> columns);
   absl::StatusOr<OpName> Erase(std::string_view table_key);
-  // All of it or nothing.  NOT_FOUND  it deletes or erases what is not there;
+  // All of it or nothing.
+  // NOT_FOUND     it deletes or erases what is not there, or unsets cells of no row
   // OUT_OF_RANGE  a position beyond the end of a text or list
   absl::StatusOr<Committed> Commit(const Batch& batch);
 

@@ -16,6 +16,7 @@
 
 #include "absl/container/flat_hash_map.h"
 #include "crdt/indexer.h"
+#include "crdt/verification.h"
 #include "engine/corestore.h"
 #include "replication/feed_exchange.h"
 #include "weft/ack_book.h"
@@ -180,7 +181,8 @@ class BaseNode final : public FeedSource {
   absl::StatusOr<Fate> FateOf(const OpName& op);
   BaseStatus Status();
   std::uint64_t OwnClockAheadMs() const;
-  absl::Status Verify();
+  // One step of it; the first makes `verification`.  True: done, and all is well.
+  absl::StatusOr<bool> VerifySome(std::unique_ptr<Verification>* verification);
 
   // Something has arrived that is not indexed, or not told, yet.
   bool busy() const { return step_posted_ || settle_posted_; }

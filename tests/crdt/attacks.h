@@ -43,7 +43,7 @@ class Attacks : public testing::Test {
     for (auto& replica : replicas_) {
       EXPECT_EQ(replica->Digest(), fay().Digest());
       EXPECT_EQ(replica->Root(), fay().Root());
-      EXPECT_TRUE(replica->indexer().Verify().ok()) << replica->indexer().Verify();
+      EXPECT_TRUE(Verify(&replica->indexer()).ok()) << Verify(&replica->indexer());
     }
   }
   static TreeHash HashAt(Replica& replica, std::size_t length) {

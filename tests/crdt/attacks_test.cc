@@ -77,7 +77,7 @@ TEST_F(Attacks, Attack86_GrantsAppendedToAForgottenLogRankBehindAllOthers) {
   ASSERT_NE(authority.Find(backdated), nullptr) << "late, and still of effect";
   EXPECT_LT(authority.Find(early)->path, authority.Find(sound)->path);
   EXPECT_LT(authority.Find(sound)->path, authority.Find(backdated)->path);
-  EXPECT_TRUE(fay().indexer().Verify().ok()) << fay().indexer().Verify();
+  EXPECT_TRUE(Verify(&fay().indexer()).ok()) << Verify(&fay().indexer());
 }
 
 TEST_F(Attacks, P2_WhatFollowsAResignationIsBlamedOnIt) {

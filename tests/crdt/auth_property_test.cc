@@ -233,8 +233,8 @@ TEST(AuthProperty, I1_P9_EveryOrderOfDeliveryGivesTheSameVerdicts) {
       ASSERT_EQ(Answers(*replicas[i], history.people().ids), expected)
           << "replica " << i;
     }
-    ASSERT_TRUE(replicas[0]->indexer().Verify().ok())
-        << replicas[0]->indexer().Verify();
+    ASSERT_TRUE(Verify(&replicas[0]->indexer()).ok())
+        << Verify(&replicas[0]->indexer());
     // One block at a time, in a random order of logs.
     Replica late(history.people().genesis, history.people().ids[0]);
     for (int turn = 0; turn < 3'000; ++turn) {

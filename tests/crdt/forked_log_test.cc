@@ -33,7 +33,7 @@ class ForkedLog : public testing::Test {
     EXPECT_EQ(one.Digest(), other.Digest());
     EXPECT_EQ(one.Root(), other.Root());
     for (Replica* replica : {&one, &other}) {
-      const absl::Status verified = replica->indexer().Verify();
+      const absl::Status verified = Verify(&replica->indexer());
       EXPECT_TRUE(verified.ok()) << verified;
     }
   }
@@ -387,7 +387,7 @@ TEST(ForkedAdmin, F2_ABlockIsJudgedByWhatItNamesOfTheBranchThatSurvives) {
   second.FetchAll(fay);
   EXPECT_EQ(second.Digest(), first.Digest());
   EXPECT_EQ(second.Root(), first.Root());
-  EXPECT_TRUE(first.indexer().Verify().ok()) << first.indexer().Verify();
+  EXPECT_TRUE(Verify(&first.indexer()).ok()) << Verify(&first.indexer());
 }
 
 }  // namespace

@@ -325,7 +325,7 @@ TEST(Indexer, I3_WhatWasNotFlushedComesBackFromTheLogs) {
   EXPECT_EQ(a.Fate(two).kind, OpFateKind::kWinner);
   EXPECT_EQ(a.Root(), root);
   EXPECT_EQ(a.Digest(), digest);
-  EXPECT_TRUE(a.indexer().Verify().ok());
+  EXPECT_TRUE(Verify(&a.indexer()).ok());
 }
 
 TEST(Indexer, I3_AViewThatShowsMoreThanTheLogsHoldIsBuiltAnew) {
@@ -339,7 +339,7 @@ TEST(Indexer, I3_AViewThatShowsMoreThanTheLogsHoldIsBuiltAnew) {
   b.logs().logs[a.self()].pop_back();
   b.Reopen();
   EXPECT_EQ(b.Text("k"), "1");
-  EXPECT_TRUE(b.indexer().Verify().ok());
+  EXPECT_TRUE(Verify(&b.indexer()).ok());
 }
 
 TEST(Indexer, S8_AViewOfAnotherEvaluatorIsBuiltAnew) {

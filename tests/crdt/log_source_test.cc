@@ -58,7 +58,7 @@ TEST(CoreLogs, C5_ACommitToARealCoreIsReadBackAndSurvivesAReopening) {
     EXPECT_EQ((*indexer)->CurrentVersion().writers.at(founder.id()).tree_hash,
               (*core)->tree_hash());
     EXPECT_LE(opened, 3) << "a handle is kept while there is work";
-    EXPECT_TRUE((*indexer)->Verify().ok());
+    EXPECT_TRUE(Verify(indexer->get()).ok());
   }
 }
 

@@ -10,6 +10,7 @@
 
 #include "absl/strings/str_format.h"
 #include "crdt/indexer.h"
+#include "crdt/verification.h"
 #include "engine/check.h"
 #include "engine/memory_storage.h"
 #include "tests/crdt/fork_sides.h"
@@ -17,6 +18,15 @@
 #include "tests/sim/sim_random.h"
 
 namespace weft {
+
+// In steps that are short enough to end anywhere.
+inline absl::Status Verify(Indexer* indexer) {
+  WEFT_ASSIGN_OR_RETURN(const auto verification, Verification::Begin(indexer));
+  for (bool done = false; !done;) {
+    WEFT_ASSIGN_OR_RETURN(done, verification->Step(/*ops=*/3));
+  }
+  return absl::OkStatus();
+}
 
 class FixedClock final : public Clock {
  public:

@@ -252,7 +252,7 @@ TEST(TextLane, I2_RootsAfterRestartsAreThoseOfAReplicaThatNeverStopped) {
   }
   two.Meet();
   EXPECT_EQ(TextAt(two.ada, "t"), TextAt(two.bob, "t"));
-  EXPECT_TRUE(two.bob.indexer().Verify().ok());
+  EXPECT_TRUE(Verify(&two.bob.indexer()).ok());
 }
 
 }  // namespace

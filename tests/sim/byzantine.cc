@@ -351,7 +351,7 @@ void Byzantine::CheckEnd() {
       }
     }
     forks.insert(known);
-    const absl::Status verified = base.Verify();
+    const absl::Status verified = Verify(base);
     if (!verified.ok()) {
       world_->Problem(
           absl::StrFormat("%s: I2: %s", world_->NameOf(host), verified.ToString()));

@@ -190,7 +190,7 @@ void Checker::CheckEnd() {
     if (info.ok()) digests.insert(info->version_digest + " " + info->root);
     CheckFates(peer);
     CheckClocks(peer);
-    const absl::Status verified = world_->base(peer)->Verify();
+    const absl::Status verified = Verify(*world_->base(peer));
     if (!verified.ok()) Problem(peer, "I2: " + verified.ToString());
     const BaseStatus status = world_->base(peer)->Status();
     if (!status.waiting.empty()) Problem(peer, "waits: " + status.waiting.front());

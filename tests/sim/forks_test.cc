@@ -56,7 +56,7 @@ class ForkedWorld : public testing::TestWithParam<std::uint64_t> {
     for (std::size_t peer = 0; peer < world_.size(); ++peer) {
       BaseNode& base = *world_.base(peer);
       EXPECT_EQ(base.Root()->root, world_.base(0)->Root()->root) << peer;
-      EXPECT_TRUE(base.Verify().ok()) << base.Verify();
+      EXPECT_TRUE(Verify(base).ok()) << Verify(base);
       const auto fork = base.indexer()->ForkOf(world_.WriterOf(3));
       ASSERT_TRUE(fork.has_value()) << world_.NameOf(peer) << "\n" << world_.Journal();
       EXPECT_EQ(fork->cut, survives) << world_.NameOf(peer);

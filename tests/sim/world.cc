@@ -660,4 +660,12 @@ std::string World::Journal() const {
   return text;
 }
 
+absl::Status Verify(BaseNode& base) {
+  std::unique_ptr<Verification> verification;
+  for (bool done = false; !done;) {
+    WEFT_ASSIGN_OR_RETURN(done, base.VerifySome(&verification));
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace weft::sim

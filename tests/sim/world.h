@@ -249,4 +249,7 @@ class World {
   std::uint64_t events_ = 0;
 };
 
+// The view anew from the logs, against the one that the base has.
+absl::Status Verify(BaseNode& base);
+
 }  // namespace weft::sim
