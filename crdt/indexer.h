@@ -260,6 +260,19 @@ class Indexer {
   // Against Root(): that the key is readable with these lanes, or that it is not (V2).
   absl::StatusOr<TrieProof> Prove(std::string_view key);
   absl::StatusOr<OpFate> FateOf(const OpId& op);
+  struct LoggedOp {
+    OpId id;
+    // One of the two; borrowed for the call.
+    const Operation* operation = nullptr;
+    const AuthOperation* auth_operation = nullptr;
+  };
+  // Calls back with each op in blocks [from, to) of a log, in order, as far as they are
+  // indexed; blocks that are invalid or parked hold none. Returns where it ended, which
+  // is `from` at the end of the log.
+  // NOT_FOUND  no such log is wanted here;  what `use` returned;  the disk's
+  absl::StatusOr<std::uint64_t> ReadOps(
+      const CoreKey& log, std::uint64_t from, std::uint64_t to,
+      const std::function<absl::Status(const LoggedOp&)>& use);
   const Authority& authority() const;
   const Genesis& genesis() const;
   std::vector<MemberInfo> Members() const;  // most senior first

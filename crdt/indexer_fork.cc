@@ -344,10 +344,12 @@ void FreezeMoving(std::span<const Survivors> turns,
   bool any = false;
   for (auto& [log, fork] : *forks) {
     const auto first = turns.front().find(log);
-    const bool moves = std::any_of(turns.begin(), turns.end(), [&](const auto& turn) {
-      const auto then = turn.find(log);
-      return first == turns.front().end() || then->second != first->second;
-    });
+    // Captured by name: clang 14 does not take a structured binding otherwise.
+    const bool moves =
+        std::any_of(turns.begin(), turns.end(), [&, &log = log](const auto& turn) {
+          const auto then = turn.find(log);
+          return first == turns.front().end() || then->second != first->second;
+        });
     any = any || (moves && !fork.frozen);
     fork.frozen = fork.frozen || moves;
   }

@@ -11,6 +11,7 @@
 //   indexer_store.cc    what is written back, and read at the start
 //   indexer_author.cc   commits into blocks
 //   indexer_fate.cc     what became of an op
+//   indexer_log.cc      what a log says, op by op
 
 #pragma once
 

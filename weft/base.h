@@ -198,6 +198,11 @@ class Base {
   // --- checking ---
   absl::StatusOr<RootInfo> Root() const;
   absl::StatusOr<Fate> FateOf(const OpName& op) const;
+  // What blocks [from, to) of a writer's log say, with effect or without: what a
+  // moderator looks at before he accepts. At most 64 blocks are read at a time.
+  // NOT_FOUND  no such log is followed here;  INVALID_ARGUMENT  not a writer
+  absl::StatusOr<LogPage> ReadLog(std::string_view writer, std::uint64_t from,
+                                  std::uint64_t to = UINT64_MAX) const;
   BaseStatus Status() const;
   // Recomputes the view from the logs and compares.  DATA_LOSS  they differ
   absl::Status Verify() const;

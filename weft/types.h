@@ -249,6 +249,34 @@ struct Fate {
   std::string reason;       // of those without effect
 };
 
+// One change as its author wrote it. `what` is the command that makes such a one (put,
+// del, set, unset, inc, reset, add, rem, max, min, enable, disable), insert or cut for
+// texts and lists, or grant, revoke, invite, redeem, accept, reject, admit, hide,
+// unhide.
+struct LoggedChange {
+  std::string what;
+  // What was put, set, added, removed or inserted, or by how much; of a cut, how many
+  // characters or items it takes away.
+  std::optional<Datum> value;
+};
+
+// One op of a log, and what became of it.
+struct LoggedOp {
+  OpName op;
+  LoggedChange change;
+  std::string key;                            // empty for those about members
+  std::map<std::string, LoggedChange> cells;  // of a row
+  std::string about;                          // of those about members: whom, and how
+  Fate fate;
+};
+
+// The ops of some blocks. `next` is the first block that was not read; where the log
+// ends it is the one that was asked for.
+struct LogPage {
+  std::vector<LoggedOp> ops;
+  std::uint64_t next = 0;
+};
+
 // One key that reads differently now. `before` and `after` are what Get gave and
 // gives; absent where there was or is nothing.
 struct Change {

@@ -1,4 +1,4 @@
-// root, status, verify, fate: what the store is in, and whether it is whole.
+// root, status, verify, fate, log: what the store is in, and whether it is whole.
 
 #include <algorithm>
 
@@ -223,6 +223,80 @@ int FateOf(const Invocation& call) {
   return kDone;
 }
 
+// `what` and the value, as a person reads them.
+std::string ChangeText(const LoggedChange& change) {
+  std::string text = change.what;
+  if (change.value) text += ' ' + Printable(change.value->ToText());
+  return text;
+}
+
+void PrintLogged(const LoggedOp& logged) {
+  Out() << logged.op.ToText() << ' ' << FateName(logged.fate.kind) << ' ';
+  if (logged.key.empty() && !logged.about.empty()) {
+    Out() << logged.change.what << ' ' << Printable(logged.about) << '\n';
+    return;
+  }
+  Out() << Printable(logged.key) << ": " << ChangeText(logged.change);
+  const char* separator = " ";
+  for (const auto& [column, change] : logged.cells) {
+    Out() << separator << Printable(column) << ' ' << ChangeText(change);
+    separator = ", ";
+  }
+  Out() << '\n';
+}
+
+Json ChangeJson(const LoggedChange& change) {
+  Json object{{"what", change.what}};
+  if (change.value) PutValue(object, *change.value);
+  return object;
+}
+
+Json LoggedJson(const LoggedOp& logged) {
+  Json object = FateJson(logged.op.ToText(), logged.fate);
+  object.update(ChangeJson(logged.change));
+  if (!logged.about.empty()) {
+    PutText(object, "about", logged.about);
+    return object;
+  }
+  PutText(object, "key", logged.key);
+  for (const auto& [column, change] : logged.cells) {
+    Json cell = Json::object();
+    PutText(cell, "column", column);
+    cell.update(ChangeJson(change));
+    object["cells"].push_back(std::move(cell));
+  }
+  return object;
+}
+
+int Log(const Invocation& call) {
+  std::pair<std::uint64_t, std::uint64_t> blocks{0, UINT64_MAX};
+  if (call.arguments.size() > 1) {
+    const auto asked = ParseBlocks(call.arguments[1]);
+    if (!asked) {
+      return Fail(kUsage,
+                  "blocks " + call.arguments[1] + ": is not A..B with A below B");
+    }
+    blocks = *asked;
+  }
+  int code = kDone;
+  auto base = OpenBase(call, code);
+  if (!base) return code;
+  for (std::uint64_t at = blocks.first; at < blocks.second;) {
+    const auto page = base->ReadLog(call.arguments[0], at, blocks.second);
+    if (!page.ok()) return Fail(page.status());
+    for (const LoggedOp& logged : page->ops) {
+      if (call.json) {
+        PrintJson(LoggedJson(logged));
+      } else {
+        PrintLogged(logged);
+      }
+    }
+    if (page->next == at) break;
+    at = page->next;
+  }
+  return kDone;
+}
+
 }  // namespace
 
 void AddCheckCommands(CommandLine& line) {
@@ -232,6 +306,11 @@ void AddCheckCommands(CommandLine& line) {
   line.Add({"fate", "OP...|-", "says what became of an op; - reads them from stdin", 1,
             CommandSpec::kAnyNumber},
            FateOf);
+  line.Add({"log", "WRITER [A..B]",
+            "lists what somebody wrote, with effect or without; --json: one object a "
+            "line",
+            1, 2},
+           Log);
 }
 
 }  // namespace weft::cli

@@ -98,6 +98,22 @@ std::string Counted(std::uint64_t count, std::string_view thing) {
   return absl::StrFormat("%d %s%s", count, thing, count == 1 ? "" : "s");
 }
 
+std::optional<std::pair<std::uint64_t, std::uint64_t>> ParseBlocks(
+    const std::string& text) {
+  const std::size_t dots = text.find("..");
+  if (dots == std::string::npos) return std::nullopt;
+  std::pair<std::uint64_t, std::uint64_t> blocks;
+  const char* const middle = text.data() + dots;
+  const char* const end = text.data() + text.size();
+  const auto first = std::from_chars(text.data(), middle, blocks.first);
+  const auto second = std::from_chars(middle + 2, end, blocks.second);
+  if (first.ec != std::errc() || first.ptr != middle || second.ec != std::errc() ||
+      second.ptr != end || blocks.first >= blocks.second) {
+    return std::nullopt;
+  }
+  return blocks;
+}
+
 int Fail(Exit code, std::string_view message) {
   std::string line(message);
   for (char& character : line) {

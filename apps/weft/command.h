@@ -30,6 +30,10 @@ std::string Printable(std::string_view bytes);
 // "1 block", "2 blocks".
 std::string Counted(std::uint64_t count, std::string_view thing);
 
+// `A..B`: blocks from A to before B, and A is below B.
+std::optional<std::pair<std::uint64_t, std::uint64_t>> ParseBlocks(
+    const std::string& text);
+
 // One line on stderr, whatever the message holds; gives back `code`.
 int Fail(Exit code, std::string_view message);
 // The code of a status that came from doing what was asked; `what` names the thing if

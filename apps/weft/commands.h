@@ -12,7 +12,7 @@ void AddWriteCommands(CommandLine& line);   // put del set unset erase
 void AddLaneCommands(CommandLine& line);    // inc reset add rem max min ... text
 void AddBatchCommand(CommandLine& line);    // batch
 void AddReadCommands(CommandLine& line);    // get scan conflicts
-void AddCheckCommands(CommandLine& line);   // root status verify fate
+void AddCheckCommands(CommandLine& line);   // root status verify fate log
 void AddImportCommand(CommandLine& line);   // import
 void AddExportCommand(CommandLine& line);   // export
 void AddCoreCommands(CommandLine& line);    // core create append get info ...

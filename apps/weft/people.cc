@@ -1,8 +1,6 @@
 // invite, redeem, requests, approve, revoke, held, accept, reject, admit, hide, unhide,
 // rollback, recover: letting people in, and what others wrote.
 
-#include <charconv>
-
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
@@ -253,23 +251,6 @@ int Held(const Invocation& call) {
   }
   if (call.json) PrintJson(Json{{"held", std::move(list)}});
   return kDone;
-}
-
-// `A..B`, blocks A to B without B.
-std::optional<std::pair<std::uint64_t, std::uint64_t>> ParseBlocks(
-    const std::string& text) {
-  const std::size_t dots = text.find("..");
-  if (dots == std::string::npos) return std::nullopt;
-  std::pair<std::uint64_t, std::uint64_t> blocks;
-  const char* const middle = text.data() + dots;
-  const char* const end = text.data() + text.size();
-  const auto first = std::from_chars(text.data(), middle, blocks.first);
-  const auto second = std::from_chars(middle + 2, end, blocks.second);
-  if (first.ec != std::errc() || first.ptr != middle || second.ec != std::errc() ||
-      second.ptr != end || blocks.first >= blocks.second) {
-    return std::nullopt;
-  }
-  return blocks;
 }
 
 using RangeCall = std::function<absl::StatusOr<OpName>(

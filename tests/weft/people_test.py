@@ -249,7 +249,9 @@ class Removal(People):
         self.meet(bob, ada)
         writer = self.weft("fate", ada, f"{bobs}:0.0")["fates"][0]["op"]
         self.weft("revoke", ada, bobs, "--yes", "--keep-nothing", "--reason", evil)
+        ada_log = self.weft("status", ada)["bases"][0]["identity"]
         for shown in [self.run_weft("members", ada).stdout,
+                      self.run_weft("log", ada, ada_log).stdout,
                       self.run_weft("fate", ada, writer).stdout,
                       self.run_weft("held", ada).stdout]:
             self.assertIn(b"FAKE", shown)
@@ -323,6 +325,9 @@ class Moderation(People):
         self.assertEqual([h["state"] for h in held], ["pending"])
         writer, first = held[0]["writer"], held[0]["from"]
         self.assertEqual(held[0]["to"], first + 2)
+        shown = self.run_weft("log", ada, writer, f"{first}..{first + 2}").stdout
+        self.assertEqual([line.split(b" ", 1)[1] for line in shown.splitlines()],
+                         [b"pending good: put 1", b"pending bad: put 2"])
         self.weft("accept", ada, writer, f"{first}..{first + 1}")
         self.weft("reject", ada, writer, f"{first + 1}..{first + 2}")
         self.assertEqual(self.value(ada, "good"), "1")

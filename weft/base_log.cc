@@ -1,0 +1,155 @@
+// A writer's log as the API shows it: what each op says, and what became of it.
+
+#include "absl/strings/str_format.h"
+#include "weft/base.h"
+#include "weft/convert.h"
+#include "weft/store_impl.h"
+
+namespace weft {
+namespace {
+
+constexpr std::uint64_t kBlocksPerPage = 64;
+
+// Of ops and of cells, which have the same verbs.
+LoggedChange ChangeOf(OpType type, Lane lane, std::uint8_t flags, ValueView value,
+                      std::int64_t number) {
+  switch (type) {
+    case OpType::kPut:
+      return {"put", ToDatum(value)};
+    case OpType::kDel:
+      return {"del", {}};
+    case OpType::kRecord:
+      return {"set", {}};
+    case OpType::kInc:
+      return {"inc", Datum::Integer(number)};
+    case OpType::kReset:
+      return {"reset", {}};
+    case OpType::kAdd:
+      return {"add", ToDatum(value)};
+    case OpType::kRemove:
+      return {"rem", ToDatum(value)};
+    case OpType::kRaise:
+      return {lane == Lane::kMax ? "max" : "min", Datum::Integer(number)};
+    case OpType::kFlag:
+      return {(flags & kFlagOn) != 0 ? "enable" : "disable", {}};
+    case OpType::kInsert:
+      return {"insert", ToDatum(value)};
+    case OpType::kCut:
+    case OpType::kMark:
+      break;
+  }
+  return {"cut", {}};
+}
+
+void Describe(const Operation& operation, LoggedOp* logged) {
+  logged->key = AsText(operation.key);
+  logged->change = ChangeOf(operation.type, operation.lane, operation.flags,
+                            operation.value, operation.number);
+  if (operation.type == OpType::kCut && operation.edit != nullptr) {
+    std::int64_t elements = 0;
+    for (const ElementRange& range : operation.edit->ranges) {
+      elements += static_cast<std::int64_t>(range.count);
+    }
+    logged->change.value = Datum::Integer(elements);
+  }
+  for (const CellWrite& cell : operation.cells) {
+    LoggedChange change =
+        ChangeOf(cell.verb, cell.lane, cell.flags, cell.value, cell.number);
+    if (cell.verb == OpType::kPut) change.what = "set";
+    if (cell.verb == OpType::kDel) change.what = "unset";
+    logged->cells.emplace(AsText(cell.column), std::move(change));
+  }
+}
+
+std::string Blocks(const CoreKey& log, std::uint64_t from, std::uint64_t to) {
+  return absl::StrFormat("%s %d..%d", IdText(log), from, to);
+}
+
+std::string UnderScope(ByteView scope) {
+  return scope.empty() ? "" : absl::StrFormat(" under %s", std::string(AsText(scope)));
+}
+
+void Describe(const GrantOp& grant, LoggedOp* logged) {
+  logged->change.what = "grant";
+  logged->about =
+      absl::StrFormat("%s %s%s", IdText(grant.identity), RoleName(ToRole(grant.role)),
+                      UnderScope(grant.scope));
+}
+
+void Describe(const RevokeOp& revoke, LoggedOp* logged) {
+  logged->change.what = "revoke";
+  logged->about = ToOpName(revoke.grant).ToText();
+  if (!revoke.reason.empty()) {
+    absl::StrAppendFormat(&logged->about, ": %s", std::string(AsText(revoke.reason)));
+  }
+}
+
+void Describe(const InviteOp& invite, LoggedOp* logged) {
+  logged->change.what = "invite";
+  logged->about = absl::StrFormat("%s%s, for %d", RoleName(ToRole(invite.role)),
+                                  UnderScope(invite.scope), invite.uses);
+}
+
+void Describe(const RedeemOp& redeem, LoggedOp* logged) {
+  logged->change.what = "redeem";
+  logged->about = absl::StrFormat("%s for %s", ToOpName(redeem.invite).ToText(),
+                                  IdText(redeem.identity));
+}
+
+void Describe(const VerdictOp& verdict, LoggedOp* logged) {
+  logged->change.what = verdict.type == AuthOpType::kAccept   ? "accept"
+                        : verdict.type == AuthOpType::kReject ? "reject"
+                                                              : "admit";
+  logged->about = Blocks(verdict.log, verdict.from, verdict.to);
+}
+
+void Describe(const HideOp& hide, LoggedOp* logged) {
+  logged->change.what = hide.hide ? "hide" : "unhide";
+  if (hide.ops.empty()) {
+    logged->about = Blocks(hide.log, hide.from, hide.to) + UnderScope(hide.prefix);
+  }
+  for (const OpId& op : hide.ops) {
+    if (!logged->about.empty()) logged->about += ' ';
+    logged->about += ToOpName(op).ToText();
+  }
+}
+
+absl::StatusOr<LogPage> ReadPage(Indexer* indexer, const CoreKey& log,
+                                 std::uint64_t from, std::uint64_t to) {
+  LogPage page;
+  const auto take = [&](const Indexer::LoggedOp& found) -> absl::Status {
+    LoggedOp& logged = page.ops.emplace_back();
+    logged.op = ToOpName(found.id);
+    if (found.operation != nullptr) {
+      Describe(*found.operation, &logged);
+    } else {
+      std::visit([&](const auto& operation) { Describe(operation, &logged); },
+                 *found.auth_operation);
+    }
+    WEFT_ASSIGN_OR_RETURN(const OpFate fate, indexer->FateOf(found.id));
+    logged.fate = ToFate(fate);
+    return absl::OkStatus();
+  };
+  WEFT_ASSIGN_OR_RETURN(page.next, indexer->ReadOps(log, from, to, take));
+  return page;
+}
+
+}  // namespace
+
+absl::StatusOr<LogPage> Base::ReadLog(std::string_view writer, std::uint64_t from,
+                                      std::uint64_t to) const {
+  WEFT_ASSIGN_OR_RETURN(const CoreKey log, ParseId("writer", writer));
+  to = std::min(to, from + std::min(kBlocksPerPage, UINT64_MAX - from));
+  return impl_->store->Run([&]() -> absl::StatusOr<LogPage> {
+    Indexer* const indexer = impl_->node->indexer();
+    if (indexer == nullptr) return LogPage{{}, from};
+    absl::StatusOr<LogPage> page = ReadPage(indexer, log, from, to);
+    if (absl::IsNotFound(page.status())) {
+      return absl::NotFoundError(
+          absl::StrFormat("writer %s: no such log is followed here", writer));
+    }
+    return page;
+  });
+}
+
+}  // namespace weft
