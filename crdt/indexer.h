@@ -265,10 +265,13 @@ class Indexer {
     // One of the two; borrowed for the call.
     const Operation* operation = nullptr;
     const AuthOperation* auth_operation = nullptr;
+    // In a branch of a forked log that does not survive: another op may have this id.
+    bool after_fork = false;
   };
   // Calls back with each op in blocks [from, to) of a log, in order, as far as they are
-  // indexed; blocks that are invalid or parked hold none. Returns where it ended, which
-  // is `from` at the end of the log.
+  // indexed, and then with those of a branch that is held and does not survive; blocks
+  // that are invalid or parked hold none. Returns where it ended, which is `from` at
+  // the end of the log.
   // NOT_FOUND  no such log is wanted here;  what `use` returned;  the disk's
   absl::StatusOr<std::uint64_t> ReadOps(
       const CoreKey& log, std::uint64_t from, std::uint64_t to,

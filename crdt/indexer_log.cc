@@ -1,10 +1,15 @@
 // What a log says, op by op, read again from its blocks.
 
 #include "absl/strings/str_format.h"
+#include "crdt/batch.h"
 #include "crdt/indexer_state.h"
 
 namespace weft {
 namespace {
+
+using Use = std::function<absl::Status(const Indexer::LoggedOp&)>;
+
+constexpr std::uint64_t kReadBlocks = 64;  // at a time
 
 // What the others hold nobody was to read.
 bool HoldsOps(const BlockRecord& record) {
@@ -12,39 +17,82 @@ bool HoldsOps(const BlockRecord& record) {
          record.status == BlockStatus::kNotAllowed;
 }
 
+absl::Status VisitOps(const OpId& first, const Payload& payload, bool after_fork,
+                      const Use& use) {
+  Indexer::LoggedOp op{first, nullptr, nullptr, after_fork};
+  for (const Operation& operation : payload.operations) {
+    op.operation = &operation;
+    WEFT_RETURN_IF_ERROR(use(op));
+    ++op.id.op_index;
+  }
+  op.operation = nullptr;
+  for (const AuthOperation& operation : payload.auth_operations) {
+    op.auth_operation = &operation;
+    WEFT_RETURN_IF_ERROR(use(op));
+    ++op.id.op_index;
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
-absl::StatusOr<std::uint64_t> Indexer::ReadOps(
-    const CoreKey& log, std::uint64_t from, std::uint64_t to,
-    const std::function<absl::Status(const LoggedOp&)>& use) {
-  const std::optional<WriterNumber> number = state_->view->writers().Find(log);
-  if (!number) return absl::NotFoundError("there is no such log here");
-  to = std::min(to, state_->graph->length(*number));
-  if (from >= to) return from;
-  WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks,
-                        state_->ReadBlocks(*number, from, to));
+// Blocks [from, to) of the graph.
+absl::Status Indexer::State::VisitLog(WriterNumber writer, std::uint64_t from,
+                                      std::uint64_t to, const Use& use) {
+  if (from >= to) return absl::OkStatus();
+  WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks, ReadBlocks(writer, from, to));
   if (blocks.size() != to - from) return absl::InternalError("a log gave no blocks");
   for (std::uint64_t position = from; position < to; ++position) {
-    const BlockRecord record = state_->graph->RecordOf(*number, position);
+    const BlockRecord record = graph->RecordOf(writer, position);
     const ByteView block(blocks[position - from]);
     if (!HoldsOps(record) || record.payload_offset > block.size()) continue;
     const Payload payload =
         DecodePayload(record.auth ? BlockKind::kAuth : BlockKind::kData,
-                      block.subspan(record.payload_offset), state_->genesis.limits);
-    LoggedOp op{{log, position, 0}, nullptr, nullptr};
-    for (const Operation& operation : payload.operations) {
-      op.operation = &operation;
-      WEFT_RETURN_IF_ERROR(use(op));
-      ++op.id.op_index;
-    }
-    op.operation = nullptr;
-    for (const AuthOperation& operation : payload.auth_operations) {
-      op.auth_operation = &operation;
-      WEFT_RETURN_IF_ERROR(use(op));
-      ++op.id.op_index;
+                      block.subspan(record.payload_offset), genesis.limits);
+    WEFT_RETURN_IF_ERROR(
+        VisitOps({view->writers().key(writer), position, 0}, payload, false, use));
+  }
+  return graph->status();
+}
+
+// Blocks [from, to) of what is held of a forked log and does not survive. What they are
+// is only known from all before them.
+absl::Status Indexer::State::VisitDead(const CoreKey& log, std::uint64_t from,
+                                       std::uint64_t to, const Use& use) {
+  if (from >= to) return absl::OkStatus();
+  LogState state(log);
+  for (std::uint64_t at = 0; at < to; at += kReadBlocks) {
+    WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks,
+                          logs->Read(log, at, std::min(to, at + kReadBlocks)));
+    for (const Bytes& bytes : blocks) {
+      const DecodedBlock block = DecodeBlock(state, bytes, genesis.limits);
+      if (block.header.position < from) continue;
+      WEFT_RETURN_IF_ERROR(
+          VisitOps({log, block.header.position, 0}, block.payload, true, use));
     }
   }
-  WEFT_RETURN_IF_ERROR(state_->graph->status());
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::uint64_t> Indexer::ReadOps(const CoreKey& log, std::uint64_t from,
+                                               std::uint64_t to, const Use& use) {
+  const std::optional<WriterNumber> number = state_->view->writers().Find(log);
+  if (!number) return absl::NotFoundError("there is no such log here");
+  const std::uint64_t alive = state_->graph->length(*number);
+  std::uint64_t held = 0;
+  std::uint64_t dead_from = 0;
+  if (const State::Fork* const fork = state_->ForkOf(log)) {
+    WEFT_ASSIGN_OR_RETURN(const LogInfo info, state_->logs->Info(log));
+    held = info.length;
+    // Where another branch survives than the one that is read, all of that is dead.
+    dead_from = fork->other ? fork->point : fork->cut;
+  }
+  to = std::min(to, std::max(alive, held));
+  if (from >= to) return from;
+  WEFT_RETURN_IF_ERROR(state_->VisitLog(*number, from, std::min(to, alive), use));
+  WEFT_RETURN_IF_ERROR(
+      state_->VisitDead(log, std::max(from, dead_from), std::min(to, held), use));
+  state_->logs->Rest();
   return to;
 }
 

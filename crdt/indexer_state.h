@@ -259,6 +259,12 @@ struct Indexer::State {
                    Fork* fork);
   absl::StatusOr<bool> BreakCycles(IndexResult* result);
 
+  // indexer_log.cc
+  absl::Status VisitLog(WriterNumber writer, std::uint64_t from, std::uint64_t to,
+                        const std::function<absl::Status(const LoggedOp&)>& use);
+  absl::Status VisitDead(const CoreKey& log, std::uint64_t from, std::uint64_t to,
+                         const std::function<absl::Status(const LoggedOp&)>& use);
+
   // indexer_store.cc
   Bytes EncodeForks() const;
   absl::StatusOr<bool> DecodeForks(ByteView bytes);

@@ -171,6 +171,8 @@ rocksdb::DBOptions DatabaseOptions(rocksdb::Env* env, std::shared_ptr<Health> he
   options.max_file_opening_threads = 1;
   options.max_background_jobs = 2;
   options.bytes_per_sync = kMiB;
+  // Room that is set aside is taken from a disk that may have little, by a mere read.
+  options.allow_fallocate = false;
   // An open reads as little as it can.
   options.skip_stats_update_on_db_open = true;
   options.skip_checking_sst_file_sizes_on_db_open = true;

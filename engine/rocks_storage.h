@@ -26,7 +26,7 @@ struct RocksOptions {
   // For the block cache and the write buffers together.
   std::size_t memory_bytes = 64 << 20;
   // Where there is less room than this on the disk the store is opened for reading.
-  std::uint64_t room_bytes_min = 64 * 1024;
+  std::uint64_t room_bytes_min = 1024 * 1024;
 };
 
 // Thread-safe. Snapshots and cursors keep the database open, and the store locked.

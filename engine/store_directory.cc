@@ -105,7 +105,7 @@ absl::StatusOr<bool> CheckDirectory(const std::string& path) {
   }
   if (S_ISLNK(info.st_mode)) {
     return absl::InvalidArgumentError(absl::StrFormat(
-        "%s is a symbolic link; name the directory of the store itself", path));
+        "%s is a symbolic link; a store is a directory, and so is its db", path));
   }
   if (!S_ISDIR(info.st_mode)) {
     return absl::InvalidArgumentError(
@@ -204,6 +204,8 @@ absl::StatusOr<std::unique_ptr<StoreDirectory>> StoreDirectory::Open(
     WEFT_RETURN_IF_ERROR(directory->Lock());
   }
   WEFT_RETURN_IF_ERROR(directory->CheckFormatFile());
+  // Below a directory of ours alone nothing is open to others but what leads out of it.
+  WEFT_RETURN_IF_ERROR(CheckDirectory(directory->database_path()).status());
   return directory;
 }
 

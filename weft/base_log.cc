@@ -126,6 +126,11 @@ absl::StatusOr<LogPage> ReadPage(Indexer* indexer, const CoreKey& log,
       std::visit([&](const auto& operation) { Describe(operation, &logged); },
                  *found.auth_operation);
     }
+    if (found.after_fork) {
+      logged.fate.kind = FateKind::kAfterFork;
+      logged.fate.reason = "its branch of the log does not survive";
+      return absl::OkStatus();
+    }
     WEFT_ASSIGN_OR_RETURN(const OpFate fate, indexer->FateOf(found.id));
     logged.fate = ToFate(fate);
     return absl::OkStatus();

@@ -17,19 +17,22 @@ absl::StatusOr<std::pair<std::uint64_t, std::uint64_t>> Place(
   return core.Seek(*request.byte_offset, PaddingOf(request));
 }
 
+// The key that readers share, from which that of the blocks is made, or that itself,
+// which a core may be given instead.
 absl::StatusOr<Bytes> Decrypt(const Hypercore& core, const Hash32& encryption_key,
                               std::uint64_t block_index, ByteView stored) {
   const bool compat = core.manifest() && core.manifest()->compat;
-  const BlockCipher cipher(BlockKey(core.key(), encryption_key, compat));
-  // There is no tag. But a block says the fork it was written in, and that is never
-  // higher than the log's.
-  const auto fork = cipher.ForkOf(block_index, stored);
-  std::optional<Bytes> block = cipher.Open(block_index, stored);
-  if (!fork || *fork > core.fork() || !block) {
-    return absl::InvalidArgumentError(absl::StrFormat(
-        "block %d of the core is not encrypted under this key", block_index));
+  for (const Hash32& key :
+       {BlockKey(core.key(), encryption_key, compat), encryption_key}) {
+    const BlockCipher cipher(key);
+    // There is no tag. But a block says the fork it was written in, and that is never
+    // higher than the log's.
+    const auto fork = cipher.ForkOf(block_index, stored);
+    std::optional<Bytes> block = cipher.Open(block_index, stored);
+    if (fork && *fork <= core.fork() && block) return *std::move(block);
   }
-  return *std::move(block);
+  return absl::PermissionDeniedError(absl::StrFormat(
+      "block %d of the core is not encrypted under this key", block_index));
 }
 
 absl::StatusOr<CoreReadResult> ReadHeld(const Hypercore& core,

@@ -33,7 +33,7 @@ absl::StatusOr<CoreReadResult> ReadHeldCore(Corestore& cores,
 // NOT_FOUND          no such core; the block is not held, and no peer gave it
 // OUT_OF_RANGE       the block or the byte is beyond the log's end
 // DATA_LOSS          the bytes on the disk are not those that were signed
-// INVALID_ARGUMENT   the blocks are not encrypted under that key
+// PERMISSION_DENIED  the blocks are not encrypted under that key
 // UNAVAILABLE, DEADLINE_EXCEEDED  as Node::Clone
 Task<absl::StatusOr<CoreReadResult>> ReadCore(Node* node, CoreReadRequest request);
 

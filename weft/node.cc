@@ -17,6 +17,7 @@ namespace {
 using asio::experimental::awaitable_operators::operator||;
 
 constexpr Nanos kJoinTimeout = std::chrono::seconds(10);
+constexpr std::uint8_t kPurged = 1;  // of a core that may not be appended to
 constexpr Nanos kQuiet = std::chrono::seconds(5);
 
 std::string ShortId(ByteView key) {
@@ -382,8 +383,14 @@ absl::Status Node::RemoveCore(const CoreKey& key) {
 
 absl::Status Node::PurgeCore(const CoreKey& key) {
   WEFT_RETURN_IF_ERROR(CheckNoLogOfABase(key, "purged"));
-  WEFT_RETURN_IF_ERROR(cores_->Open(key).status());
+  WEFT_ASSIGN_OR_RETURN(const std::shared_ptr<Hypercore> core, cores_->Open(key));
   ForgetCore(key);
+  if (core->writable() && core->length() > 0) {
+    // Made again it would begin a second history, which others would see.
+    StorageBatch purged;
+    purged.Put(Family::kMeta, keys::CopiedCore(key), Bytes{kPurged});
+    WEFT_RETURN_IF_ERROR(host_.storage->Commit(purged, Durability::kSynced));
+  }
   WEFT_RETURN_IF_ERROR(cores_->Purge(key));
   StorageBatch batch;
   batch.Delete(Family::kMeta, keys::CoreName(key));

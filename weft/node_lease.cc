@@ -103,6 +103,13 @@ absl::Status Node::CheckMayAppend(const CoreKey& key) const {
   WEFT_ASSIGN_OR_RETURN(const auto copied,
                         host_.storage->Get(Family::kMeta, keys::CopiedCore(key)));
   if (!copied) return absl::OkStatus();
+  if (!copied->empty()) {
+    return absl::FailedPreconditionError(
+        absl::StrFormat("core %s: it was purged from this store, and others may hold "
+                        "what it said; take "
+                        "another name, or adopt it where nobody has seen it",
+                        ToHex(key.view())));
+  }
   return absl::FailedPreconditionError(absl::StrFormat(
       "core %s: it was in this store when that was copied or put back, and may have "
       "grown elsewhere; adopt it where nobody else appends to it",

@@ -18,7 +18,7 @@ class StoreImpl;
 struct StoreOptions {
   bool create = true;  // false: NOT_FOUND where there is no store
   // Where the disk has less room than this a store is opened for reading only.
-  std::uint64_t room_bytes_min = 64 * 1024;
+  std::uint64_t room_bytes_min = 1024 * 1024;
 };
 
 struct BaseOptions {
@@ -37,7 +37,8 @@ struct CoreReadOptions {
   std::string connect = {};
   std::chrono::milliseconds timeout{30000};  // of fetching it; zero: no limit
   // 64 hex digits: the blocks are encrypted as Node's hypercore does it, under this key
-  // that its readers share. Empty: they are read as they are stored.
+  // that its readers share, or under it as their block key. Empty: they are read as
+  // they are stored.
   std::string encryption_key = {};
 };
 
@@ -184,7 +185,8 @@ class Store {
                                              const std::vector<std::string>& blocks);
   // NOT_FOUND  no such core, or the block is not held and no peer gave it
   // OUT_OF_RANGE  beyond its length
-  // INVALID_ARGUMENT  not a key, an address or the key of these blocks
+  // INVALID_ARGUMENT  not a key or an address
+  // PERMISSION_DENIED  the blocks are not encrypted under that key
   // UNAVAILABLE, DEADLINE_EXCEEDED  as CloneCore
   absl::StatusOr<std::string> GetFromCore(std::string_view key,
                                           std::uint64_t block_index,
@@ -199,16 +201,18 @@ class Store {
   // CloneCore, bring it back.  NOT_FOUND, and for all four: INVALID_ARGUMENT  not a key
   // PERMISSION_DENIED  it is the log of a base
   absl::Status RemoveCore(std::string_view key);
-  // Deletes the core and gives its room back to the disk. One of ours must not be made
-  // again under the same name if anybody has seen it. Statuses as RemoveCore.
+  // Deletes the core and gives its room back to the disk. One of ours that had blocks
+  // can be made again under the same name, and is not appended to before AdoptCore:
+  // whoever has seen it would see two histories of it. Statuses as RemoveCore.
   absl::Status PurgeCore(std::string_view key);
   // Neither fetches nor serves the feed from now on, on any connection and over
   // restarts; the store need not have it. What is there stays. A base one of whose logs
   // is blocked is never level with a peer that has more of it.
   absl::Status BlockCore(std::string_view key);
   // Lets AppendToCore append to a core that was here when the store was found to be a
-  // copy. To be called where it is certain that no other store appends to it, and that
-  // this one has all of it.  NOT_FOUND  there is nothing to adopt
+  // copy, or was purged. To be called where it is certain that no other store appends
+  // to it, and that this one has all of it, or nobody else any.
+  // NOT_FOUND  there is nothing to adopt
   absl::Status AdoptCore(std::string_view key);
   // NOT_FOUND  it is not blocked
   absl::Status UnblockCore(std::string_view key);

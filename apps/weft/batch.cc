@@ -264,7 +264,9 @@ class BatchRun {
   }
 
  private:
+  // What was committed before is not taken back, so it is told.
   int Stop(std::uint64_t number, const absl::Status& status) {
+    if (commits_ > 0) Report();
     return Fail(status, absl::StrFormat("stdin: line %d", number));
   }
 

@@ -38,6 +38,12 @@ void Refuse(int socket, std::string_view why) {
   }
 }
 
+// Whoever asked is gone: a server that stood still may come to it long after.
+bool HasHungUp(int socket) {
+  pollfd file{socket, 0, 0};
+  return poll(&file, 1, 0) > 0 && (file.revents & (POLLHUP | POLLERR)) != 0;
+}
+
 }  // namespace
 
 class ControlServer::State {
@@ -195,6 +201,8 @@ void ControlServer::State::Serve(Guest& guest) {
     SendFrame(socket, FrameType::kAgain, {}).IgnoreError();
     return;
   }
+  // He was told that nothing came of it, and may have asked anew.
+  if (HasHungUp(socket)) return;
   const timeval no_timeout{};
   setsockopt(socket, SOL_SOCKET, SO_RCVTIMEO, &no_timeout, sizeof(no_timeout));
   RemoteConsole console(socket, store_, asked->err_is_terminal);

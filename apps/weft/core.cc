@@ -280,7 +280,7 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
     keyed.encryption_key = arguments.encryption_key;
     const std::uint64_t first = options.blocks ? options.blocks->first : 0;
     const auto block = store->GetFromCore(core->key, first, keyed);
-    if (absl::IsInvalidArgument(block.status())) {
+    if (absl::IsPermissionDenied(block.status())) {
       return Fail(kNotSo, ToStd(block.status().message()));
     }
   }

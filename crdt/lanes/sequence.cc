@@ -225,9 +225,11 @@ void SequenceLane::Clear(const LocalOp& op, const CausalOrder& order) {
   for (auto& [writer, log] : logs_) {
     // What was seen of a log is a prefix of it, and what was cleared before needs no
     // second look: there may be many of these ops.
-    const auto unseen = std::partition_point(
-        log.ops().begin(), log.ops().end(),
-        [&](const SequenceOp& each) { return order.Before(IdOf(each, writer), op); });
+    const auto unseen =
+        std::partition_point(log.ops().begin(), log.ops().end(),
+                             [&, writer = writer](const SequenceOp& each) {
+                               return order.Before(IdOf(each, writer), op);
+                             });
     const std::uint32_t seen = unseen == log.ops().end() ? log.next() : unseen->start;
     const std::uint32_t cleared = log.cleared();
     if (seen <= cleared) continue;

@@ -161,6 +161,11 @@ TEST(RocksStorage, E76_ASymbolicLinkIsRefused) {
     const auto open = RocksStorage::Open(temp.path(name), {});
     EXPECT_EQ(open.status().code(), absl::StatusCode::kInvalidArgument);
   }
+  fs::rename(temp.path("s/db"), temp.path("elsewhere"));
+  fs::create_symlink(temp.path("elsewhere"), temp.path("s/db"));
+  const auto open = RocksStorage::Open(temp.path("s"), {});
+  EXPECT_EQ(open.status().code(), absl::StatusCode::kInvalidArgument);
+  EXPECT_THAT(std::string(open.status().message()), HasSubstr("s/db is a symbolic"));
 }
 
 TEST(RocksStorage, WhatIsNoStoreIsNamedAndLeftAlone) {

@@ -73,6 +73,21 @@ const stories = {
     assert.equal(await core('get', store, key, '199', ...right), 'block 199')
   },
 
+  async theCommandReadsANodeCoreByItsBlockKey ({ folder, closing }) {
+    const blockKey = Buffer.alloc(32, 7)
+    const ways = [{ encryption: { key: blockKey, block: true } },
+      { encryptionKey: blockKey, isBlockKey: true }]
+    for (const [n, way] of ways.entries()) {
+      const writer = await newCore(join(folder, `writer${n}`), null, way)
+      await fill(writer, 3)
+      // Which of the two ways a release takes; the other leaves the blocks plain.
+      if (!writer.encryption) continue
+      const { core, store, address } = await commands(join(folder, `${n}`), writer, closing)
+      const at = ['--connect', address, '--encryption-key', hex(blockKey)]
+      assert.equal(await core('get', store, hex(writer.key), '2', ...at), 'block 2')
+    }
+  },
+
   async theCommandTalksWithANodePeerOfACore ({ folder, closing }) {
     const store = join(folder, 'store')
     const weft = async (...words) => (await run(process.env.WEFT, words)).stdout

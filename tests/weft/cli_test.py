@@ -415,6 +415,15 @@ class Batches(CliTest):
             self.assertRegex(dot, r"^[a-z0-9]{52}:\d+$")
         self.assertEqual(len(self.lines("scan", store)), 2)
 
+    def test_what_was_committed_before_a_bad_line_is_told(self):
+        store = self.store()
+        ran = self.run_weft("batch", store, "--each", "--json", stdin=
+                            '{"op":"inc","key":"n"}\n{"op":"inc","key":"n"}\n{bad}\n')
+        self.assertEqual(ran.returncode, 2)
+        self.assertIn(b"line 3", ran.stderr)
+        told = json.loads(ran.stdout)
+        self.assertEqual((told["commits"], len(told["ops"])), (2, 2))
+
 
 class Crashes(CliTest):
     # Every op that was acknowledged is there after the process was killed.

@@ -131,10 +131,11 @@ class FullDisk(Disk):
         store = self.a_store()
         link = self.weft("status", store)["bases"][0]["link"]
         big = self.write("big", os.urandom(200_000))
-        with self.serving_pipe(store, 300_000) as process:
+        with self.serving_pipe(store, 1_200_000) as process:
             address = json.loads(process.stdout.readline())["listening"]
-            self.weft("put", store, "big/1", "--file", big)
-            self.fails(3, "the disk is full", "put", store, "big/2", "--file", big)
+            for number in range(5):
+                self.weft("put", store, f"big/{number}", "--file", big)
+            self.fails(3, "the disk is full", "put", store, "big/5", "--file", big)
             event = self.next_event(process, "can only be read")
             self.assertIn("8 MiB", event)
             self.reads(lambda *words: self.run_weft(

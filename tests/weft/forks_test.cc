@@ -45,6 +45,18 @@ void RollBack(const std::string& directory, const Files& files,
   }
 }
 
+// The keys of what is held of a log and does not survive its fork.
+std::vector<std::string> AfterFork(const Base& base, const std::string& log) {
+  std::vector<std::string> keys;
+  const absl::StatusOr<LogPage> page = base.ReadLog(log, 0);
+  EXPECT_TRUE(page.ok()) << page.status();
+  if (!page.ok()) return keys;
+  for (const LoggedOp& logged : page->ops) {
+    if (logged.fate.kind == FateKind::kAfterFork) keys.push_back(logged.key);
+  }
+  return keys;
+}
+
 std::string Text(const Base& base, const std::string& key) {
   const absl::StatusOr<Entry> entry = base.Get(key);
   return entry.ok() && entry->value ? entry->value->winner.value.ToText() : "";
@@ -89,6 +101,14 @@ TEST(Forks, F1_AStoreThatWasRolledBackAndWrittenOnIsFoundAndItsPrefixStays) {
   EXPECT_EQ(Text(club, "before"), "v");
   EXPECT_EQ(Text(club, "after"), "");
   EXPECT_EQ(Text(club, "one"), "");
+  // What does not survive is told all the same, where it is held: the write that was
+  // rolled back at Ada's, what was written instead of it at Mia's.
+  EXPECT_THAT(AfterFork(club, mia_id), testing::ElementsAre("after"));
+  as_mia(
+      [&](Base& base) {
+        EXPECT_THAT(AfterFork(base, mia_id), testing::ElementsAre("one", "two"));
+      },
+      false);
   bool forked = false;
   for (const Member& member : club.Members()) {
     if (member.identity == mia_id) forked = member.forked;

@@ -223,6 +223,7 @@ class InUse(Holders):
             try:
                 self.fails(3, [store, str(server.pid), "stopped", "-CONT"], "get", store,
                            "k")
+                self.fails(3, "stopped", "inc", store, "n")
                 _, error = batch.communicate(b'{"op":"put","key":"a","value":2}\n')
                 self.assertEqual((batch.returncode, error.count(b"\n")), (3, 1), error)
                 self.assertIn(b"stopped", error)
@@ -233,6 +234,8 @@ class InUse(Holders):
             for guest in guests:
                 guest.close()
             self.assertEqual(self.weft("get", store, "k")["value"], "v")
+            self.weft("inc", store, "n")
+            self.assertEqual(self.weft("get", store, "n")["counter"], 1)
 
     def test_a_server_killed_in_the_middle_of_a_command_is_one_line(self):
         with self.held() as (store, server):
@@ -605,6 +608,18 @@ class CoreVerbs(Holders):
         self.fails(1, key, "core", "info", store, key)
         self.fails(1, key, "core", "purge", store, key)
         self.fails(2, "key", "core", "purge", store, "nonsense")
+
+    def test_a_purged_core_of_ours_begins_no_second_history(self):
+        store = self.path("s")
+        key = self.weft("core", "create", store, "--name", "news")["key"]
+        self.weft("core", "purge", store, key)
+        self.weft("core", "create", store, "--name", "news")
+        self.weft("core", "append", store, key, stdin=b"never seen before")
+        self.weft("core", "purge", store, key)
+        self.assertEqual(self.weft("core", "create", store, "--name", "news")["key"], key)
+        self.fails(3, "purged", "core", "append", store, key, stdin=b"another first block")
+        self.weft("core", "adopt", store, key)
+        self.weft("core", "append", store, key, stdin=b"nobody has seen the first")
 
     def test_a_removed_core_is_not_served_and_its_data_stays(self):
         store = self.path("s")
