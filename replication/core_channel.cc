@@ -332,8 +332,12 @@ absl::StatusOr<bool> CoreChannel::Work() {
     announcer_.Flush(visible_length(), remote_, send_);
   }
   AskForMore();
+  bool has_room = true;
   if (uploader_.has_work()) {
-    const auto room = [this] { return !session_->output_full(); };
+    const auto room = [this, &has_room](std::size_t bytes) {
+      has_room = session_->TakeOutput(bytes);
+      return has_room;
+    };
     const absl::Status served = uploader_.Serve(visible_length(), room, send_);
     session_->blocks_sent_ += uploader_.TakeSent();
     if (absl::IsResourceExhausted(served)) session_->Blame(Fault::kLimit);
@@ -347,7 +351,7 @@ absl::StatusOr<bool> CoreChannel::Work() {
   if (!open_) return false;
   // While nothing may be checked the end of that is waited for, without turns of ours.
   if (!checking_ && downloader_.has_answers() && session_->may_check()) return true;
-  if (session_->output_full()) return false;
+  if (!has_room || session_->output_full()) return false;
   return uploader_.has_work() || announces();
 }
 

@@ -20,8 +20,6 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kOutputHigh = 1024 * 1024;
-// So much goes out even when all peers together owe more than there is memory for.
-constexpr std::size_t kOutputLeast = 64 * 1024;
 constexpr std::size_t kInFlightMax = 4096;
 // Requests that a channel which waited for room may hope for.
 constexpr std::size_t kStarvedShare = 16;
@@ -60,7 +58,7 @@ void DiscardLater(const asio::any_io_executor& executor, Map map) {
 
 NetworkBudget::NetworkBudget(const NetworkLimits& limits)
     : received(std::make_shared<Budget>(limits.received_bytes_global)),
-      upload(std::make_shared<Budget>(limits.upload_bytes_global)) {}
+      upload(std::make_shared<UploadBudget>(limits.upload_bytes_global)) {}
 
 Session::Session(std::unique_ptr<Wire> wire, const SessionOptions& options)
     : wire_(std::move(wire)),
@@ -89,8 +87,8 @@ Session::Session(std::unique_ptr<Wire> wire, const SessionOptions& options)
     });
   };
   received_share_ = std::make_unique<Budget::Share>(options_.budget->received, shed);
-  // A full upload budget makes everybody wait instead.
-  upload_share_ = std::make_unique<Budget::Share>(options_.budget->upload, [] {});
+  upload_share_ = std::make_unique<UploadBudget::Share>(
+      options_.budget->upload, [this] { OnUploadRoom(); }, shed);
   stream_.OnlyIf(options_.admit);
 }
 
@@ -405,7 +403,34 @@ std::size_t Session::TakeInFlight(const std::shared_ptr<CoreChannel>& channel) {
 bool Session::output_full() const {
   const std::size_t bytes = output_bytes();
   return bytes >= kOutputHigh ||
-         (bytes >= kOutputLeast && options_.budget->upload->full());
+         (bytes >= UploadBudget::kAlwaysBytes && options_.budget->upload->full());
+}
+
+// A block larger than a peer's share goes out alone. Asked before it is read.
+bool Session::TakeOutput(std::size_t bytes) {
+  if (output_full()) return false;
+  CountOutput();
+  const std::size_t held = unsent_bytes();
+  if (held > UploadBudget::kAlwaysBytes &&
+      held + bytes > options_.limits.upload_bytes_per_peer) {
+    return false;
+  }
+  upload_room_unused_ = false;
+  return upload_share_->Take(bytes);
+}
+
+void Session::OnUploadRoom() {
+  if (closed_ || std::exchange(upload_room_posted_, true)) return;
+  asio::post(executor_, [weak = weak_from_this()] {
+    const auto self = weak.lock();
+    if (self == nullptr) return;
+    self->upload_room_posted_ = false;
+    self->upload_room_unused_ = true;
+    for (const auto& channel : std::exchange(self->blocked_, {})) {
+      self->ScheduleWork(channel);
+    }
+    self->PostWork();
+  });
 }
 
 // --- what the peer costs ---
@@ -520,6 +545,10 @@ void Session::Work() {
     starved_.pop_front();
   }
   if (!work_.empty() || (!to_open_.empty() && opens_waiting_ < opens_most_)) PostWork();
+  // What it was for was cancelled meanwhile.
+  if (work_.empty() && std::exchange(upload_room_unused_, false)) {
+    upload_share_->Leave();
+  }
   CountOutput();
   StartWriting();
 }
@@ -647,6 +676,7 @@ void Session::End(const absl::Status& why) {
   starved_.clear();
   if (mux_ != nullptr) DiscardLater(executor_, mux_->Abandon());
   received_share_->Set(0);
+  upload_share_->Leave();
   upload_share_->Set(0);
   if (options_.observer != nullptr) options_.observer->OnClosed(*this, why_);
 }

@@ -36,6 +36,7 @@
 #include "replication/protomux.h"
 #include "replication/rate.h"
 #include "replication/secret_stream.h"
+#include "replication/upload_budget.h"
 #include "replication/verdict.h"
 
 namespace weft {
@@ -126,8 +127,8 @@ class SessionObserver {
 // Memory that the sessions of one store share.
 struct NetworkBudget {
   explicit NetworkBudget(const NetworkLimits& limits);
-  std::shared_ptr<Budget> received;  // L7
-  std::shared_ptr<Budget> upload;    // L15
+  std::shared_ptr<Budget> received;      // L7
+  std::shared_ptr<UploadBudget> upload;  // L15
 };
 
 struct SessionOptions {
@@ -282,6 +283,11 @@ class Session : public std::enable_shared_from_this<Session> {
   absl::Status CheckOutput() const;
   void CountOutput();
   std::size_t output_bytes() const;
+  // What the peer's not reading makes us hold.
+  std::size_t unsent_bytes() const {
+    return output_bytes() + sealing_bytes_ + writing_bytes_;
+  }
+  void OnUploadRoom();
   std::size_t held_bytes() const;
   void BlameStream(const absl::Status& status);
   bool Accept(ByteView id, ByteView handshake);
@@ -304,6 +310,9 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<CoreChannel> KeepOut(CoreChannel& channel);
   void Drop(CoreChannel& channel, bool refused);
   bool output_full() const;
+  // Whether an answer of so many bytes may be queued now. If not, the channel that
+  // asked is called when there may be room.
+  bool TakeOutput(std::size_t bytes);
   void Work();
   void PostWork();
   void OpenSome();
@@ -370,7 +379,9 @@ class Session : public std::enable_shared_from_this<Session> {
 
   // What the peer costs.
   std::unique_ptr<Budget::Share> received_share_;
-  std::unique_ptr<Budget::Share> upload_share_;
+  std::unique_ptr<UploadBudget::Share> upload_share_;
+  bool upload_room_posted_ = false;
+  bool upload_room_unused_ = false;   // nobody asked since there was room
   std::ptrdiff_t answers_bytes_ = 0;  // came, and not checked yet
   std::ptrdiff_t claims_bytes_ = 0;
   std::ptrdiff_t requests_ = 0;  // the peer's, not answered
@@ -390,6 +401,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::uint64_t progress_bytes_ = 0;  // bytes_received_ then
   Nanos writing_since_{};
   std::size_t writing_bytes_ = 0;
+  std::size_t sealing_bytes_ = 0;   // out of the mux and not yet in out_
   std::size_t checks_running_ = 0;  // of proofs, on the workers
   Bytes plaintext_;
 

@@ -25,6 +25,8 @@ constexpr std::size_t kOutputLow = 512 * 1024;
 constexpr std::size_t kInlineBytes = 256 * 1024;
 // Memory that is not kept for the next message.
 constexpr std::size_t kKeptBytes = 256 * 1024;
+// What sealing a frame adds to it, and more.
+constexpr std::size_t kSealedRoom = 64;
 // So many messages, or so long, before others have their turn; and how many before the
 // clock is looked at.
 constexpr std::size_t kItemsPerTurn = 1024;
@@ -35,6 +37,8 @@ constexpr Nanos kTick = std::chrono::milliseconds(500);
 // Less than this between two ticks is keep-alive, not data.
 constexpr std::uint64_t kReceivingBytes = 256;
 constexpr Nanos kRefusalPause = std::chrono::milliseconds(100);
+// Less than a slice in that time is no reading while others wait for the memory.
+constexpr Nanos kReadingPatience = std::chrono::seconds(10);
 
 }  // namespace
 
@@ -204,7 +208,7 @@ std::size_t Session::output_bytes() const {
 }
 
 void Session::CountOutput() {
-  upload_share_->Set(output_bytes() + writing_bytes_);
+  if (!ended_) upload_share_->Set(unsent_bytes());
 }
 
 // L15. Bulk data stops long before; only answers to a peer that does not read get here.
@@ -248,11 +252,15 @@ Task<void> Session::SealFrames() {
       stream_.Seal(*frame, &out_);
       continue;
     }
+    sealing_bytes_ = frame->size();
     Bytes sealed;
+    sealed.reserve(frame->size() + kSealedRoom);
     std::function<void()> seal = [this, &frame, &sealed] {
       stream_.Seal(*frame, &sealed);
     };
     co_await options_.workers->Run(std::move(seal));
+    frame.reset();
+    sealing_bytes_ = 0;
     if (out_.empty()) {
       out_ = std::move(sealed);
     } else {
@@ -353,6 +361,12 @@ absl::Status Session::CheckProgress(Nanos now) {
   if (writing_since_ != Nanos(0) && now - writing_since_ > limits.write_limit) {
     return absl::DeadlineExceededError(
         absl::StrFormat("%s does not read", wire_->peer()));
+  }
+  if (writing_since_ != Nanos(0) && now - writing_since_ > kReadingPatience &&
+      (options_.budget->upload->contested() || options_.budget->upload->full()) &&
+      upload_share_->bytes() > UploadBudget::kAlwaysBytes) {
+    return absl::ResourceExhaustedError(absl::StrFormat(
+        "%s does not read, and others wait for the memory", wire_->peer()));
   }
   if (progress_since_ == Nanos(0) || now - progress_since_ < limits.progress_interval) {
     return absl::OkStatus();

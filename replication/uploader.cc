@@ -11,6 +11,10 @@ constexpr std::size_t kInvalidMax = 64;
 // One step on the event loop.
 constexpr std::size_t kServeRequestsMax = 256;
 constexpr std::size_t kServeBytesMax = 512 * 1024;
+// About what an answer has beside its block.
+constexpr std::size_t kProofBytes = 2048;
+// Memory that is not kept for the next answer.
+constexpr std::size_t kKeptBytes = 256 * 1024;
 
 }  // namespace
 
@@ -44,14 +48,14 @@ void Uploader::Resume() {
 }
 
 absl::Status Uploader::Serve(std::uint64_t visible_length,
-                             const std::function<bool()>& room,
+                             const std::function<bool(std::size_t)>& room,
                              const SendMessage& send) {
   for (const std::uint64_t id : std::exchange(refused_, {})) {
     Refuse(id, NoDataReason::kNotAvailable, send);
   }
   std::size_t bytes = 0;
   for (std::size_t i = 0; i < kServeRequestsMax && bytes < kServeBytesMax; ++i) {
-    if (queue_.empty() || !room()) break;
+    if (queue_.empty() || !room(SizeOfNext())) break;
     Waiting waiting = std::move(queue_.front());
     queue_.pop_front();
     if (waiting.request.parts.block) {
@@ -60,31 +64,47 @@ absl::Status Uploader::Serve(std::uint64_t visible_length,
         waiting_for_.erase(place);
       }
     }
-    const auto live = live_.find(waiting.request.id);
-    if (live == live_.end() || live->second != waiting.sequence) continue;
+    if (!IsLive(waiting)) continue;
     if (waiting.request.parts.upgrade && visible_length < core_->length()) {
       deferred_.push_back(std::move(waiting));
       continue;
     }
-    live_.erase(live);
+    live_.erase(waiting.request.id);
     WEFT_RETURN_IF_ERROR(Answer(waiting.request, send, &bytes));
   }
   return absl::OkStatus();
+}
+
+bool Uploader::IsLive(const Waiting& waiting) const {
+  const auto live = live_.find(waiting.request.id);
+  return live != live_.end() && live->second == waiting.sequence;
+}
+
+std::size_t Uploader::SizeOfNext() const {
+  const Waiting& next = queue_.front();
+  const auto& block = next.request.parts.block;
+  if (!block || !core_->Has(block->block_index) || !IsLive(next)) return kProofBytes;
+  const auto leaf = core_->NodeAt(2 * block->block_index);
+  return kProofBytes + (leaf.ok() ? static_cast<std::size_t>(leaf->size) : 0);
 }
 
 absl::Status Uploader::Answer(const RequestMessage& request, const SendMessage& send,
                               std::size_t* bytes) {
   NoDataReason reason = NoDataReason::kNotAvailable;
   if (request.fork == core_->fork()) {
-    const absl::StatusOr<Proof> proof = core_->Prove(request.parts);
+    absl::StatusOr<Proof> proof = core_->Prove(request.parts);
     if (proof.ok()) {
       scratch_.clear();
       EncodeData(request.id, request.fork, *proof, &scratch_);
       // A signature that came by another way may be too long beside a large block.
       if (scratch_.size() <= kMuxBodyBytesMax) {
         *bytes += scratch_.size();
+        if (proof->block) {
+          ++sent_;
+          proof->block->value = Bytes();
+        }
         send(CoreMessage::kData, scratch_);
-        if (proof->block) ++sent_;
+        if (scratch_.capacity() > kKeptBytes) scratch_ = Bytes();
         return absl::OkStatus();
       }
     }

@@ -30,10 +30,12 @@ class Uploader {
   absl::Status Add(const RequestMessage& request);
   void Cancel(std::uint64_t request_id);
 
-  // Answers waiting requests, a bounded number at once, while `room` says so. Upgrades
-  // that would show more than `visible_length` blocks wait (rule A1).
-  // RESOURCE_EXHAUSTED  the peer keeps asking for what cannot be
-  absl::Status Serve(std::uint64_t visible_length, const std::function<bool()>& room,
+  // Answers waiting requests, a bounded number at once, while `room` says that an
+  // answer of so many bytes may be queued; before that no block is read. Upgrades that
+  // would show more than `visible_length` blocks wait (rule A1). RESOURCE_EXHAUSTED the
+  // peer keeps asking for what cannot be
+  absl::Status Serve(std::uint64_t visible_length,
+                     const std::function<bool(std::size_t)>& room,
                      const SendMessage& send);
   // Requests that Serve would answer now.
   bool has_work() const { return !queue_.empty() || !refused_.empty(); }
@@ -51,6 +53,9 @@ class Uploader {
     std::uint64_t sequence = 0;
     RequestMessage request;
   };
+  // Serve's answer to the request in front would have about so many bytes.
+  std::size_t SizeOfNext() const;
+  bool IsLive(const Waiting& waiting) const;
   absl::Status Answer(const RequestMessage& request, const SendMessage& send,
                       std::size_t* bytes);
   void Refuse(std::uint64_t request_id, NoDataReason reason, const SendMessage& send);

@@ -13,6 +13,7 @@
 #include "replication/ban_table.h"
 #include "replication/budget.h"
 #include "replication/rate.h"
+#include "replication/upload_budget.h"
 #include "replication/verdict.h"
 
 namespace weft {
@@ -68,6 +69,51 @@ TEST(Budget, WhoHoldsMostIsShedWhenAllTogetherHoldTooMuch) {
   EXPECT_EQ(ada_shed, 0) << "what is being let go counts no more";
   bob.reset();
   EXPECT_EQ(budget->bytes(), 50U);
+}
+
+TEST(UploadBudget, RoomGoesToWhoeverHasWaitedLongest) {
+  constexpr std::size_t kUnit = UploadBudget::kAlwaysBytes;
+  auto budget = std::make_shared<UploadBudget>(10 * kUnit);
+  std::string calls;
+  UploadBudget::Share ada(
+      budget, [&] { calls += 'a'; }, [] {});
+  auto bob = std::make_unique<UploadBudget::Share>(
+      budget, [&] { calls += 'b'; }, [] {});
+  UploadBudget::Share cyd(
+      budget, [&] { calls += 'c'; }, [] {});
+  EXPECT_TRUE(ada.Take(8 * kUnit));
+  ada.Set(8 * kUnit);
+  EXPECT_FALSE(bob->Take(5 * kUnit));
+  EXPECT_FALSE(cyd.Take(2 * kUnit)) << "it would fit, and came later";
+  EXPECT_TRUE(cyd.Take(kUnit)) << "so little goes out without asking";
+  ada.Set(6 * kUnit);
+  EXPECT_EQ(calls, "") << "too little for him who is first";
+  ada.Set(5 * kUnit);
+  EXPECT_EQ(calls, "b");
+  EXPECT_TRUE(bob->Take(2 * kUnit));
+  bob->Set(2 * kUnit);
+  EXPECT_FALSE(cyd.Take(2 * kUnit)) << "he who is first has not had all";
+  bob.reset();
+  EXPECT_EQ(calls, "bc");
+  EXPECT_TRUE(cyd.Take(2 * kUnit));
+  EXPECT_FALSE(budget->contested());
+}
+
+TEST(UploadBudget, WhoWaitsNoMoreMakesRoomForTheNext) {
+  constexpr std::size_t kUnit = UploadBudget::kAlwaysBytes;
+  auto budget = std::make_shared<UploadBudget>(10 * kUnit);
+  std::string calls;
+  UploadBudget::Share ada(
+      budget, [&] { calls += 'a'; }, [] {});
+  UploadBudget::Share bob(
+      budget, [&] { calls += 'b'; }, [] {});
+  UploadBudget::Share cyd(
+      budget, [&] { calls += 'c'; }, [] {});
+  ada.Set(6 * kUnit);
+  EXPECT_FALSE(bob.Take(5 * kUnit));
+  EXPECT_FALSE(cyd.Take(4 * kUnit));
+  bob.Leave();
+  EXPECT_EQ(calls, "c");
 }
 
 TEST(PeerHost, AddressesCountByPrefixAndLoopbackNotAtAll) {
