@@ -230,6 +230,7 @@ absl::Status CoreChannel::Dispatch(std::uint64_t type, ByteView body) {
 absl::Status CoreChannel::OnSync(ByteView body) {
   WEFT_ASSIGN_OR_RETURN(const SyncMessage sync, DecodeSync(body));
   const bool longer = sync.length > remote_.length() || sync.fork != remote_.fork();
+  windows_aged_ = windows_aged_ || (longer && !windows_asked_.empty());
   remote_.OnSync(sync, core_->fork());
   downloader_.OnRemoteSync();
   if (longer) fork_told_ = false;
@@ -426,7 +427,8 @@ void CoreChannel::AskForWindows() {
   std::uint64_t from = 0;
   while (const auto start = downloader_.UnknownWindow(remote_, from)) {
     from = *start + kWantBlocksMax;
-    if (!windows_asked_.insert(*start).second) continue;
+    if (IsWindowKnown(*start)) continue;
+    windows_asked_[*start] = {remote_.fork(), remote_.length()};
     scratch_.clear();
     Encode(WantMessage{*start, kWantBlocksMax, false}, &scratch_);
     send_(CoreMessage::kWant, scratch_);
@@ -435,9 +437,14 @@ void CoreChannel::AskForWindows() {
   }
 }
 
+bool CoreChannel::IsWindowKnown(std::uint64_t start) const {
+  const auto window = windows_asked_.find(start);
+  return window != windows_asked_.end() && window->second.fork == remote_.fork();
+}
+
 // Nothing of this core is expected any more: the peer need not tell what it gets.
 void CoreChannel::Unwant() {
-  for (const std::uint64_t start : windows_asked_) {
+  for (const auto& [start, state] : windows_asked_) {
     scratch_.clear();
     Encode(WantMessage{start, kWantBlocksMax, false}, &scratch_);
     send_(CoreMessage::kUnwant, scratch_);
@@ -466,14 +473,23 @@ bool CoreChannel::Has(const Download& wanted) const {
   if (!open_ || window_pending_ || !downloader_.Has(wanted, remote_)) return false;
   std::uint64_t from = 0;
   while (const auto start = downloader_.UnknownWindow(wanted, remote_, from)) {
-    if (!windows_asked_.contains(*start)) return false;
+    if (!IsWindowKnown(*start)) return false;
     from = *start + kWantBlocksMax;
   }
   return true;
 }
 
+// A stock peer keeps quiet about blocks that it takes us to hold: of a log that was
+// truncated it may think so long after. Where it has others than when it told us of a
+// window, it is asked again: at once for another fork, and else when nothing came of
+// itself.
 void CoreChannel::OnBeat() {
   window_pending_ = false;
+  if (std::exchange(windows_aged_, false)) {
+    std::erase_if(windows_asked_, [this](const auto& window) {
+      return window.second.length != remote_.length();
+    });
+  }
   session_->ScheduleWork(shared_from_this());
 }
 

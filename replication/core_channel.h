@@ -9,8 +9,8 @@
 
 #pragma once
 
+#include <map>
 #include <memory>
-#include <set>
 
 #include "replication/announcer.h"
 #include "replication/downloader.h"
@@ -74,7 +74,7 @@ class CoreChannel final : public ChannelHandler,
   // Something is expected that the peer has not given; then OnBeat is called every few
   // seconds.
   bool waits() const {
-    return window_pending_ || (downloader_.interested() && !level_);
+    return window_pending_ || (downloader_.interested() && (!level_ || windows_aged_));
   }
   void OnBeat();
   // Twice a second while requests are under way: gives up on answers that do not come.
@@ -106,6 +106,7 @@ class CoreChannel final : public ChannelHandler,
   bool announces() const { return uploads_ && announcer_.has_work(visible_length()); }
   void AskForMore();
   void AskForWindows();
+  bool IsWindowKnown(std::uint64_t start) const;
   void Unwant();
   void CheckLevel();
   void Detach();
@@ -128,9 +129,13 @@ class CoreChannel final : public ChannelHandler,
   Downloader downloader_;
   Uploader uploader_;
   Announcer announcer_;
-  std::set<std::uint64_t> windows_asked_;  // wants sent, by start
-  bool window_pending_ = false;            // one of them is not answered
-  Counted counted_;                        // what the session was told
+  struct Window {
+    std::uint64_t fork = 0, length = 0;  // the peer's, when it was asked
+  };
+  std::map<std::uint64_t, Window> windows_asked_;  // wants sent, by start
+  bool windows_aged_ = false;    // the peer's log has grown since one of them
+  bool window_pending_ = false;  // one of them is not answered
+  Counted counted_;              // what the session was told
   bool uploads_ = true;
   bool checking_ = false;  // answers were taken and are not returned
   std::uint64_t known_fork_ = 0;
