@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "absl/strings/str_format.h"
+#include "replication/back_off.h"
 #include "replication/download_scheduler.h"
 #include "replication/tcp_wire.h"
 
@@ -23,11 +24,7 @@ using asio::experimental::awaitable_operators::operator||;
 
 // What a dial may take before the address counts as dead for now.
 constexpr Nanos kDialLimit = seconds(10);
-constexpr Nanos kBackOffMin = milliseconds(100);
-constexpr Nanos kBackOffMax = seconds(30);
 constexpr Nanos kUnwantedPause = seconds(5);
-// A connection that lasted this long starts the back-off anew.
-constexpr Nanos kStable = seconds(10);
 // Two keep-alives: a connection that has not been heard of for so long may be dead.
 constexpr Nanos kSilent = seconds(10);
 constexpr std::size_t kMeetingMax = 256;
@@ -289,7 +286,7 @@ Task<void> Swarm::AcceptLoop(std::shared_ptr<State> state,
     if (state->stopped || absl::IsCancelled(wire.status())) co_return;
     if (!wire.ok()) {
       // Out of file descriptors, say: the next one may fare better.
-      co_await state->options.clock->Sleep(kBackOffMin);
+      co_await state->options.clock->Sleep(BackOff::kMin);
       continue;
     }
     const std::string whom = (*wire)->peer();
@@ -330,7 +327,7 @@ Task<absl::Status> Swarm::RunSession(std::shared_ptr<State> state,
 
 Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address,
                            int failures_max) {
-  Nanos back_off = kBackOffMin;
+  BackOff back_off;
   int failures = 0;
   std::string told;  // why the last dial failed
   while (!state->stopped) {
@@ -357,7 +354,7 @@ Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address,
       }
       if (state->ourselves.erase(connection.session.get()) > 0) {
         if (failures_max > 0) co_return;
-        back_off = kBackOffMax;
+        back_off.BeLongest();
       }
       while (connection.session->secured() && state->options.wanted &&
              !state->options.wanted(connection.session->remote_static_key())) {
@@ -366,15 +363,10 @@ Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address,
       }
     }
     if (state->stopped) co_return;
-    failures = state->now() - started >= kStable ? 0 : failures + 1;
+    failures = state->now() - started >= BackOff::kStable ? 0 : failures + 1;
     if (failures_max > 0 && failures >= failures_max) co_return;
-    if (state->options.clock->Steady() - started >= kStable) back_off = kBackOffMin;
-    const auto jitter = static_cast<std::uint64_t>(back_off.count()) / 2;
-    const Nanos pause =
-        back_off / 2 +
-        Nanos(static_cast<std::int64_t>(state->options.random->U64() % (jitter + 1)));
-    back_off = std::min(back_off * 2, kBackOffMax);
-    co_await Pause(state, pause);
+    if (state->options.clock->Steady() - started >= BackOff::kStable) back_off.Reset();
+    co_await Pause(state, back_off.Next(*state->options.random));
   }
 }
 

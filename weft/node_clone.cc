@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <asio/experimental/awaitable_operators.hpp>
+#include <tuple>
 
 #include "absl/strings/str_format.h"
+#include "replication/back_off.h"
 #include "weft/node.h"
 
 namespace weft {
@@ -13,6 +15,8 @@ namespace {
 using asio::experimental::awaitable_operators::operator||;
 
 constexpr Nanos kLookAgain = std::chrono::milliseconds(100);
+// Of one dial after the connection ended; a person's signal waits as long.
+constexpr Nanos kRedialLimit = std::chrono::seconds(3);
 
 Download DownloadOf(const Node::CloneRequest& request) {
   if (!request.seeks.empty()) return Download::Bytes(request.seeks);
@@ -38,18 +42,48 @@ bool Holds(const Hypercore& core, const Node::CloneRequest& request,
 class Teller {
  public:
   explicit Teller(const Node::CloneRequest& request) : request_(request) {}
-  void Tell(const Hypercore& core) {
+  void Tell(const Hypercore& core, bool lost) {
     if (!request_.progress) return;
     const BlockRange wanted = WantedOf(request_, core.length());
-    const std::pair now{core.bitfield().Count(wanted.from, wanted.to),
-                        wanted.to - wanted.from};
-    if (shown_ != now) request_.progress({now.first, now.second});
+    const std::tuple now{core.bitfield().Count(wanted.from, wanted.to),
+                         wanted.to - wanted.from, lost};
+    if (shown_ != now) {
+      request_.progress({std::get<0>(now), std::get<1>(now), std::get<2>(now)});
+    }
     shown_ = now;
   }
 
  private:
   const Node::CloneRequest& request_;
-  std::optional<std::pair<std::uint64_t, std::uint64_t>> shown_;
+  std::optional<std::tuple<std::uint64_t, std::uint64_t, bool>> shown_;
+};
+
+// When a peer that was lost is dialled.
+class Redial {
+ public:
+  Redial(AsyncClock* clock, Random* random) : clock_(clock), random_(random) {}
+  // A connection stands.
+  void OnConnected() {
+    since_ = clock_->Steady();
+    due_.reset();
+  }
+  // It has ended. True if it is time.
+  bool IsDue() {
+    const Nanos now = clock_->Steady();
+    if (!due_) {
+      if (now - since_ >= BackOff::kStable) back_off_.Reset();
+      due_ = now + back_off_.Next(*random_);
+    }
+    return now >= *due_;
+  }
+  void OnFailed() { due_ = clock_->Steady() + back_off_.Next(*random_); }
+
+ private:
+  AsyncClock* clock_;  // not owned
+  Random* random_;     // not owned
+  BackOff back_off_;
+  Nanos since_{};
+  std::optional<Nanos> due_;
 };
 
 }  // namespace
@@ -92,20 +126,39 @@ Task<absl::Status> Node::RunClone(Line& line, std::shared_ptr<Hypercore> core,
   const std::shared_ptr<Signal> changed = changed_;
   auto wish = WishFor(*line.session, core, request);
   Teller teller(request);
+  Redial redial(host_.clock, host_.random);
+  redial.OnConnected();
+  const bool live = static_cast<bool>(request.live_until);
+  bool given = false;  // the peer has had the core
+  bool lost = false;
   bool arrived = false;
   for (;;) {
-    teller.Tell(*core);
+    teller.Tell(*core, lost);
+    given = given || line.session->Remote(request.key).has_value();
     arrived = arrived || (wish->met_at() && Holds(*core, request, *wish->met_at()));
     if (const auto end = EndOfClone(request, line, arrived)) co_return *end;
     if (line.session->closed()) {
       const std::shared_ptr<Session> before = line.session;
       const bool goes_on = co_await GoesOn(line);
       if (alive.expired()) co_return absl::CancelledError("the store was closed");
-      if (!goes_on) {
+      if (!goes_on && !(live && given)) {
         co_return absl::UnavailableError(absl::StrFormat(
             "%s: the peer hung up, or does not have the core", line.address));
       }
+      lost = !goes_on;
+      if (lost && redial.IsDue()) {
+        auto dialled = co_await swarm_->Dial(line.address, kRedialLimit);
+        if (alive.expired()) co_return absl::CancelledError("the store was closed");
+        if (dialled.ok()) {
+          line.session = *std::move(dialled);
+          line.closed_since.reset();
+          lost = false;
+        } else {
+          redial.OnFailed();
+        }
+      }
       if (line.session != before) {
+        redial.OnConnected();
         wish = WishFor(*line.session, core, request);
         continue;
       }
@@ -134,7 +187,16 @@ Task<absl::Status> Node::Clone(std::string address, CloneRequest request) {
   if (alive.expired()) co_return status;
   swarm_->Release(line.session);
   const absl::Status synced = cores_->Sync();
-  co_return status.ok() ? synced : status;
+  WEFT_CO_RETURN_IF_ERROR(status);
+  WEFT_CO_RETURN_IF_ERROR(synced);
+  const bool ends_before = request.blocks && !request.what_there_is &&
+                           !request.live_until &&
+                           request.blocks->from >= core->length();
+  if (ends_before) {
+    co_return absl::OutOfRangeError(absl::StrFormat(
+        "block %d is beyond the log's %d", request.blocks->from, core->length()));
+  }
+  co_return absl::OkStatus();
 }
 
 }  // namespace weft

@@ -225,14 +225,16 @@ class Store {
     std::chrono::milliseconds timeout{30000};
     // Called after every change of what is held.
     ProgressCallback progress;
-    // Stay after that and follow, until it returns true. It is asked every 100 ms, on
-    // the store's thread.
+    // Stay after that and follow, until it returns true, over as many connections as it
+    // takes: a peer that gave the core once is dialled again. It is asked every 100 ms,
+    // on the store's thread.
     std::function<bool()> live_until;
   };
   // Fetches a core from any peer, Node's too. Waits for blocks that the peer does not
   // have: without a limit, until somebody gives them.
   // UNAVAILABLE  nobody answers, the peer does not have it, or the address is our own
   // DEADLINE_EXCEEDED  not all blocks came in time; what came is kept
+  // OUT_OF_RANGE  the core ends before the blocks, and it is not to be followed
   absl::StatusOr<CoreStatus> CloneCore(std::string_view key, std::string_view address,
                                        const CloneOptions& options);
 

@@ -371,6 +371,8 @@ struct RootInfo {
 struct Progress {
   std::uint64_t done = 0;  // blocks
   std::uint64_t total = 0;
+  bool lost =
+      false;  // of what follows a peer: the connection ended, it is dialled again
 };
 
 // What one sync did. Blocks are those that its connection carried, of all cores: the

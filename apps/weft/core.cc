@@ -2,6 +2,7 @@
 
 #include <charconv>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
@@ -231,6 +232,29 @@ bool ParseBlocks(const std::string& text, Store::CloneOptions& options) {
   return true;
 }
 
+// A line for each change of what is held, and one when the peer is lost.
+ProgressCallback TellLive(const Invocation& call, const CloneArguments& arguments) {
+  std::optional<Progress> shown;
+  return [json = call.json, address = arguments.connect,
+          shown](const Progress& progress) mutable {
+    if (progress.lost && !(shown && shown->lost)) {
+      Err() << absl::StrFormat("weft: %s: the connection ended; dialling again\n",
+                               address)
+            << std::flush;
+    }
+    const std::optional<Progress> before = std::exchange(shown, progress);
+    if (before && progress.done == before->done && progress.total == before->total) {
+      return;
+    }
+    if (json) {
+      PrintJson(Json{{"have", progress.done}, {"length", progress.total}});
+    } else {
+      Out() << absl::StrFormat("%d of %d blocks\n", progress.done, progress.total)
+            << std::flush;
+    }
+  };
+}
+
 int Clone(const Invocation& call, const CloneArguments& arguments) {
   Store::CloneOptions options;
   if (!arguments.blocks.empty() && !ParseBlocks(arguments.blocks, options)) {
@@ -257,14 +281,7 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
   ProgressBar bar("clone");
   if (arguments.live) {
     options.live_until = [&console] { return console.StopAsked(); };
-    options.progress = [&](const Progress& progress) {
-      if (call.json) {
-        PrintJson(Json{{"have", progress.done}, {"length", progress.total}});
-      } else {
-        Out() << absl::StrFormat("%d of %d blocks\n", progress.done, progress.total)
-              << std::flush;
-      }
-    };
+    options.progress = TellLive(call, arguments);
   } else {
     options.progress = [&](const Progress& progress) {
       bar.Show(progress.done, progress.total);
@@ -274,6 +291,7 @@ int Clone(const Invocation& call, const CloneArguments& arguments) {
   // What came before the time was over is kept.
   const auto held = store->CoreInfo(call.arguments[0]);
   if (core.ok() || (held.ok() && held->have > 0)) made.Keep();
+  if (absl::IsOutOfRange(core.status())) return Fail(core.status());
   if (!core.ok()) return FailOfPeer(core.status());
   if (!arguments.encryption_key.empty() && core->have > 0) {
     CoreReadOptions keyed;

@@ -227,6 +227,11 @@ class Cores(CliTest):
             part = self.weft("core", "clone", key, self.path("part"), "--connect",
                              address, "--blocks", "10..20")
             self.assertEqual((part["length"], part["have"]), (100, 10))
+            last = self.weft("core", "clone", key, self.path("last"), "--connect",
+                             address, "--blocks", "95..110")
+            self.assertEqual((last["length"], last["have"]), (100, 5))
+            self.fails(1, "block 100 is beyond the log's 100", "core", "clone", key,
+                       self.path("past"), "--connect", address, "--blocks", "100..110")
             live = subprocess.Popen(
                 [cli_test.PROGRAM, "core", "clone", key, self.path("live"), "--connect", address,
                  "--live", "--json"], stdout=subprocess.PIPE, env=self.environment)
@@ -243,6 +248,38 @@ class Cores(CliTest):
             self.run_weft("core", "get", self.path("part"), key, "15").stdout,
             b"block 15")
         self.fails(1, "", "core", "get", self.path("part"), key, "50")
+
+    @contextlib.contextmanager
+    def serving_at(self, address, store):
+        with subprocess.Popen(
+                [cli_test.PROGRAM, "core", "serve", store, "--listen", address, "--json"],
+                stdout=subprocess.PIPE, env=self.environment) as server:
+            self.assertIn(b"listening", server.stdout.readline())
+            yield
+            server.terminate()
+
+    def test_a_live_clone_outlives_its_peer(self):
+        store = self.path("s")
+        address = "unix:" + self.path("socket")
+        key = self.weft("core", "create", store, "--name", "log")["key"]
+        self.weft("core", "append", store, key, stdin="one")
+        clone = ["core", "clone", key, self.path("live"), "--connect", address, "--live"]
+        self.fails(3, address, *clone)
+        with self.serving_at(address, store):
+            live = subprocess.Popen(
+                [cli_test.PROGRAM, *clone, "--json"], stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE, env=self.environment)
+            while json.loads(live.stdout.readline()) != {"have": 1, "length": 1}:
+                pass
+        self.assertIn(b"dialling again", live.stderr.readline())
+        self.weft("core", "append", store, key, stdin="two")
+        with self.serving_at(address, store):
+            while json.loads(live.stdout.readline()) != {"have": 2, "length": 2}:
+                pass
+        self.assertIn(b"dialling again", live.stderr.readline())
+        live.terminate()
+        last = json.loads(live.communicate()[0].splitlines()[-1])
+        self.assertEqual((live.returncode, last["have"]), (0, 2))
 
 
 class Demo(CliTest):
