@@ -21,13 +21,14 @@ bool HasValue(OpType type) {
 }
 
 bool ApplyDel(const Operation& op, const Stamp& stamp, const CausalOrder& order,
-              KeyState* state) {
+              ApplyMode mode, KeyState* state) {
   bool exact = true;
   if ((op.lanes & MaskOf(Lane::kRegister)) != 0) {
     state->value.Apply({stamp, false, {}}, order);
   }
   if ((op.lanes & MaskOf(Lane::kRecord)) != 0) {
-    exact &= RecordOf(state)->Erase(stamp, (op.flags & kDeleteWins) != 0, order);
+    exact &= RecordOf(state)->Erase(stamp, (op.flags & kDeleteWins) != 0, order,
+                                    mode == ApplyMode::kArrival);
   }
   if ((op.lanes & MaskOf(Lane::kText)) != 0 && state->text) {
     state->text->Clear(stamp.op, order);
@@ -87,7 +88,7 @@ bool ApplyOp(const Operation& op, const Stamp& stamp, const CausalOrder& order,
              const WriterTable& writers, ApplyMode mode, KeyState* state) {
   switch (op.lane) {
     case Lane::kNone:
-      return ApplyDel(op, stamp, order, state);
+      return ApplyDel(op, stamp, order, mode, state);
     case Lane::kRegister:
       state->value.Apply({stamp, true, Canonical(op.value)}, order);
       return true;

@@ -191,6 +191,7 @@ absl::StatusOr<KeyState> Indexer::State::Recompute(const View::Entry& entry) {
     ApplyOp(*stored.operation, placed.row.stamp, *graph, view->writers(),
             ApplyMode::kReplay, &state);
   }
+  if (state.record) state.record->EndReplay();
   WEFT_RETURN_IF_ERROR(graph->status());
   return state;
 }

@@ -6,7 +6,7 @@
 namespace weft {
 namespace {
 
-constexpr std::uint64_t kFormat = 3;
+constexpr std::uint64_t kFormat = 4;
 constexpr std::uint8_t kHeadFlag = 1;
 constexpr std::uint8_t kRefusedFlag = 2;
 

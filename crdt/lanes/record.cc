@@ -25,23 +25,25 @@ bool EraseIf(Container& container, Predicate predicate) {
 
 bool RecordLane::Write(const Stamp& stamp, std::span<const CellChange> cells,
                        const CausalOrder& order, bool fold) {
-  const bool fewer = EraseIf(
-      presence_, [&](const Stamp& other) { return order.Before(other.op, stamp.op); });
+  if (!fold && history_ == nullptr) history_ = std::make_shared<History>();
   bool dead = false;
   for (Delete& del : deletes_) {
     const bool seen = order.Before(del.stamp.op, stamp.op);
     if (seen) del.standing = false;
+    if (!seen) del.raced = true;
     dead = dead || (del.delete_wins && !seen);
   }
+  const Seen seen = SeenBy(stamp.op, order);
+  const bool fewer = EraseIf(
+      presence_, [&](const Stamp& other) { return order.Before(other.op, stamp.op); });
   bool exact = true;
   for (const CellChange& change : cells) {
     exact &= change.typed ? ApplyTyped(stamp, change, order, fold)
                           : ApplyCell(stamp, change, order);
   }
-  if (!dead) {
-    presence_.push_back(stamp);
-    exact &= Bury(stamp, order);
-  }
+  if (!dead) presence_.push_back(stamp);
+  // Others may have seen the row of one that is dead here.
+  if (!dead || history_ != nullptr) exact &= Bury(stamp.op, !dead, seen, order);
   if (fewer) ForgetPresence();
   PruneDeletes(order);
   return exact;
@@ -99,30 +101,118 @@ void RecordLane::BuryNew(const LocalOp& op, const CausalOrder& order,
   }
 }
 
-// Finds which cells are buried for a presence op that has just come. False if that
-// could not be told exactly of increments that were folded together.
-bool RecordLane::Bury(const Stamp& presence, const CausalOrder& order) {
-  bool exact = true;
-  for (const Delete& del : deletes_) {
-    if (!order.Before(del.stamp.op, presence.op)) continue;
-    const auto bury = [&](const LocalOp& first, const LocalOp& last,
-                          std::vector<LocalOp>& buried_for) {
-      if (last == presence.op) return;
-      if (!Covers(del, last, order)) {
-        exact &= first == last || !Covers(del, first, order);
-        return;
-      }
-      if (!buried_for.empty() && buried_for.back() == presence.op) return;
-      buried_for.push_back(presence.op);
-      buried_ = true;
-    };
-    for (Column& column : columns_) {
-      for (Cell& cell : column.cells) {
-        bury(cell.write.stamp.op, cell.write.stamp.op, cell.buried_for);
-      }
-      for (TypedLanes& typed : column.typed) typed.ForEach(bury);
+// Calls back with the first and the last op of each cell write, and what it is buried
+// for.
+template <class Visit>
+void RecordLane::VisitCells(Visit visit) {
+  for (Column& column : columns_) {
+    for (Cell& cell : column.cells) {
+      visit(cell.write.stamp.op, cell.write.stamp.op, cell.buried_for);
+    }
+    for (TypedLanes& typed : column.typed) typed.ForEach(visit);
+  }
+}
+
+RecordLane::Seen RecordLane::SeenBy(const LocalOp& op, const CausalOrder& order) const {
+  Seen seen;
+  if (deletes_.empty()) return seen;
+  seen.all = std::all_of(deletes_.begin(), deletes_.end(), [&](const Delete& del) {
+    return order.Before(del.stamp.op, op);
+  });
+  for (const Stamp& present : presence_) {
+    if (order.Before(present.op, op)) {
+      seen.presence.push_back(present.op);
+    } else {
+      seen.all = false;
     }
   }
+  if (history_ == nullptr) return seen;
+  // Of each writer the last: what showed in an earlier row of his shows in that one, if
+  // it is a row for this op at all.
+  for (const auto& [writer, writes] : history_->writes) {
+    const auto after = std::partition_point(
+        writes.begin(), writes.end(),
+        [&](const History::Write& write) { return order.Before(write.op, op); });
+    if (after == writes.begin()) continue;
+    const History::Write& last = *std::prev(after);
+    const bool dead = std::any_of(
+        history_->deletes.begin(), history_->deletes.end(), [&](const Delete& del) {
+          return order.Before(del.stamp.op, op) && Covers(del, last.op, order);
+        });
+    if (!dead) seen.row.push_back(&last);
+  }
+  return seen;
+}
+
+// In a replay: whether the row that was seen showed the write.
+bool RecordLane::WasShown(const LocalOp& write, const Seen& seen,
+                          const CausalOrder& order) const {
+  return std::any_of(
+      seen.row.begin(), seen.row.end(), [&](const History::Write* present) {
+        if (order.Before(write, present->op)) {
+          const std::vector<LocalOp>& buried = *present->buried;
+          return std::find(buried.begin(), buried.end(), write) == buried.end();
+        }
+        // Only a delete that wins takes what stands beside those who have seen it.
+        return present->op == write ||
+               std::none_of(history_->deletes.begin(), history_->deletes.end(),
+                            [&](const Delete& del) {
+                              return order.Before(del.stamp.op, present->op) &&
+                                     Covers(del, write, order);
+                            });
+      });
+}
+
+void RecordLane::Remember(const LocalOp& op, std::vector<LocalOp> buried) {
+  std::vector<History::Write>& writes = history_->writes[op.writer];
+  if (!writes.empty() && *writes.back().buried == buried) {
+    writes.push_back({op, writes.back().buried});
+  } else {
+    writes.push_back(
+        {op, std::make_shared<const std::vector<LocalOp>>(std::move(buried))});
+  }
+}
+
+// Finds which cells are buried for a record op that has just come. False if that could
+// not be told exactly: of increments that were folded together, or of a row that came
+// back and of which the op has not seen all.
+bool RecordLane::Bury(const LocalOp& op, bool is_present, const Seen& seen,
+                      const CausalOrder& order) {
+  bool exact = true;
+  std::vector<LocalOp> buried;
+  const auto was_shown = [&](const LocalOp& write,
+                             const std::vector<LocalOp>& buried_for) {
+    if (history_ != nullptr) return WasShown(write, seen, order);
+    const bool shown = std::any_of(
+        seen.presence.begin(), seen.presence.end(), [&](const LocalOp& present) {
+          return std::find(buried_for.begin(), buried_for.end(), present) ==
+                 buried_for.end();
+        });
+    // The op may have seen a row that nobody shows any more.
+    exact = exact && (shown || seen.all);
+    return shown;
+  };
+  VisitCells(
+      [&](const LocalOp& first, const LocalOp& last, std::vector<LocalOp>& buried_for) {
+        if (last == op) return;
+        bool covered = false;
+        bool for_certain = false;
+        for (const Delete& del : deletes_) {
+          if (!order.Before(del.stamp.op, op)) continue;
+          if (Covers(del, last, order)) {
+            covered = true;
+            for_certain = for_certain || !del.raced;
+          } else {
+            exact &= first == last || !Covers(del, first, order);
+          }
+        }
+        if (!covered || (!for_certain && was_shown(last, buried_for))) return;
+        if (history_ != nullptr) buried.push_back(last);
+        if (!is_present) return;
+        buried_for.push_back(op);
+        buried_ = true;
+      });
+  if (history_ != nullptr) Remember(op, std::move(buried));
   return exact;
 }
 
@@ -146,14 +236,26 @@ void RecordLane::ForgetPresence() {
   }
 }
 
-bool RecordLane::Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order) {
+bool RecordLane::Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order,
+                       bool fold) {
+  if (!fold && history_ == nullptr) history_ = std::make_shared<History>();
+  Delete erased{stamp, delete_wins, true, false};
+  const auto beside = [&](const LocalOp& op) {
+    if (!order.Before(op, stamp.op)) erased.raced = true;
+  };
+  for (const Stamp& present : presence_) beside(present.op);
+  VisitCells([&](const LocalOp&, const LocalOp& last, const std::vector<LocalOp>&) {
+    beside(last);
+  });
   EraseIf(presence_, [&](const Stamp& present) {
     return delete_wins || order.Before(present.op, stamp.op);
   });
   for (Delete& del : deletes_) {
     if (order.Before(del.stamp.op, stamp.op)) del.standing = false;
+    beside(del.stamp.op);
   }
-  deletes_.push_back({stamp, delete_wins, true});
+  deletes_.push_back(erased);
+  if (history_ != nullptr) history_->deletes.push_back(erased);
   ForgetPresence();
   PruneDeletes(order);
   return true;
@@ -301,8 +403,8 @@ void RecordLane::Store(Writer& out) const {
   out.Uint(deletes_.size());
   for (const Delete& del : deletes_) {
     StoreStamp(del.stamp, out);
-    out.U8(
-        static_cast<std::uint8_t>((del.delete_wins ? 1 : 0) | (del.standing ? 2 : 0)));
+    out.U8(static_cast<std::uint8_t>((del.delete_wins ? 1 : 0) |
+                                     (del.standing ? 2 : 0) | (del.raced ? 4 : 0)));
   }
   out.Uint(columns_.size());
   for (const Column& column : columns_) {
@@ -328,6 +430,7 @@ RecordLane RecordLane::Read(std::size_t writers, Reader& in) {
     const std::uint8_t flags = in.U8();
     del.delete_wins = (flags & 1) != 0;
     del.standing = (flags & 2) != 0;
+    del.raced = (flags & 4) != 0;
     lane.deletes_.push_back(del);
   }
   lane.prune_at_ = 2 * lane.deletes_.size() + 4;

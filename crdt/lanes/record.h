@@ -4,15 +4,20 @@
 // Presence is the record ops (set, unset or neither) that no other record op has seen
 // and that lie in the past of no record delete; the record is readable while there is
 // one. A cell write is buried for a presence op if some delete has the write in its
-// past and lies in the past of that presence op; a cell shows the unseen sets of its
-// column that are not buried for every presence op. So a row made anew starts empty,
-// and an edit beside a delete brings back the whole row that its author saw.
+// past and lies in the past of that presence op, and the row that the op has seen did
+// not show the write all the same; a cell shows the unseen sets of its column that are
+// not buried for every presence op. So a row made anew starts empty, an edit beside a
+// delete brings back the whole row that its author saw, and edits of a row that came
+// back leave it whole.
 //
 // One op at a time: a new record op finds at its arrival what is buried for it, and a
 // delete that comes later never buries for it, because it cannot lie in its past. What
 // is kept of the deletes is what can still bury: those that have a kept cell write in
 // their past, least first, and the delete-wins ones that no later one has seen (every
-// record op beside such a delete counts as in its past).
+// record op beside such a delete counts as in its past). A delete that no record op
+// stands beside buries for whoever has seen it: nobody can have seen a row that came
+// back. Of one that raced with a record op that is only known of who has seen all there
+// is; for others the key is computed anew, with all its ops at hand.
 //
 // In a cell of another lane the rules of that lane say which writes count; those that
 // are buried for every presence op do not. A column may hold several lanes.
@@ -24,10 +29,12 @@
 //   stored := presence:uint (op hlc:u64)* deletes:uint (op hlc:u64 flags:u8)*
 //             columns:uint (name_bytes:uint name writes:uint (write buried:uint op*)*
 //             typed?)*               writes: 2 * count, plus 1 if typed lanes follow
-//   flags  := 1 delete-wins | 2 standing
+//   flags  := 1 delete-wins | 2 standing | 4 raced
 
 #pragma once
 
+#include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -61,13 +68,17 @@ class RecordLane {
     Stamp stamp;
     bool delete_wins = false;
     bool standing = true;  // no other op on the record has seen it
+    bool raced = false;    // some record op stands beside it
   };
 
   // The op must not lie in the past of one that was applied before. A column occurs
   // at most once in `cells`. False if the result is not exact: see TypedLanes::Apply.
+  // Without `fold` every op there is of the key is applied, and then EndReplay.
   bool Write(const Stamp& stamp, std::span<const CellChange> cells,
              const CausalOrder& order, bool fold = true);
-  bool Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order);
+  bool Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order,
+             bool fold = true);
+  void EndReplay() { history_.reset(); }
 
   bool readable() const { return !presence_.empty(); }
   bool empty() const {
@@ -105,7 +116,29 @@ class RecordLane {
                   const CausalOrder& order, bool fold);
   void BuryNew(const LocalOp& op, const CausalOrder& order,
                std::vector<LocalOp>& buried_for);
-  bool Bury(const Stamp& presence, const CausalOrder& order);
+  // Of a replay: what was buried for each record op, by writer and in his order.
+  struct History {
+    struct Write {
+      LocalOp op;
+      std::shared_ptr<const std::vector<LocalOp>> buried;  // shared by many
+    };
+    std::map<WriterNumber, std::vector<Write>> writes;
+    std::vector<Delete> deletes;
+  };
+  // What the author of a new record op had seen of the row.
+  struct Seen {
+    bool all = false;               // that is here
+    std::vector<LocalOp> presence;  // of it, before the op came
+    std::vector<const History::Write*>
+        row;  // in a replay; until there is another write
+  };
+  Seen SeenBy(const LocalOp& op, const CausalOrder& order) const;
+  bool WasShown(const LocalOp& write, const Seen& seen, const CausalOrder& order) const;
+  void Remember(const LocalOp& op, std::vector<LocalOp> buried);
+  template <class Visit>
+  void VisitCells(Visit visit);
+  bool Bury(const LocalOp& op, bool is_present, const Seen& seen,
+            const CausalOrder& order);
   void ForgetPresence();
   void PruneDeletes(const CausalOrder& order);
   bool IsNeeded(const Delete& candidate, const CausalOrder& order);
@@ -114,6 +147,7 @@ class RecordLane {
   absl::InlinedVector<Stamp, 1> presence_;
   std::vector<Delete> deletes_;
   std::vector<Column> columns_;
+  std::shared_ptr<History> history_;
   bool buried_ = false;       // some cell is buried for some presence op
   std::size_t prune_at_ = 4;  // deletes; doubling keeps pruning amortised
 };

@@ -261,6 +261,42 @@ class ViewModel {
     return Saw(del, op) || ((del.op->flags & kDeleteWins) != 0 && !Saw(op, del));
   }
 
+  using Ops = std::vector<const Op*>;
+  static Ops PresenceOf(const Ops& records, const Ops& deletes) {
+    Ops presence;
+    for (const Op* op : records) {
+      bool gone = false;
+      for (const Op* other : records) gone |= Saw(*other, *op);
+      for (const Op* del : deletes) gone |= CountsAsPast(*del, *op);
+      if (!gone) presence.push_back(op);
+    }
+    return presence;
+  }
+  static Ops SeenBy(const Op& by, const Ops& ops) {
+    Ops seen;
+    for (const Op* op : ops) {
+      if (Saw(by, *op)) seen.push_back(op);
+    }
+    return seen;
+  }
+  // A delete stands between, and the row that `by` has seen did not show the write.
+  static bool IsBuried(const Op* write, const Op* by, const Ops& records,
+                       const Ops& deletes,
+                       std::map<std::pair<const Op*, const Op*>, bool>* known) {
+    const Ops taken = SeenBy(*by, deletes);
+    bool between = false;
+    for (const Op* del : taken) between |= CountsAsPast(*del, *write);
+    if (write == by || !between) return false;
+    const auto found = known->find({write, by});
+    if (found != known->end()) return found->second;
+    bool buried = true;
+    for (const Op* present : PresenceOf(SeenBy(*by, records), taken)) {
+      buried &= IsBuried(write, present, records, deletes, known);
+    }
+    known->emplace(std::pair(write, by), buried);
+    return buried;
+  }
+
   // Rule D11, sentence by sentence.
   static void ReadRecord(const std::vector<const Op*>& all, Seen* seen) {
     std::vector<const Op*> records;
@@ -271,13 +307,7 @@ class ViewModel {
         deletes.push_back(op);
       }
     }
-    std::vector<const Op*> presence;
-    for (const Op* op : records) {
-      bool gone = false;
-      for (const Op* other : records) gone |= Saw(*other, *op);
-      for (const Op* del : deletes) gone |= CountsAsPast(*del, *op);
-      if (!gone) presence.push_back(op);
-    }
+    const std::vector<const Op*> presence = PresenceOf(records, deletes);
     if (presence.empty()) return;
     (*seen)["present"].push_back(std::to_string(presence.size()));
     struct Write {
@@ -285,13 +315,10 @@ class ViewModel {
       const CellWrite* cell;
     };
     std::map<std::string, std::vector<Write>> columns;
+    std::map<std::pair<const Op*, const Op*>, bool> known;
     const auto is_buried = [&](const Op* op) {
       for (const Op* present : presence) {
-        bool buried = false;
-        for (const Op* del : deletes) {
-          buried |= CountsAsPast(*del, *op) && Saw(*present, *del);
-        }
-        if (!buried) return false;
+        if (!IsBuried(op, present, records, deletes, &known)) return false;
       }
       return true;
     };

@@ -4,6 +4,8 @@ Part of the executable specification: see causal.py. Every function takes the op
 key and a relation `saw(later, earlier)`, and compares all pairs.
 """
 
+from functools import cache
+
 REGISTER, RECORD, COUNTER, SET, MAX, MIN, FLAG, TEXT, LIST = range(1, 10)
 
 
@@ -55,18 +57,30 @@ def counts_as_past(delete, op, saw):
     return saw(delete, op) or delete.said.get("wins", False) and not saw(op, delete)
 
 
+def present(writes, deletes, saw):
+    return [op for op in maximal(writes, saw)
+            if not any(counts_as_past(d, op, saw) for d in deletes)]
+
+
 def record(ops, saw):
-    """D11, sentence by sentence."""
+    """D11, as docs/semantics.md has it of rows that came back."""
     writes = [op for op in ops if op.said["t"] == "record"]
     deletes = [op for op in ops if op.said["t"] == "del"]
-    presence = [op for op in maximal(writes, saw)
-                if not any(counts_as_past(d, op, saw) for d in deletes)]
+    presence = present(writes, deletes, saw)
     if not presence:
         return None
+    @cache
+    def buried(op, by):
+        """A delete lies between, and the row that `by` had seen did not show the cell."""
+        past = [d for d in deletes if saw(by, d)]
+        if by is op or not any(counts_as_past(d, op, saw) for d in past):
+            return False
+        row = present([write for write in writes if saw(by, write)], past, saw)
+        return all(buried(op, p) for p in row)
+
     def shows(op):
         """Not buried for every presence op."""
-        return not all(any(counts_as_past(d, op, saw) and saw(p, d) for d in deletes)
-                       for p in presence)
+        return not all(buried(op, p) for p in presence)
 
     cells, typed_cells = {}, {}
     for column in sorted({cell[0] for op in writes for cell in op.said["cells"]}):
