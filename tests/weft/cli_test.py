@@ -12,6 +12,7 @@ import io
 import json
 import os
 import resource
+import signal
 import subprocess
 import sys
 import tempfile
@@ -652,6 +653,8 @@ def main(name):
                 print(test.id().replace("__main__.", ""))
         sys.exit(0)
     PROGRAM, DATA = os.path.abspath(sys.argv[1]), Path(sys.argv[2]).resolve()
+    # In the background of a shell it is ignored, and so it would be by all we start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     unittest.main(module=name, argv=[sys.argv[0], *sys.argv[3:]])
 
 
