@@ -177,6 +177,8 @@ class Authority {
   // A hide or unhide of an op of a batch.
   Effect EffectOnOp(bool hide, const Grant& by, GrantNumber cited, const OpId& op,
                     std::string_view key) const;
+  // The blocks of which a hide that is effective speaks, whether it decides or not.
+  std::vector<TouchedRange> HideRanges() const;
   // Whether an op of an effective auth batch does anything: a redemption that counts.
   bool RedemptionCounts(const OpId& op) const;
   bool IsRedemption(const OpId& op) const { return redeems_.contains(op); }
@@ -185,6 +187,13 @@ class Authority {
   // Null if there is no effective grant, or invite, of this id. Stays valid.
   const Grant* Find(const OpId& id) const;
   const Grant& At(GrantNumber number) const { return grants_[number]->grant; }
+  // All that any batch ever made, by number, and whether one is effective and not
+  // revoked.
+  std::size_t grant_count() const { return grants_.size(); }
+  bool Stands(GrantNumber number) const {
+    const Outcome& now = grants_[number]->now;
+    return now.effective && now.hits.empty();
+  }
   // The effective grants of an identity that are not revoked, most senior first.
   std::vector<const Grant*> GrantsOf(const CoreKey& identity) const;
   // All effective grants but invites, revoked ones included, most senior first.
@@ -240,7 +249,12 @@ class Authority {
   // each; RestoreFact takes them in that order. Then Evaluate.
   // DATA_LOSS  not what TakeNewFacts gave
   std::vector<Bytes> TakeNewFacts();
+  std::span<const Bytes> new_facts() const { return new_facts_; }
   absl::Status RestoreFact(ByteView saved);
+  // As Add, of a batch of one block that nobody has written and that names all it
+  // speaks of: for a copy that is made to see what would follow, and thrown away.
+  void Suppose(const CoreKey& writer, std::uint64_t position, GrantNumber cited,
+               std::span<const AuthOperation> operations);
 
  private:
   using BatchNumber = std::uint32_t;

@@ -1,5 +1,6 @@
-// What a verdict would do before anybody writes it: the rules of 6.6 and P4, asked of
-// an entry that would be the newest under its grant.
+// What an auth op would do before anybody writes it. Of a verdict: the rules of 6.6 and
+// P4, asked of an entry that would be the newest under its grant. Of a revocation, from
+// which anything may follow: the pass itself, over a copy of the facts and one more.
 
 #include <algorithm>
 
@@ -49,6 +50,22 @@ Authority::Effect Authority::EffectOnOp(bool hide, const Grant& by, GrantNumber 
   if (hidden == hide) return Effect::kNone;
   const bool overruled = counts && grants_[entry->cited]->grant.path < by.path;
   return overruled ? Effect::kOverruled : Effect::kSome;
+}
+
+void Authority::Suppose(const CoreKey& writer, std::uint64_t position,
+                        GrantNumber cited, std::span<const AuthOperation> operations) {
+  Batch batch;
+  batch.writer = writer;
+  batch.first = position;
+  batch.end = position + 1;
+  batch.cited = cited;
+  std::vector<AuthOperation> named(operations.begin(), operations.end());
+  std::vector<std::pair<OpId, const AuthOperation*>> ops;
+  for (std::size_t i = 0; i < named.size(); ++i) {
+    if (auto* revoke = std::get_if<RevokeOp>(&named[i])) revoke->named = UINT64_MAX;
+    ops.emplace_back(OpId{writer, position, static_cast<std::uint32_t>(i)}, &named[i]);
+  }
+  AddBatch(std::move(batch), ops);
 }
 
 }  // namespace weft

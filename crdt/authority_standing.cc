@@ -174,4 +174,17 @@ std::optional<OpId> Authority::HiddenBy(GrantNumber cited, const OpId& op,
   return counts ? std::optional<OpId>(entry->id) : std::nullopt;
 }
 
+std::vector<TouchedRange> Authority::HideRanges() const {
+  std::vector<TouchedRange> ranges;
+  for (ModerationNumber i = 0; i < moderation_.size(); ++i) {
+    const ModerationEntry& entry = moderation_.At(i);
+    if (!entry.active || entry.type != AuthOpType::kHide) continue;
+    if (entry.ops.empty()) ranges.push_back({entry.log, entry.from, entry.to, true});
+    for (const OpId& op : entry.ops) {
+      ranges.push_back({op.writer, op.position, op.position + 1, true});
+    }
+  }
+  return ranges;
+}
+
 }  // namespace weft

@@ -107,13 +107,15 @@ struct ForkedLog {
   bool operator==(const ForkedLog&) const = default;
 };
 
-// Whole batches of a log that have no effect, and why.
+// Blocks of a log that have no effect, whole batches, and why; or ops there, which a
+// moderator hid.
 struct HeldBack {
   CoreKey log;
   std::uint64_t from = 0;  // blocks [from, to)
   std::uint64_t to = 0;
-  std::uint64_t ops = 0;
+  std::uint64_t ops = 0;  // of those that are hidden: these
   Standing standing = Standing::kPending;
+  bool hidden = false;  // by `by`; `standing` is kEffective
   std::string reason;
   std::optional<OpId> by;
 };
@@ -279,16 +281,23 @@ class Indexer {
   const Authority& authority() const;
   const Genesis& genesis() const;
   std::vector<MemberInfo> Members() const;  // most senior first
-  // What is pending, rejected, quarantined or after a fork, and settled; at most `max`.
+  // What is pending, rejected, quarantined, hidden or after a fork; at most `max`.
   std::vector<HeldBack> ListHeldBack(std::size_t max) const;
   // The longest prefix known here of each log of the holder of `grant` and, with
   // `subtree`, of the holders of all below it; of an invite, of every log that carries
   // a redemption. For the keep list of a revoke.
   std::vector<KeptLength> KnownLengths(const Grant& grant, bool subtree) const;
-  // How many effective writes would be withdrawn if these grants were revoked, and this
-  // kept of the logs of those who hold them.
-  std::uint64_t CountWithdrawn(std::span<const GrantNumber> revoked,
-                               std::span<const KeptLength> keep) const;
+  // What `self` would take away here by writing these revocations, of grants in one
+  // hand: grants and invites that would stand no longer, and writes that would have no
+  // effect any more, whosesoever they are. All auth ops are judged again, in a copy;
+  // nothing here changes. Which branch of a forked log survives (F2) is taken to stay.
+  // PERMISSION_DENIED  no grant of ours allows it;  the disk's
+  struct RevocationCost {
+    std::uint64_t grants = 0;
+    std::uint64_t writes = 0;
+  };
+  absl::StatusOr<RevocationCost> CostOf(
+      const CoreKey& self, std::span<const AuthOperation> revocations) const;
   // Whether a verdict of ours would change anything here, now; of other ops: OK.
   // NOT_FOUND          what it speaks of is as it says already, or waits for nothing
   // PERMISSION_DENIED  we may not, or the author, or who decided it, is no junior

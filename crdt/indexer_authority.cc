@@ -10,11 +10,7 @@
 #include "crdt/indexer_state.h"
 
 namespace weft {
-namespace {
-
-// The same blocks, each at most once: one batch may hold thousands of verdicts on one
-// log.
-std::vector<TouchedRange> Joined(std::vector<TouchedRange> ranges) {
+std::vector<TouchedRange> JoinRanges(std::vector<TouchedRange> ranges) {
   std::sort(ranges.begin(), ranges.end(), [](const auto& a, const auto& b) {
     return std::tie(a.log, a.ops, a.from) < std::tie(b.log, b.ops, b.from);
   });
@@ -30,8 +26,6 @@ std::vector<TouchedRange> Joined(std::vector<TouchedRange> ranges) {
   }
   return joined;
 }
-
-}  // namespace
 
 OpId Indexer::State::IdOf(const LocalOp& op) const {
   return {view->writers().key(op.writer), op.position, op.op_index};
@@ -163,7 +157,7 @@ absl::Status Indexer::State::TakeChange(const AuthorityChange& change,
     LearnHeads();
   }
   absl::flat_hash_set<std::string> keys;
-  for (const TouchedRange& range : Joined(change.ranges)) {
+  for (const TouchedRange& range : JoinRanges(change.ranges)) {
     WEFT_RETURN_IF_ERROR(Reconsider(range, &keys, result));
   }
   const absl::flat_hash_set<OpId> ops_named(change.ops.begin(), change.ops.end());
@@ -190,9 +184,11 @@ absl::Status Indexer::State::CollectKeys(const BlockRecord& record,
   return absl::OkStatus();
 }
 
-absl::Status Indexer::State::Reconsider(const TouchedRange& range,
-                                        absl::flat_hash_set<std::string>* keys,
-                                        IndexResult* result) {
+absl::Status Indexer::State::VisitBatches(
+    const TouchedRange& range,
+    const std::function<absl::Status(WriterNumber writer, std::uint64_t first,
+                                     std::uint64_t end, const BlockRecord& record)>&
+        use) const {
   const std::optional<WriterNumber> found = view->writers().Find(range.log);
   if (!found) return absl::OkStatus();
   const WriterNumber writer = *found;
@@ -210,15 +206,26 @@ absl::Status Indexer::State::Reconsider(const TouchedRange& range,
       continue;
     }
     const std::uint64_t batch_end = position + first.batch_count;
+    WEFT_RETURN_IF_ERROR(use(writer, position, batch_end, first));
+    position = batch_end;
+  }
+  return graph->status();
+}
+
+absl::Status Indexer::State::Reconsider(const TouchedRange& range,
+                                        absl::flat_hash_set<std::string>* keys,
+                                        IndexResult* result) {
+  const auto look = [&](WriterNumber writer, std::uint64_t first, std::uint64_t end,
+                        const BlockRecord& as) -> absl::Status {
     const bool effective =
-        authority->StandingOf(first.cited, range.log, position, batch_end,
-                              first.batch_writes) == Standing::kEffective;
-    const bool flips = effective != first.effective;
+        authority->StandingOf(as.cited, range.log, first, end, as.batch_writes) ==
+        Standing::kEffective;
+    const bool flips = effective != as.effective;
     if (flips) {
       Note(effective ? AuthEvent::Kind::kRestored : AuthEvent::Kind::kWithdrawn,
-           range.log, position, batch_end, result);
+           range.log, first, end, result);
     }
-    for (; position < batch_end; ++position) {
+    for (std::uint64_t position = first; position < end; ++position) {
       const BlockRecord record = graph->RecordOf(writer, position);
       if (flips) graph->SetEffective(writer, position, effective);
       if (record.auth || record.op_count == 0) continue;
@@ -228,8 +235,9 @@ absl::Status Indexer::State::Reconsider(const TouchedRange& range,
         WEFT_RETURN_IF_ERROR(CollectKeys(record, keys));
       }
     }
-  }
-  return graph->status();
+    return absl::OkStatus();
+  };
+  return VisitBatches(range, look);
 }
 
 // Whether an op of the index is in the lanes.
@@ -240,106 +248,6 @@ bool Indexer::State::HasEffect(const OpRow& row, std::string_view key) const {
   const CoreKey& log = view->writers().key(op.writer);
   return !authority->HidesIn(log) ||
          !authority->HiddenBy(record.cited, IdOf(op), key).has_value();
-}
-
-// --- lists ---
-
-std::vector<HeldBack> Indexer::ListHeldBack(std::size_t max) const {
-  std::vector<HeldBack> list;
-  const std::vector<std::uint64_t> settled = state_->SettledLengths();
-  for (WriterNumber n = 0; n < settled.size(); ++n) {
-    const CoreKey& log = state_->view->writers().key(n);
-    // What is beyond the cut is shown too, as far as it is here.
-    const std::uint64_t end = state_->writers[n].closed;
-    for (std::uint64_t position = 0; position < end;) {
-      if (list.size() >= max) return list;
-      const BlockRecord record = state_->graph->RecordOf(n, position);
-      if (record.status != BlockStatus::kSound || record.effective ||
-          record.batch_count == 0) {
-        ++position;
-        continue;
-      }
-      HeldBack held;
-      held.log = log;
-      held.from = position;
-      held.to = position + record.batch_count;
-      held.standing = state_->authority->StandingOf(record.cited, log, held.from,
-                                                    held.to, record.batch_writes);
-      const Authority::Blame blame = state_->authority->WhyNot(
-          record.cited, log, held.from, held.to, record.batch_writes);
-      held.reason = blame.reason;
-      held.by = blame.by;
-      for (; position < held.to; ++position) {
-        held.ops += state_->graph->RecordOf(n, position).op_count;
-      }
-      const bool joins =
-          !list.empty() && list.back().log == held.log && list.back().to == held.from &&
-          list.back().standing == held.standing && list.back().by == held.by;
-      if (joins) {
-        list.back().to = held.to;
-        list.back().ops += held.ops;
-      } else {
-        list.push_back(std::move(held));
-      }
-    }
-  }
-  return list;
-}
-
-namespace {
-
-// The logs of all who hold what a revoke of `grant` hits, and of all who carry a
-// redemption of an invite among it.
-std::vector<CoreKey> LogsHit(const Authority& authority, const Grant& grant,
-                             bool subtree) {
-  std::vector<CoreKey> logs;
-  for (const GrantNumber number : authority.Below(grant.number, subtree)) {
-    const Grant& hit = authority.At(number);
-    if (hit.kind == Grant::Kind::kInvite) {
-      for (const CoreKey& carrier : authority.CarriersOf(hit)) logs.push_back(carrier);
-    } else {
-      for (const CoreKey& log : authority.LogsOf(hit.identity)) logs.push_back(log);
-    }
-  }
-  std::sort(logs.begin(), logs.end());
-  logs.erase(std::unique(logs.begin(), logs.end()), logs.end());
-  return logs;
-}
-
-}  // namespace
-
-std::vector<KeptLength> Indexer::KnownLengths(const Grant& grant, bool subtree) const {
-  std::vector<KeptLength> lengths;
-  for (const CoreKey& log : LogsHit(*state_->authority, grant, subtree)) {
-    const std::optional<WriterNumber> number = state_->view->writers().Find(log);
-    const std::uint64_t length = number ? state_->graph->length(*number) : 0;
-    if (length > 0) lengths.push_back({log, length});
-  }
-  return lengths;
-}
-
-std::uint64_t Indexer::CountWithdrawn(std::span<const GrantNumber> revoked,
-                                      std::span<const KeptLength> keep) const {
-  absl::flat_hash_map<CoreKey, std::uint64_t> kept;
-  for (const KeptLength& entry : keep) kept.try_emplace(entry.log, entry.length);
-  std::uint64_t count = 0;
-  for (const GrantNumber hit : revoked) {
-    const Grant& below = state_->authority->At(hit);
-    if (below.kind == Grant::Kind::kInvite) continue;
-    for (const CoreKey& log : state_->authority->LogsOf(below.identity)) {
-      const std::optional<WriterNumber> number = state_->view->writers().Find(log);
-      if (!number) continue;
-      const auto from = kept.find(log);
-      std::uint64_t position = from == kept.end() ? 0 : from->second;
-      for (; position < state_->writers[*number].closed; ++position) {
-        const BlockRecord record = state_->graph->RecordOf(*number, position);
-        if (record.effective && !record.auth && record.cited == hit) {
-          count += record.op_count;
-        }
-      }
-    }
-  }
-  return count;
 }
 
 }  // namespace weft

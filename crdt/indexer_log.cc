@@ -61,7 +61,14 @@ absl::Status Indexer::State::VisitDead(const CoreKey& log, std::uint64_t from,
                                        std::uint64_t to, const Use& use) {
   if (from >= to) return absl::OkStatus();
   LogState state(log);
-  for (std::uint64_t at = 0; at < to; at += kReadBlocks) {
+  // Which needs no reading if no more of the log was taken in.
+  const std::optional<WriterNumber> writer = view->writers().Find(log);
+  const Fork* const fork = ForkOf(log);
+  if (writer && fork != nullptr && !fork->other &&
+      writers[*writer].log.position() <= from) {
+    state = writers[*writer].log;
+  }
+  for (std::uint64_t at = state.position(); at < to; at += kReadBlocks) {
     WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks,
                           logs->Read(log, at, std::min(to, at + kReadBlocks)));
     for (const Bytes& bytes : blocks) {

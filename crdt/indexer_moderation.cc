@@ -90,7 +90,11 @@ class EffectFinder {
 
   absl::Status OfRange(const HideOp& hide) const {
     const std::optional<WriterNumber> number = state_->view->writers().Find(hide.log);
-    if (!number || hide.to > state_->graph->length(*number)) return absl::OkStatus();
+    // Of others' logs the author says so; nobody names his own.
+    if (!number || hide.to > state_->graph->length(*number)) {
+      return absl::NotFoundError(absl::StrFormat("log %s has no %d blocks here",
+                                                 ToZBase32(hide.log.view()), hide.to));
+    }
     std::optional<Effect> best;
     for (std::uint64_t position = hide.from; position < hide.to; ++position) {
       const BlockRecord record = state_->graph->RecordOf(*number, position);

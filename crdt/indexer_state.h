@@ -5,6 +5,8 @@
 //   indexer_authority.cc  what changes when a verdict does
 //   indexer_apply.cc    ops into the lanes
 //   indexer_moderation.cc  whether a verdict would change anything
+//   indexer_plan.cc     what a revocation would take away
+//   indexer_held.cc     what is here and has no effect
 //   indexer_fork.cc     forked logs: what survives, everything anew
 //   indexer_fork_proofs.cc  forked logs: proofs
 //   indexer_fork_order.cc  forked logs: what counts as a block's past
@@ -29,6 +31,10 @@
 #include "crdt/view.h"
 
 namespace weft {
+
+// The same blocks, each at most once: one batch may hold thousands of verdicts on one
+// log. By log; of one log first those without `ops`.
+std::vector<TouchedRange> JoinRanges(std::vector<TouchedRange> ranges);
 
 struct Indexer::State {
   // A block that was read and is not delivered yet: it waits for a dep.
@@ -192,6 +198,13 @@ struct Indexer::State {
   void PullAgain();
   absl::Status Reconsider(const TouchedRange& range,
                           absl::flat_hash_set<std::string>* keys, IndexResult* result);
+  // Calls back with the first block of each batch in the range that may have effect
+  // and is judged, and the batch's end.
+  absl::Status VisitBatches(
+      const TouchedRange& range,
+      const std::function<absl::Status(WriterNumber writer, std::uint64_t first,
+                                       std::uint64_t end, const BlockRecord& record)>&
+          use) const;
   absl::Status CollectKeys(const BlockRecord& record,
                            absl::flat_hash_set<std::string>* keys);
   bool HasEffect(const OpRow& row, std::string_view key) const;
@@ -271,7 +284,8 @@ struct Indexer::State {
   absl::Status Load();
   absl::StatusOr<bool> LoadRows();
   absl::StatusOr<bool> LoadFacts();
-  std::unique_ptr<Authority> MakeAuthority();
+  std::unique_ptr<Authority> MakeAuthority() const;
+  absl::StatusOr<std::unique_ptr<Authority>> CopyAuthority() const;
   absl::StatusOr<bool> LoadWriter(WriterNumber number, ByteView bytes);
   // From nothing. `running`: readers hold the view, which keeps the writers' numbers.
   absl::Status Clear(bool running);

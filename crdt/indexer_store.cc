@@ -234,7 +234,7 @@ absl::StatusOr<bool> Indexer::State::LoadRows() {
   return graph->status().ok();
 }
 
-std::unique_ptr<Authority> Indexer::State::MakeAuthority() {
+std::unique_ptr<Authority> Indexer::State::MakeAuthority() const {
   auto made = std::make_unique<Authority>(
       genesis,
       [this](const CoreKey& writer, std::uint64_t position, const CoreKey& of) {
@@ -244,6 +244,23 @@ std::unique_ptr<Authority> Indexer::State::MakeAuthority() {
       });
   for (const auto& [log, fork] : forks) made->SetFork(log, fork.point, fork.cut);
   return made;
+}
+
+// One of the same facts, in which grants have the same numbers.
+absl::StatusOr<std::unique_ptr<Authority>> Indexer::State::CopyAuthority() const {
+  std::unique_ptr<Authority> copy = MakeAuthority();
+  const ScanRange range = keys::ViewGrants(options.base_number);
+  auto rows = storage->Scan(Family::kView, range, nullptr);
+  for (; rows->valid(); rows->Next()) {
+    WEFT_RETURN_IF_ERROR(copy->RestoreFact(rows->value()));
+  }
+  WEFT_RETURN_IF_ERROR(rows->status());
+  for (const Bytes& fact : authority->new_facts()) {
+    WEFT_RETURN_IF_ERROR(copy->RestoreFact(fact));
+  }
+  AuthorityChange change;
+  copy->Evaluate(&change);
+  return copy;
 }
 
 // The facts of authority, and what follows from them: the same as when they were

@@ -29,8 +29,8 @@ struct RevokeOptions {
 
 // What a revocation would do, as far as is known here.
 struct RevokePlan {
-  std::uint64_t grants = 0;  // that would be revoked, those below included
-  std::uint64_t writes = 0;  // that would no longer have effect
+  std::uint64_t grants = 0;  // and invites, whosesoever, that would stand no longer
+  std::uint64_t writes = 0;  // of anybody, that would no longer have effect
 };
 
 // Somebody who follows the base and asks for a grant.
@@ -39,14 +39,15 @@ struct JoinRequest {
   std::string note;  // his own words; anybody may have written them
 };
 
-// Writes of one log that are here and have no effect.
+// Writes of one log that are here and have no effect, or are hidden.
 struct HeldBackWrites {
   std::string writer;      // core
   std::string author;      // identity
   std::uint64_t from = 0;  // blocks [from, to)
   std::uint64_t to = 0;
   std::uint64_t writes = 0;
-  std::string state;  // pending, rejected, quarantined, not allowed, after fork
+  // pending, rejected, quarantined, not allowed, after fork, hidden
+  std::string state;
   std::string reason;
   // Of Base::Recoverable: how many of the writes only a person can make again (edits of
   // texts and lists, whose places are lost with them, and grants, invites and

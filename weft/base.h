@@ -144,7 +144,7 @@ class Base {
                                 const RevokeOptions& options = {});
 
   // --- moderation ---
-  // What is here and has no effect, by log; at most `max` ranges.
+  // What is here and has no effect, or is hidden, by log; at most `max` ranges.
   std::vector<HeldBackWrites> HeldBack(std::size_t max = 1000) const;
   // A verdict that would change nothing is not written.
   // NOT_FOUND          what it speaks of is as it says already, or waits for nothing

@@ -1,7 +1,6 @@
 // The part of Base that is about people: grants, invites, removals, moderation.
 
 #include <algorithm>
-#include <set>
 
 #include "absl/strings/str_format.h"
 #include "weft/base.h"
@@ -103,6 +102,36 @@ std::vector<KeptLength> KeepOf(const BaseNode& node, const Grant& grant,
                                const RevokeOptions& options) {
   if (options.keep_nothing) return {};
   return node.indexer()->KnownLengths(grant, options.subtree);
+}
+
+// What to write to revoke all that `who` names. `options` must outlive it.
+absl::StatusOr<std::vector<AuthOperation>> RevocationsOf(const BaseNode& node,
+                                                         std::string_view who,
+                                                         const RevokeOptions& options) {
+  WEFT_ASSIGN_OR_RETURN(auto grants, GrantsToRevoke(node, who));
+  // The most junior first: a commit needs a grant that still stands.
+  std::sort(grants.begin(), grants.end(),
+            [](const auto* a, const auto* b) { return b->path < a->path; });
+  std::vector<AuthOperation> operations;
+  for (const Grant* grant : grants) {
+    RevokeOp revoke;
+    revoke.grant = grant->id;
+    // Of a resignation no keep list counts.
+    if (grant->identity != node.record().identity) {
+      revoke.keep = KeepOf(node, *grant, options);
+    }
+    revoke.subtree = options.subtree;
+    revoke.reason = AsBytes(options.reason);
+    operations.emplace_back(std::move(revoke));
+  }
+  return operations;
+}
+
+// Of revocations of grants in one hand.
+bool IsResignation(const BaseNode& node, std::span<const AuthOperation> revocations) {
+  const auto& revoke = std::get<RevokeOp>(revocations.front());
+  const Grant* const grant = node.indexer()->authority().Find(revoke.grant);
+  return grant != nullptr && grant->identity == node.record().identity;
 }
 
 absl::StatusOr<std::vector<OpId>> ToOpIds(const std::vector<OpName>& names) {
@@ -221,27 +250,11 @@ absl::StatusOr<OpName> Base::Approve(std::string_view identity, Role role,
 absl::StatusOr<RevokePlan> Base::PlanRevoke(std::string_view who,
                                             const RevokeOptions& options) const {
   return impl_->store->Run([&]() -> absl::StatusOr<RevokePlan> {
-    WEFT_ASSIGN_OR_RETURN(const auto grants, GrantsToRevoke(*impl_->node, who));
-    const Indexer& indexer = *impl_->node->indexer();
-    const Authority& authority = indexer.authority();
-    RevokePlan plan;
-    std::set<GrantNumber> counted;
-    for (const struct Grant* grant : grants) {
-      const bool resigns = grant->identity == impl_->node->record().identity;
-      // Of a resignation no keep list counts; what was made after a cut is void (P5).
-      std::vector<KeptLength> keep;
-      if (!resigns) keep = KeepOf(*impl_->node, *grant, options);
-      const bool cascade = options.subtree || (options.keep_nothing && !resigns);
-      std::vector<GrantNumber> revoked = authority.Below(grant->number, cascade);
-      std::erase_if(revoked, [&](GrantNumber number) {
-        return authority.At(number).revoked || !counted.insert(number).second;
-      });
-      plan.grants += revoked.size();
-      // Who resigns takes nothing back that he wrote himself.
-      if (resigns) std::erase(revoked, grant->number);
-      plan.writes += indexer.CountWithdrawn(revoked, keep);
-    }
-    return plan;
+    const BaseNode& node = *impl_->node;
+    WEFT_ASSIGN_OR_RETURN(const auto revocations, RevocationsOf(node, who, options));
+    WEFT_ASSIGN_OR_RETURN(const auto cost,
+                          node.indexer()->CostOf(node.record().log(), revocations));
+    return RevokePlan{cost.grants, cost.writes};
   });
 }
 
@@ -249,22 +262,11 @@ absl::StatusOr<OpName> Base::Revoke(std::string_view who,
                                     const RevokeOptions& options) {
   return FirstOp(
       impl_->store->CommitDurably(impl_->node, [&]() -> absl::StatusOr<Committed> {
-        WEFT_ASSIGN_OR_RETURN(auto grants, GrantsToRevoke(*impl_->node, who));
-        const bool resigns = grants.front()->identity == impl_->node->record().identity;
-        // The most junior first: a commit needs a grant that still stands.
-        std::sort(grants.begin(), grants.end(),
-                  [](const auto* a, const auto* b) { return b->path < a->path; });
-        std::vector<AuthOperation> operations;
-        for (const struct Grant* grant : grants) {
-          RevokeOp revoke;
-          revoke.grant = grant->id;
-          if (!resigns) revoke.keep = KeepOf(*impl_->node, *grant, options);
-          revoke.subtree = options.subtree;
-          revoke.reason = AsBytes(options.reason);
-          operations.emplace_back(std::move(revoke));
-        }
-        return resigns ? impl_->node->ResignLogged(operations)
-                       : impl_->node->AuthLogged(operations);
+        WEFT_ASSIGN_OR_RETURN(const auto revocations,
+                              RevocationsOf(*impl_->node, who, options));
+        return IsResignation(*impl_->node, revocations)
+                   ? impl_->node->ResignLogged(revocations)
+                   : impl_->node->AuthLogged(revocations);
       }));
 }
 
@@ -288,10 +290,11 @@ std::vector<HeldBackWrites> Base::HeldBack(std::size_t max) const {
     const Indexer* indexer = impl_->node->indexer();
     if (indexer == nullptr) return list;
     for (const struct HeldBack& held : indexer->ListHeldBack(max)) {
-      list.push_back({IdText(held.log),
-                      IdText(indexer->authority().IdentityOf(held.log)), held.from,
-                      held.to, held.ops, FateText(ToFateKind(held.standing)),
-                      held.reason});
+      list.push_back(
+          {IdText(held.log), IdText(indexer->authority().IdentityOf(held.log)),
+           held.from, held.to, held.ops,
+           FateText(held.hidden ? OpFateKind::kHidden : ToFateKind(held.standing)),
+           held.reason});
     }
     return list;
   });
