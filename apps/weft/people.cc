@@ -1,6 +1,8 @@
 // invite, redeem, requests, approve, revoke, held, accept, reject, admit, hide, unhide,
 // rollback, recover: letting people in, and what others wrote.
 
+#include <algorithm>
+
 #include "absl/strings/str_format.h"
 #include "apps/weft/commands.h"
 #include "apps/weft/console.h"
@@ -109,6 +111,21 @@ void PrintRange(const HeldBackWrites& held) {
   Out() << '\n';
 }
 
+// What only a person can make again is read with another command, as far as that
+// knows of it: where another branch of the log survives, these are its blocks there.
+void PrintWhereToRead(const Base& base, const HeldBackWrites& lost) {
+  if (lost.left == 0) return;
+  const auto page = base.ReadLog(lost.writer, lost.from, lost.to);
+  const bool shown =
+      page.ok() &&
+      std::any_of(page->ops.begin(), page->ops.end(), [&](const LoggedOp& logged) {
+        return FateName(logged.fate.kind) == lost.state;
+      });
+  if (!shown) return;
+  Out() << absl::StrFormat("  `weft log %s %d..%d` shows what they were\n", lost.writer,
+                           lost.from, lost.to);
+}
+
 // kDone, or what to end with.
 int Confirmed(const RecoverArguments& arguments, std::uint64_t writes) {
   if (arguments.yes) return kDone;
@@ -163,6 +180,7 @@ int Recover(const Invocation& call, const RecoverArguments& arguments) {
       list.push_back(RangeJson(held));
     } else {
       PrintRange(held);
+      PrintWhereToRead(*base, held);
     }
   }
   if (writes > 0 && !arguments.list) {
@@ -328,14 +346,16 @@ void AddRecovery(CommandLine& line) {
   CLI::App* recover = line.Add(
       {"recover", "",
        "writes again, once, what a fork or a removal took from us; edits of texts and "
-       "lists, grants, invites and verdicts it lists each time, to be made by hand"},
+       "lists, grants, invites and verdicts it lists each time, to be made by hand: "
+       "`weft log WRITER A..B` shows what they were"},
       [arguments](const Invocation& call) { return Recover(call, *arguments); });
   recover->add_flag("--list", arguments->list, "only says what it would be");
   recover->add_flag("--yes", arguments->yes, "do not ask");
 }
 
 void AddModeration(CommandLine& line) {
-  line.Add({"held", "", "lists what is here and has no effect, and why"}, Held);
+  line.Add({"held", "", "lists what is here and has no effect, or is hidden, and why"},
+           Held);
   const auto add = [&line](const char* name, const char* help, RangeCall act) {
     line.Add(
         {name, "WRITER A..B", help, 2, 2},

@@ -199,6 +199,10 @@ class Removal(People):
         ran = self.run_weft("recover", bob, "--yes")
         self.assertEqual(ran.returncode, 1, "one may not be written")
         self.assertIn(b"texts and lists at letter", ran.stdout)
+        where = f"{listed[0]['writer']} {listed[0]['from']}..{listed[0]['to']}"
+        self.assertIn(f"`weft log {where}`".encode(), ran.stdout)
+        self.assertIn(b"quarantined letter: insert Dear Ada",
+                      self.run_weft("log", bob, *where.split()).stdout)
         self.assertIn(b"not written: ", ran.stdout)
         self.assertIn(b"1 written again, 1 left", ran.stdout)
         self.meet(bob, ada)
@@ -288,6 +292,23 @@ class Removal(People):
         self.assertEqual([self.value(ada, key) for key in ["b1", "b2", "c1"]], [None] * 3)
         self.assertIsNone(self.role_of(cleos, ada))
 
+    def test_P8_the_plan_counts_whom_the_removed_had_let_in(self):
+        ada = self.store("ada")
+        bob, bobs = self.granted("bob", ada, "reader")
+        invite = self.weft("invite", ada)["invite"]
+        self.meet(bob, ada)
+        # The founder is away: he carries the redemption.
+        cleo, _ = self.joined("cleo", invite, bob)
+        for key in ["u1", "u2"]:
+            self.weft("put", cleo, key, "x")
+        self.meet(cleo, bob)
+        self.meet(bob, ada)
+        self.assertEqual(self.plan(ada, bobs), (1, 0))
+        self.assertEqual(self.plan(ada, bobs, "--keep-nothing"), (2, 2))
+        done = self.weft("revoke", ada, bobs, "--keep-nothing", "--yes")
+        self.assertEqual((done["grants"], done["writes_withdrawn"]), (2, 2))
+        self.assertIsNone(self.value(ada, "u1"))
+
     def test_a_resignation_with_all_below_takes_their_writes_along(self):
         ada = self.store("ada")
         bob, bobs = self.granted("bob", ada, "admin")
@@ -347,7 +368,12 @@ class Moderation(People):
         self.meet(bob, ada)
         self.weft("hide", ada, ops[0])
         self.assertIsNone(self.value(ada, "a"))
+        hidden = self.weft("held", ada)["held"]
+        self.assertEqual([(h["state"], h["writes"]) for h in hidden], [("hidden", 1)])
+        self.assertEqual(f"{hidden[0]['writer']}:{hidden[0]['from']}.0", ops[0])
+        self.assertIn("hidden by ", hidden[0]["reason"])
         self.weft("unhide", ada, ops[0])
+        self.assertEqual(self.weft("held", ada)["held"], [])
         self.assertEqual(self.value(ada, "a"), "Bob's")
         writer = ops[0].split(":")[0]
         self.weft("rollback", ada, writer, "0..3", "--prefix", "c/")
@@ -363,6 +389,7 @@ class Moderation(People):
                             (["rollback", writer, "0..3", "--prefix", "c/"], "hidden"),
                             (["rollback", writer, "0..3", "--prefix", "d/"], "nothing"),
                             (["rollback", writer, "0..9"], "9 blocks"),
+                            (["rollback", log, "0..50"], "no 50 blocks"),
                             (["accept", writer, "0..3"], "waits to be accepted"),
                             (["reject", writer, "0..3"], "waits to be rejected"),
                             (["admit", writer, "0..3"], "held back"),
