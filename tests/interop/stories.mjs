@@ -246,6 +246,22 @@ const stories = {
     assert.equal((await weft.ask('get', key, 7)).block, 'other')
   },
 
+  // An old writer takes us to hold what we held before, and tells us nothing of it.
+  async weftFollowsEveryForkOfANodeCore ({ weft, folder, closing }) {
+    const writer = await newCore(folder)
+    await fill(writer, 40)
+    const key = await weftReader(weft, writer, closing)
+    await weft.level(key, 40)
+    const words = ['other', 'words', 'again']
+    for (const [length, appended] of [[20, 2], [0, 3]]) {
+      await writer.truncate(length)
+      await writer.append(words.slice(0, appended).map(word => Buffer.from(word)))
+      await weft.event('all blocks', e => e.event === 'level' && e.fork === writer.fork &&
+        e.length === writer.length && e.held === writer.length)
+    }
+    assert.equal((await weft.ask('get', key, 2)).block, 'again')
+  },
+
   async aReaderThatWasAwayFollowsATruncation ({ weft, folder, closing }) {
     const writer = await newCore(folder)
     await fill(writer, 50)
