@@ -4,6 +4,9 @@
 #include <unistd.h>
 
 #include <csignal>
+#ifdef __GLIBC__
+#include <malloc.h>
+#endif
 
 #include "apps/weft/commands.h"
 #include "engine/open_files.h"
@@ -34,6 +37,15 @@ std::unique_ptr<weft::cli::CommandLine> AllCommands() {
   return line;
 }
 
+// What a block of many megabytes took goes back to the system when it is done with.
+// Otherwise the first one teaches glibc to keep the memory of all others.
+void GiveMemoryBack() {
+#ifdef __GLIBC__
+  mallopt(M_MMAP_THRESHOLD, 4 * 1024 * 1024);
+  mallopt(M_TRIM_THRESHOLD, 32 * 1024 * 1024);
+#endif
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -48,6 +60,7 @@ int main(int argc, char** argv) {
   }
   // A file that may not grow is an error to report, like a disk that is full.
   std::signal(SIGXFSZ, SIG_IGN);
+  GiveMemoryBack();
   weft::RaiseOpenFilesLimit();
   return AllCommands()->Main(argc, argv, AllCommands);
 }
