@@ -56,7 +56,7 @@ struct NetworkLimits {
   std::size_t requests_per_peer = 4096;
   // L16: time a second spent on checking what turned out to be of no use.
   Nanos useless_work_per_second = std::chrono::milliseconds(250);
-  // L19: lines about one peer.
+  // L19: lines about one host.
   std::size_t log_bytes_per_minute = 64 * 1024;
 
   // No configuration goes beyond these.

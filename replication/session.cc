@@ -33,10 +33,6 @@ constexpr Nanos kStepTime = std::chrono::milliseconds(2);
 constexpr Nanos kStallPatience = std::chrono::seconds(10);
 constexpr Nanos kMinute = std::chrono::minutes(1);
 
-std::uint64_t PerSecond(std::size_t per_minute) {
-  return per_minute / 60 + 1;
-}
-
 // Thousands of channels that nobody calls any more take their time to be freed, which
 // others need too.
 template <typename Map>
@@ -58,7 +54,8 @@ void DiscardLater(const asio::any_io_executor& executor, Map map) {
 
 NetworkBudget::NetworkBudget(const NetworkLimits& limits)
     : received(std::make_shared<Budget>(limits.received_bytes_global)),
-      upload(std::make_shared<UploadBudget>(limits.upload_bytes_global)) {}
+      upload(std::make_shared<UploadBudget>(limits.upload_bytes_global)),
+      log(limits.log_bytes_per_minute) {}
 
 Session::Session(std::unique_ptr<Wire> wire, const SessionOptions& options)
     : wire_(std::move(wire)),
@@ -70,9 +67,7 @@ Session::Session(std::unique_ptr<Wire> wire, const SessionOptions& options)
       refusals_(options.limits.refusals_per_second, options.limits.refusals_at_once),
       useless_work_(
           static_cast<std::uint64_t>(options.limits.useless_work_per_second.count()),
-          static_cast<std::uint64_t>(options.limits.useless_work_per_second.count())),
-      log_(PerSecond(options.limits.log_bytes_per_minute),
-           options.limits.log_bytes_per_minute) {
+          static_cast<std::uint64_t>(options.limits.useless_work_per_second.count())) {
   if (options_.book == nullptr) options_.book = std::make_shared<DownloadBook>();
   if (options_.budget == nullptr) {
     options_.budget = std::make_shared<NetworkBudget>(options_.limits);
@@ -493,7 +488,7 @@ void Session::OnStall(Nanos now) {
 }
 
 bool Session::MayLog(std::size_t bytes) {
-  return log_.Take(bytes, options_.clock->Steady());
+  return options_.budget->log.Take(peer(), bytes, options_.clock->Steady());
 }
 
 std::size_t Session::held_bytes() const {

@@ -33,6 +33,7 @@
 #include "replication/connection_policy.h"
 #include "replication/download.h"
 #include "replication/limits.h"
+#include "replication/log_limit.h"
 #include "replication/protomux.h"
 #include "replication/rate.h"
 #include "replication/secret_stream.h"
@@ -124,11 +125,12 @@ class SessionObserver {
   virtual void OnClosed(Session&, const absl::Status&) {}
 };
 
-// Memory that the sessions of one store share.
+// What the sessions of one store share: memory, and lines of its log.
 struct NetworkBudget {
   explicit NetworkBudget(const NetworkLimits& limits);
   std::shared_ptr<Budget> received;      // L7
   std::shared_ptr<UploadBudget> upload;  // L15
+  LogLimit log;                          // L19
 };
 
 struct SessionOptions {
@@ -252,7 +254,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::uint64_t blocks_received() const { return blocks_received_; }
   std::uint64_t blocks_sent() const { return blocks_sent_; }
   std::size_t channel_count() const { return channels_.size(); }
-  // L19: whether a line of so many bytes about this peer may be logged now.
+  // L19: whether a line of so many bytes about this peer may be logged now. One host
+  // has so many over all its connections.
   bool MayLog(std::size_t bytes);
 
  private:
@@ -388,7 +391,6 @@ class Session : public std::enable_shared_from_this<Session> {
   Signal taken_in_;              // answers_bytes_ shrank
   Rate refusals_;
   Rate useless_work_;
-  Rate log_;
   std::uint64_t refused_this_minute_ = 0;
   Nanos refused_since_{};
   bool refusing_slowly_ = false;

@@ -514,8 +514,17 @@ void Node::OnClosed(Session& session, const absl::Status& why) {
   exchanges_.erase(&session);
   mesh_sessions_.erase(&session);
   refused_.erase(&session);
-  const std::string reason = why.ok() ? "" : ": " + std::string(why.message());
-  PeerEvent(session, absl::StrFormat("disconnected %s%s", session.peer(), reason));
+  std::string line = "disconnected " + session.peer();
+  if (!why.ok()) {
+    std::string reason(why.message());
+    // Most name the peer themselves.
+    if (reason.starts_with(session.peer())) {
+      const std::size_t end = reason.find_first_not_of(": ", session.peer().size());
+      reason.erase(0, std::min(end, reason.size()));
+    }
+    line += ": " + reason;
+  }
+  PeerEvent(session, line);
   changed_->Notify();
 }
 

@@ -12,6 +12,7 @@
 #include "replication/admission.h"
 #include "replication/ban_table.h"
 #include "replication/budget.h"
+#include "replication/log_limit.h"
 #include "replication/rate.h"
 #include "replication/upload_budget.h"
 #include "replication/verdict.h"
@@ -114,6 +115,41 @@ TEST(UploadBudget, WhoWaitsNoMoreMakesRoomForTheNext) {
   EXPECT_FALSE(cyd.Take(4 * kUnit));
   bob.Leave();
   EXPECT_EQ(calls, "c");
+}
+
+TEST(LogLimit, L19_AHostHasSoManyBytesAMinuteHoweverOftenItComes) {
+  LogLimit limit(64 * 1024);
+  std::size_t logged = 0;
+  for (int i = 0; i < 6000; ++i) {  // a hundred connections a second
+    const Nanos now = hours(1) + milliseconds(10 * i);
+    if (limit.Take(absl::StrFormat("10.0.0.66:%d", 1024 + i), 70, now)) logged += 70;
+  }
+  EXPECT_GT(logged, 48U * 1024);
+  EXPECT_LE(logged, 64U * 1024);
+  const Nanos now = hours(1) + minutes(1);
+  EXPECT_TRUE(limit.Take("10.0.0.1:4000", 70, now)) << "others have their own";
+  EXPECT_TRUE(limit.Take("10.0.0.66:4000", 70, now + minutes(1)));
+}
+
+TEST(LogLimit, L19_AMachineIsOneHostWhateverAddressOfItsNetworkItTakes) {
+  LogLimit limit(2100);
+  EXPECT_TRUE(limit.Take("[2001:db8::1]:1", 1000, hours(1)));
+  EXPECT_FALSE(limit.Take("[2001:db8::2]:1", 1000, hours(1)));
+  EXPECT_TRUE(limit.Take("[2001:db8:0:1::2]:1", 1000, hours(1)));
+  EXPECT_TRUE(limit.Take("unix:/run/socket#1", 1000, hours(1)));
+  EXPECT_FALSE(limit.Take("unix:/run/socket#2", 1000, hours(1)));
+}
+
+TEST(LogLimit, L19_HostsBeyondTheTableCountAsOneUntilOthersAreQuiet) {
+  LogLimit limit(2100);
+  for (std::size_t i = 0; i < LogLimit::kHostsMax; ++i) {
+    EXPECT_TRUE(
+        limit.Take(absl::StrFormat("10.0.%d.%d:1", i / 256, i % 256), 1000, hours(1)));
+  }
+  EXPECT_TRUE(limit.Take("10.1.0.1:1", 1000, hours(1)));
+  EXPECT_FALSE(limit.Take("10.1.0.2:1", 1000, hours(1)));
+  EXPECT_TRUE(limit.Take("10.1.0.2:1", 1000, hours(1) + minutes(2)));
+  EXPECT_TRUE(limit.Take("10.1.0.3:1", 1000, hours(1) + minutes(2)));
 }
 
 TEST(PeerHost, AddressesCountByPrefixAndLoopbackNotAtAll) {
