@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict'
 import { execFile, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { mkdir } from 'node:fs/promises'
 import net from 'node:net'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -82,7 +83,9 @@ const stories = {
       await fill(writer, 3)
       // Which of the two ways a release takes; the other leaves the blocks plain.
       if (!writer.encryption) continue
-      const { core, store, address } = await commands(join(folder, `${n}`), writer, closing)
+      const place = join(folder, `${n}`)
+      await mkdir(place)
+      const { core, store, address } = await commands(place, writer, closing)
       const at = ['--connect', address, '--encryption-key', hex(blockKey)]
       assert.equal(await core('get', store, hex(writer.key), '2', ...at), 'block 2')
     }
