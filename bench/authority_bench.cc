@@ -1,6 +1,5 @@
 // Authority (6.4): a hundred thousand auth ops from scratch, and one more. The aims are
-// 1 s and a median of 1 ms. What it costs to say beforehand what a revocation takes
-// away. And verdicts of moderators (6.6), each on all that somebody
+// 1 s and a median of 1 ms. And verdicts of moderators (6.6), each on all that somebody
 // wrote.
 
 #include <benchmark/benchmark.h>
@@ -79,7 +78,6 @@ class Facts {
     authority->Add(writers_[i], std::span(&blocks_[i], 1), founders_[i]);
   }
   std::size_t size() const { return blocks_.size(); }
-  CoreKey founder() const { return KeyOf(genesis_.founders[0]); }
 
  private:
   Genesis genesis_;
@@ -136,29 +134,6 @@ BENCHMARK(AuthorityOneMore)
     ->Iterations(2'000)
     ->UseManualTime()
     ->Unit(benchmark::kMicrosecond);
-
-// The same facts from their rows, as a copy is made of them, and a revocation more.
-void AuthorityPlan(benchmark::State& state) {
-  const Facts facts;
-  const auto authority = facts.Start();
-  for (std::size_t i = 0; i < facts.size(); ++i) facts.Give(i, authority.get());
-  const std::vector<Bytes> rows = authority->TakeNewFacts();
-  RevokeOp revoke;
-  revoke.grant = GenesisGrantId(1);
-  revoke.subtree = true;
-  const AuthOperation operation = revoke;
-  for (auto _ : state) {
-    const auto copy = facts.Start();
-    for (const Bytes& row : rows) WEFT_CHECK(copy->RestoreFact(row).ok());
-    AuthorityChange change;
-    copy->Evaluate(&change);
-    copy->Suppose(facts.founder(), kOps, 0, std::span(&operation, 1));
-    AuthorityChange cost;
-    copy->Evaluate(&cost);
-    WEFT_CHECK(cost.ranges.size() > kOps / 4);
-  }
-}
-BENCHMARK(AuthorityPlan)->Unit(benchmark::kMillisecond);
 
 // So many verdicts, one after the other, on as many batches of a moderated member, and
 // after each what becomes of each batch, which is what an indexer asks.
