@@ -30,12 +30,34 @@ const std::pair<std::string, Datum>* CellOf(const ModelOp& op,
   return nullptr;
 }
 
-// Some delete has the write in its past and lies in the past of the presence op.
+bool DeleteBetween(const ModelOp& earlier, const ModelOp& later,
+                   const std::vector<ModelOp>& ops) {
+  return std::any_of(ops.begin(), ops.end(), [&](const ModelOp& op) {
+    return op.Removes(Lane::kRecord) && Before(earlier, op) && Before(op, later);
+  });
+}
+
+// Rule D11: a delete stands between them, and who wrote the later had not seen the row
+// of any record op that showed the write, nor one that shows such a row again.
 bool IsBuriedFor(const ModelOp& write, const ModelOp& presence,
                  const std::vector<ModelOp>& ops) {
-  return std::any_of(ops.begin(), ops.end(), [&](const ModelOp& op) {
-    return op.Removes(Lane::kRecord) && Before(write, op) && Before(op, presence);
-  });
+  if (!DeleteBetween(write, presence, ops)) return false;
+  std::vector<const ModelOp*> showing;
+  std::vector<const ModelOp*> others;
+  for (const ModelOp& op : ops) {
+    if (!op.IsRecordOp() || !Before(op, presence)) continue;
+    (DeleteBetween(write, op, ops) ? others : showing).push_back(&op);
+  }
+  for (std::size_t i = 0; i < showing.size(); ++i) {
+    const ModelOp& row = *showing[i];
+    if (!DeleteBetween(row, presence, ops)) return false;
+    std::erase_if(others, [&](const ModelOp* op) {
+      if (!Before(row, *op) || DeleteBetween(row, *op, ops)) return false;
+      showing.push_back(op);
+      return true;
+    });
+  }
+  return true;
 }
 
 void MergeRegister(const std::vector<ModelOp>& ops, ModelEntry& entry) {

@@ -263,7 +263,7 @@ TEST_F(Sharing, AKeyThatDoesNotFitTheBlocksIsToldApart) {
   ASSERT_TRUE(ada_->store.AppendToCore(made.key, {"not encrypted at all"}).ok());
   const CoreReadOptions keyed{.encryption_key = std::string(64, '7')};
   EXPECT_TRUE(
-      absl::IsInvalidArgument(ada_->store.GetFromCore(made.key, 0, keyed).status()));
+      absl::IsPermissionDenied(ada_->store.GetFromCore(made.key, 0, keyed).status()));
 }
 
 TEST_F(Sharing, ACoreThatThePeerDoesNotHaveIsRefusedInWords) {
