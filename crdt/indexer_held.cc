@@ -69,11 +69,12 @@ class HeldBackFinder {
   // What of a forked log is held and survives nowhere is one entry.
   void AddDead() {
     const Indexer::State::Fork* const fork = state_->ForkOf(log_);
+    if (fork == nullptr) return;
     const auto info = state_->logs->Info(log_);
-    if (fork == nullptr || !info.ok() || info->fork != 0) return;
+    if (!info.ok() || info->fork != 0) return;
     HeldBack held;
     held.log = log_;
-    held.from = fork->other ? fork->point : fork->cut;
+    held.from = fork->dead_from();
     held.to = info->length;
     if (held.from >= held.to) return;
     held.standing = Standing::kAfterFork;

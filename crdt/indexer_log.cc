@@ -1,6 +1,5 @@
 // What a log says, op by op, read again from its blocks.
 
-#include "absl/strings/str_format.h"
 #include "crdt/batch.h"
 #include "crdt/indexer_state.h"
 
@@ -8,8 +7,6 @@ namespace weft {
 namespace {
 
 using Use = std::function<absl::Status(const Indexer::LoggedOp&)>;
-
-constexpr std::uint64_t kReadBlocks = 64;  // at a time
 
 // What the others hold nobody was to read.
 bool HoldsOps(const BlockRecord& record) {
@@ -68,17 +65,16 @@ absl::Status Indexer::State::VisitDead(const CoreKey& log, std::uint64_t from,
       writers[*writer].log.position() <= from) {
     state = writers[*writer].log;
   }
-  for (std::uint64_t at = state.position(); at < to; at += kReadBlocks) {
-    WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks,
-                          logs->Read(log, at, std::min(to, at + kReadBlocks)));
+  absl::Status used;
+  const auto take = [&](std::span<const Bytes> blocks) {
     for (const Bytes& bytes : blocks) {
       const DecodedBlock block = DecodeBlock(state, bytes, genesis.limits);
-      if (block.header.position < from) continue;
-      WEFT_RETURN_IF_ERROR(
-          VisitOps({log, block.header.position, 0}, block.payload, true, use));
+      if (block.header.position < from || !used.ok()) continue;
+      used = VisitOps({log, block.header.position, 0}, block.payload, true, use);
     }
-  }
-  return absl::OkStatus();
+  };
+  WEFT_RETURN_IF_ERROR(ReadPieces(log, state.position(), to, take));
+  return used;
 }
 
 absl::StatusOr<std::uint64_t> Indexer::ReadOps(const CoreKey& log, std::uint64_t from,
@@ -91,8 +87,7 @@ absl::StatusOr<std::uint64_t> Indexer::ReadOps(const CoreKey& log, std::uint64_t
   if (const State::Fork* const fork = state_->ForkOf(log)) {
     WEFT_ASSIGN_OR_RETURN(const LogInfo info, state_->logs->Info(log));
     held = info.length;
-    // Where another branch survives than the one that is read, all of that is dead.
-    dead_from = fork->other ? fork->point : fork->cut;
+    dead_from = fork->dead_from();
   }
   to = std::min(to, std::max(alive, held));
   if (from >= to) return from;

@@ -110,6 +110,9 @@ struct Indexer::State {
       other = false;
       rest.clear();
     }
+    // Of what Read gives the blocks from here on do not survive: all of another branch,
+    // if that does.
+    std::uint64_t dead_from() const { return other ? point : cut; }
     // Of a dep beyond the fork point: it names what survives.
     bool Survives(const Dep& dep) const {
       return dep.length <= cut && hashes[dep.length - point - 1] == dep.tree_hash;

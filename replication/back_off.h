@@ -16,7 +16,12 @@ class BackOff {
   // A connection that lasted so long was a good one.
   static constexpr Nanos kStable = std::chrono::seconds(10);
 
-  // The next pause: between a half and the whole of what it has grown to.
+  // The pause after a connection that lasted so long.
+  Nanos After(Nanos lasted, Random& random) {
+    if (lasted >= kStable) pause_ = kMin;
+    return Next(random);
+  }
+  // After a dial that failed: between a half and the whole of what it has grown to.
   Nanos Next(Random& random) {
     const auto jitter = static_cast<std::uint64_t>(pause_.count()) / 2;
     const Nanos pause =
@@ -24,7 +29,6 @@ class BackOff {
     pause_ = std::min(pause_ * 2, kMax);
     return pause;
   }
-  void Reset() { pause_ = kMin; }
   void BeLongest() { pause_ = kMax; }
 
  private:

@@ -365,8 +365,8 @@ Task<void> Swarm::KeepLoop(std::shared_ptr<State> state, std::string address,
     if (state->stopped) co_return;
     failures = state->now() - started >= BackOff::kStable ? 0 : failures + 1;
     if (failures_max > 0 && failures >= failures_max) co_return;
-    if (state->options.clock->Steady() - started >= BackOff::kStable) back_off.Reset();
-    co_await Pause(state, back_off.Next(*state->options.random));
+    co_await Pause(state,
+                   back_off.After(state->now() - started, *state->options.random));
   }
 }
 

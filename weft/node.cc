@@ -239,7 +239,7 @@ Task<absl::Status> Node::FetchGenesis(BaseNode* base,
       const Exchanges& exchanges = ExchangesOn(*line.session);
       const auto exchange = exchanges.find(base);
       if (exchange != exchanges.end() && exchange->second->refused()) break;
-      co_await (changed->Wait() || host_.clock->Sleep(std::chrono::milliseconds(100)));
+      co_await (changed->Wait() || host_.clock->Sleep(kLookAgain));
       if (alive.expired()) co_return absl::CancelledError("the store was closed");
     }
     swarm_->Release(line.session);

@@ -248,7 +248,9 @@ class Node final : private CoreProvider, private SessionObserver {
   std::map<Session*, Exchanges> exchanges_;
   std::set<const BaseNode*> watched_;              // will be asked whether views differ
   std::map<Session*, std::set<CoreKey>> refused_;  // cores the peer does not give
-  // Something a waiting task may be waiting for has changed.
+  // Something a waiting task may be waiting for has changed. Not all of it is told: who
+  // waits looks again after a while.
+  static constexpr Nanos kLookAgain = std::chrono::milliseconds(100);
   std::shared_ptr<Signal> changed_ = std::make_shared<Signal>();
   NodePolicy policy_;
   EventCallback on_event_;

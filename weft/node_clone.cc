@@ -14,7 +14,6 @@ namespace {
 
 using asio::experimental::awaitable_operators::operator||;
 
-constexpr Nanos kLookAgain = std::chrono::milliseconds(100);
 // Of one dial after the connection ended; a person's signal waits as long.
 constexpr Nanos kRedialLimit = std::chrono::seconds(3);
 
@@ -70,10 +69,7 @@ class Redial {
   // It has ended. True if it is time.
   bool IsDue() {
     const Nanos now = clock_->Steady();
-    if (!due_) {
-      if (now - since_ >= BackOff::kStable) back_off_.Reset();
-      due_ = now + back_off_.Next(*random_);
-    }
+    if (!due_) due_ = now + back_off_.After(now - since_, *random_);
     return now >= *due_;
   }
   void OnFailed() { due_ = clock_->Steady() + back_off_.Next(*random_); }

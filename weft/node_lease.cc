@@ -20,7 +20,7 @@ namespace {
 using asio::experimental::awaitable_operators::operator||;
 
 constexpr Nanos kAskForTail = std::chrono::seconds(2);
-constexpr Nanos kLookAgain = std::chrono::milliseconds(20);
+constexpr Nanos kTailPause = std::chrono::milliseconds(20);
 
 }  // namespace
 
@@ -104,11 +104,10 @@ absl::Status Node::CheckMayAppend(const CoreKey& key) const {
                         host_.storage->Get(Family::kMeta, keys::CopiedCore(key)));
   if (!copied) return absl::OkStatus();
   if (!copied->empty()) {
-    return absl::FailedPreconditionError(
-        absl::StrFormat("core %s: it was purged from this store, and others may hold "
-                        "what it said; take "
-                        "another name, or adopt it where nobody has seen it",
-                        ToHex(key.view())));
+    return absl::FailedPreconditionError(absl::StrFormat(
+        "core %s: it was purged from this store, and others may hold what it said; "
+        "take another name, or adopt it where nobody has seen it",
+        ToHex(key.view())));
   }
   return absl::FailedPreconditionError(absl::StrFormat(
       "core %s: it was in this store when that was copied or put back, and may have "
@@ -176,7 +175,7 @@ Task<absl::Status> Node::PrepareToWrite(BaseNode* base) {
     }
     const Nanos left = deadline - host_.clock->Steady();
     if (!more || left <= Nanos(0)) break;
-    co_await (changed->Wait() || host_.clock->Sleep(std::min(left, kLookAgain)));
+    co_await (changed->Wait() || host_.clock->Sleep(std::min(left, kTailPause)));
     if (alive.expired()) co_return absl::CancelledError("the store was closed");
   }
   base->OwnLogChecked();

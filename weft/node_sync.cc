@@ -13,7 +13,6 @@ namespace {
 
 using asio::experimental::awaitable_operators::operator||;
 
-constexpr Nanos kLookAgain = std::chrono::milliseconds(100);
 constexpr Nanos kHandshakeLimit = std::chrono::seconds(10);
 constexpr Nanos kFarewellLimit = std::chrono::seconds(2);
 

@@ -221,17 +221,6 @@ struct CloneArguments {
   bool live = false;
 };
 
-// "A..B", blocks A to B-1.
-bool ParseBlocks(const std::string& text, Store::CloneOptions& options) {
-  const std::size_t dots = text.find("..");
-  if (dots == std::string::npos) return false;
-  const auto from = ParseNumber(std::string_view(text).substr(0, dots));
-  const auto to = ParseNumber(std::string_view(text).substr(dots + 2));
-  if (!from || !to || *from >= *to) return false;
-  options.blocks.emplace(*from, *to);
-  return true;
-}
-
 // A line for each change of what is held, and one when the peer is lost.
 ProgressCallback TellLive(const Invocation& call, const CloneArguments& arguments) {
   std::optional<Progress> shown;
@@ -257,7 +246,8 @@ ProgressCallback TellLive(const Invocation& call, const CloneArguments& argument
 
 int Clone(const Invocation& call, const CloneArguments& arguments) {
   Store::CloneOptions options;
-  if (!arguments.blocks.empty() && !ParseBlocks(arguments.blocks, options)) {
+  if (!arguments.blocks.empty()) options.blocks = ParseBlocks(arguments.blocks);
+  if (!arguments.blocks.empty() && !options.blocks) {
     return Fail(kUsage,
                 "--blocks " + arguments.blocks + ": is not A..B with A below B");
   }

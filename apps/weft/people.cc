@@ -210,9 +210,9 @@ int Recover(const Invocation& call, const RecoverArguments& arguments) {
   for (const std::string& log : ForkedLogs(*base)) {
     Out() << absl::StrFormat(
         "log %s has a second branch, which is not here: run `weft recover`\n"
-        "  in the other store that wrote to it too, the copy or the original; if there "
-        "is\n"
-        "  none any more, `weft log` in the store of somebody who held it shows it\n",
+        "  in the other store that wrote to it too, the copy or the original; if there"
+        " is\n  none any more, `weft log` in the store of somebody who held it shows "
+        "it\n",
         log);
   }
   return recovered.refused.empty() ? kDone : kNotSo;

@@ -44,8 +44,7 @@ std::string WhatNext(const Base& base, const std::string& link) {
   const absl::StatusOr<Link> parsed = ParseLink(link);
   if (parsed.ok() && parsed->invite_secret) {
     return "The first member you meet lets you in, if the invite is neither used up "
-           "nor "
-           "revoked: weft sync DIR";
+           "nor revoked: weft sync DIR";
   }
   return "A founder lets you write with: weft grant DIR " + base.identity();
 }

@@ -27,13 +27,17 @@ bool RecordLane::Write(const Stamp& stamp, std::span<const CellChange> cells,
                        const CausalOrder& order, bool fold) {
   if (!fold && history_ == nullptr) history_ = std::make_shared<History>();
   bool dead = false;
+  Seen seen;
   for (Delete& del : deletes_) {
-    const bool seen = order.Before(del.stamp.op, stamp.op);
-    if (seen) del.standing = false;
-    if (!seen) del.raced = true;
-    dead = dead || (del.delete_wins && !seen);
+    if (order.Before(del.stamp.op, stamp.op)) {
+      del.standing = false;
+      seen.deletes.push_back(&del);
+    } else {
+      del.raced = true;
+      dead = dead || del.delete_wins;
+    }
   }
-  const Seen seen = SeenBy(stamp.op, order);
+  if (!seen.deletes.empty()) LookAtRow(stamp.op, order, &seen);
   const bool fewer = EraseIf(
       presence_, [&](const Stamp& other) { return order.Before(other.op, stamp.op); });
   bool exact = true;
@@ -113,20 +117,21 @@ void RecordLane::VisitCells(Visit visit) {
   }
 }
 
-RecordLane::Seen RecordLane::SeenBy(const LocalOp& op, const CausalOrder& order) const {
-  Seen seen;
-  if (deletes_.empty()) return seen;
-  seen.all = std::all_of(deletes_.begin(), deletes_.end(), [&](const Delete& del) {
-    return order.Before(del.stamp.op, op);
-  });
+void RecordLane::LookAtRow(const LocalOp& op, const CausalOrder& order,
+                           Seen* seen) const {
+  seen->all = seen->deletes.size() == deletes_.size();
   for (const Stamp& present : presence_) {
     if (order.Before(present.op, op)) {
-      seen.presence.push_back(present.op);
+      seen->presence.push_back(present.op);
     } else {
-      seen.all = false;
+      seen->all = false;
     }
   }
-  if (history_ == nullptr) return seen;
+  if (history_ == nullptr) return;
+  std::vector<const Delete*> deletes;  // those that are forgotten too
+  for (const Delete& del : history_->deletes) {
+    if (order.Before(del.stamp.op, op)) deletes.push_back(&del);
+  }
   // Of each writer the last: what showed in an earlier row of his shows in that one, if
   // it is a row for this op at all.
   for (const auto& [writer, writes] : history_->writes) {
@@ -134,14 +139,12 @@ RecordLane::Seen RecordLane::SeenBy(const LocalOp& op, const CausalOrder& order)
         writes.begin(), writes.end(),
         [&](const History::Write& write) { return order.Before(write.op, op); });
     if (after == writes.begin()) continue;
-    const History::Write& last = *std::prev(after);
-    const bool dead = std::any_of(
-        history_->deletes.begin(), history_->deletes.end(), [&](const Delete& del) {
-          return order.Before(del.stamp.op, op) && Covers(del, last.op, order);
-        });
-    if (!dead) seen.row.push_back(&last);
+    const History::Write* const last = &*std::prev(after);
+    const bool dead =
+        std::any_of(deletes.begin(), deletes.end(),
+                    [&](const Delete* del) { return Covers(*del, last->op, order); });
+    if (!dead) seen->row.push_back(last);
   }
-  return seen;
 }
 
 // In a replay: whether the row that was seen showed the write.
@@ -192,26 +195,26 @@ bool RecordLane::Bury(const LocalOp& op, bool is_present, const Seen& seen,
     exact = exact && (shown || seen.all);
     return shown;
   };
-  VisitCells(
-      [&](const LocalOp& first, const LocalOp& last, std::vector<LocalOp>& buried_for) {
-        if (last == op) return;
-        bool covered = false;
-        bool for_certain = false;
-        for (const Delete& del : deletes_) {
-          if (!order.Before(del.stamp.op, op)) continue;
-          if (Covers(del, last, order)) {
-            covered = true;
-            for_certain = for_certain || !del.raced;
-          } else {
-            exact &= first == last || !Covers(del, first, order);
-          }
-        }
-        if (!covered || (!for_certain && was_shown(last, buried_for))) return;
-        if (history_ != nullptr) buried.push_back(last);
-        if (!is_present) return;
-        buried_for.push_back(op);
-        buried_ = true;
-      });
+  const auto look = [&](const LocalOp& first, const LocalOp& last,
+                        std::vector<LocalOp>& buried_for) {
+    if (last == op) return;
+    bool covered = false;
+    bool for_certain = false;
+    for (const Delete* const del : seen.deletes) {
+      if (Covers(*del, last, order)) {
+        covered = true;
+        for_certain = for_certain || !del->raced;
+      } else {
+        exact &= first == last || !Covers(*del, first, order);
+      }
+    }
+    if (!covered || (!for_certain && was_shown(last, buried_for))) return;
+    if (history_ != nullptr) buried.push_back(last);
+    if (!is_present) return;
+    buried_for.push_back(op);
+    buried_ = true;
+  };
+  if (!seen.deletes.empty()) VisitCells(look);
   if (history_ != nullptr) Remember(op, std::move(buried));
   return exact;
 }

@@ -127,12 +127,14 @@ class RecordLane {
   };
   // What the author of a new record op had seen of the row.
   struct Seen {
+    std::vector<const Delete*> deletes;  // of those kept; until they are pruned
+    // What follows is known only where there is such a delete.
     bool all = false;               // that is here
     std::vector<LocalOp> presence;  // of it, before the op came
-    std::vector<const History::Write*>
-        row;  // in a replay; until there is another write
+    // In a replay; until there is another write.
+    std::vector<const History::Write*> row;
   };
-  Seen SeenBy(const LocalOp& op, const CausalOrder& order) const;
+  void LookAtRow(const LocalOp& op, const CausalOrder& order, Seen* seen) const;
   bool WasShown(const LocalOp& write, const Seen& seen, const CausalOrder& order) const;
   void Remember(const LocalOp& op, std::vector<LocalOp> buried);
   template <class Visit>

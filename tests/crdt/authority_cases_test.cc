@@ -3,30 +3,13 @@
 
 #include <gmock/gmock.h>
 
-#include "tests/crdt/replica.h"
+#include "tests/crdt/world.h"
 
 namespace weft {
 namespace {
 
 using testing::ElementsAre;
 using testing::HasSubstr;
-
-GrantOp GrantTo(const CoreKey& who, GrantRole role, bool may_delegate = false) {
-  GrantOp grant;
-  grant.identity = who;
-  grant.role = role;
-  grant.may_delegate = may_delegate;
-  return grant;
-}
-
-RevokeOp Revoke(const OpId& grant, std::vector<KeptLength> keep = {},
-                bool subtree = false) {
-  RevokeOp revoke;
-  revoke.grant = grant;
-  revoke.keep = std::move(keep);
-  revoke.subtree = subtree;
-  return revoke;
-}
 
 VerdictOp Verdict(AuthOpType type, const CoreKey& log, std::uint64_t from,
                   std::uint64_t to) {
@@ -37,50 +20,6 @@ VerdictOp Verdict(AuthOpType type, const CoreKey& log, std::uint64_t from,
   verdict.to = to;
   return verdict;
 }
-
-HideOp Hide(const OpId& op, bool hide = true) {
-  HideOp hiding;
-  hiding.hide = hide;
-  hiding.ops = {op};
-  return hiding;
-}
-
-// Fay founds; the others come and go.
-struct World {
-  World() {
-    for (const CoreKey& id : people.ids) {
-      replicas.push_back(std::make_unique<Replica>(people.genesis, id));
-    }
-  }
-  Replica& operator[](std::size_t who) { return *replicas[who]; }
-  const CoreKey& id(std::size_t who) const { return people.ids[who]; }
-  void Meet() {
-    for (int turn = 0; turn < 2; ++turn) {
-      for (auto& a : replicas) {
-        for (auto& b : replicas) {
-          if (a != b) a->FetchAll(*b);
-        }
-      }
-    }
-  }
-  void ExpectAllEqual() {
-    Meet();
-    for (auto& replica : replicas) {
-      EXPECT_EQ(replica->Root(), replicas[0]->Root());
-      EXPECT_EQ(replica->Digest(), replicas[0]->Digest());
-      EXPECT_TRUE(Verify(&replica->indexer()).ok()) << Verify(&replica->indexer());
-    }
-  }
-
-  People people{5, 3};
-  std::vector<std::unique_ptr<Replica>> replicas;
-};
-
-constexpr std::size_t kFay = 0;
-constexpr std::size_t kAda = 1;
-constexpr std::size_t kBob = 2;
-constexpr std::size_t kMia = 3;
-constexpr std::size_t kEve = 4;
 
 TEST(AuthorityCases, P1_Case4_OfTwoAdminsWhoRevokeEachOtherTheSeniorStays) {
   World world;

@@ -6,33 +6,10 @@
 #include <set>
 
 #include "tests/crdt/auth_history.h"
+#include "tests/crdt/world.h"
 
 namespace weft {
 namespace {
-
-GrantOp GrantTo(const CoreKey& who, GrantRole role, bool may_delegate = false) {
-  GrantOp grant;
-  grant.identity = who;
-  grant.role = role;
-  grant.may_delegate = may_delegate;
-  return grant;
-}
-
-RevokeOp Revoke(const OpId& grant, std::vector<KeptLength> keep = {},
-                bool subtree = false) {
-  RevokeOp revoke;
-  revoke.grant = grant;
-  revoke.keep = std::move(keep);
-  revoke.subtree = subtree;
-  return revoke;
-}
-
-HideOp Hide(const OpId& op, bool hide = true) {
-  HideOp hiding;
-  hiding.hide = hide;
-  hiding.ops = {op};
-  return hiding;
-}
 
 // The writes that have effect on a replica.
 std::set<OpId> Effective(Replica& replica) {
@@ -82,25 +59,8 @@ std::pair<std::uint64_t, std::uint64_t> PlanAndDo(Replica& replica,
   return {cost->grants, cost->writes};
 }
 
-// Fay founds; the others come and go.
-class RevocationPlan : public testing::Test {
+class RevocationPlan : public testing::Test, public World {
  protected:
-  RevocationPlan() {
-    for (const CoreKey& id : people_.ids) {
-      all_.push_back(std::make_unique<Replica>(people_.genesis, id));
-    }
-  }
-  Replica& operator[](std::size_t who) { return *all_[who]; }
-  const CoreKey& id(std::size_t who) const { return people_.ids[who]; }
-  void Meet() {
-    for (int turn = 0; turn < 2; ++turn) {
-      for (auto& a : all_) {
-        for (auto& b : all_) {
-          if (a != b) a->FetchAll(*b);
-        }
-      }
-    }
-  }
   // An invite of Fay's, redeemed for a person in the log of another.
   OpId LetIn(std::size_t who, std::size_t carrier) {
     Seed seed;
@@ -109,23 +69,16 @@ class RevocationPlan : public testing::Test {
     InviteOp invite;
     invite.key = pair.public_key;
     RedeemOp redeem;
-    redeem.invite = all_[kFay]->Auth(invite);
+    redeem.invite = replicas[kFay]->Auth(invite);
     Meet();
     redeem.identity = id(who);
     redeem.signature =
         Sign(pair.secret_key,
-             RedeemSignable(BaseIdOf(EncodeGenesis(people_.genesis)).view(), id(who)));
-    all_[carrier]->Auth(redeem);
+             RedeemSignable(BaseIdOf(EncodeGenesis(people.genesis)).view(), id(who)));
+    replicas[carrier]->Auth(redeem);
     Meet();
     return redeem.invite;
   }
-
-  static constexpr std::size_t kFay = 0;
-  static constexpr std::size_t kAda = 1;
-  static constexpr std::size_t kBob = 2;
-  static constexpr std::size_t kEve = 3;
-  People people_{4, 3};
-  std::vector<std::unique_ptr<Replica>> all_;
 };
 
 using Cost = std::pair<std::uint64_t, std::uint64_t>;
@@ -251,13 +204,13 @@ TEST_F(RevocationPlan, F4_WhoseLogForkedPlansAsIfHisNextLogHadBegun) {
   Meet();
   world[kBob].Do(Put("n1", "v"));
   Meet();
-  Replica copy(people_.genesis, id(kAda));
+  Replica copy(people.genesis, id(kAda));
   copy.FetchAll(world[kAda]);
   copy.Do(Put("k", "one"));
   world[kAda].Do(Put("k", "other"));
   const std::vector<Bytes> one = copy.logs().logs[id(kAda)];
   const std::vector<Bytes> other = world[kAda].logs().logs[id(kAda)];
-  world[kAda].TakeProof(people_.Proof(kAda, one, other));
+  world[kAda].TakeProof(people.Proof(kAda, one, other));
   const AuthOperation revoke = Revoke(bob);
   const auto cost = world[kAda].indexer().CostOf(id(kAda), std::span(&revoke, 1));
   ASSERT_TRUE(cost.ok()) << cost.status();
