@@ -234,6 +234,9 @@ void BaseNode::Settle() {
   const Nanos started = host_->clock->Steady();
   const std::vector<FeedChange> changed = RefreshFeeds();
   const std::vector<FeedAck> beyond = HeldBeyondSettled();
+  // The digest that is told now says that more is on its way. What waits to be indexed
+  // may change nothing, as blocks of a dead branch do: that has to be told as well.
+  if (!touched_.empty()) PostSettle();
   forks_->Relay();
   if (!beyond.empty() && hooks_.durable) hooks_.durable(beyond);
   if (hooks_.settled) hooks_.settled(changed);
