@@ -142,6 +142,10 @@ absl::Status VerifyBranchHead(const Manifest& manifest, const BranchHead& head) 
   return absl::DataLossError("a branch head: its signature does not hold");
 }
 
+TreeHash HashOf(const BranchHead& head) {
+  return RootsHash(RootsWith({}, head.nodes));
+}
+
 absl::StatusOr<BranchComparison> CompareBranches(const Manifest& manifest,
                                                  const ForkSide& ours,
                                                  const BranchHead& theirs) {

@@ -48,6 +48,9 @@ absl::StatusOr<BranchHead> DecodeBranchHead(ByteView bytes);
 // DATA_LOSS  the owner of the log has not signed it
 absl::Status VerifyBranchHead(const Manifest& manifest, const BranchHead& head);
 
+// What the branch is known by.
+TreeHash HashOf(const BranchHead& head);
+
 struct BranchComparison {
   std::optional<ForkProof> proof;          // the branches part
   std::optional<std::uint64_t> look_from;  // they part in what is shown from there on

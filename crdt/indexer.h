@@ -230,6 +230,8 @@ class Indexer {
     bool operator==(const NamedBranch&) const = default;
   };
   std::vector<NamedBranch> WantedBranches() const;
+  // Of the first `length` blocks of a log, as far as it is taken in and survives.
+  std::optional<TreeHash> TakenIn(const CoreKey& log, std::uint64_t length) const;
   Version CurrentVersion() const;
   Hash32 CurrentDigest() const;  // version_digest; kept while nothing changes
   // Settled lengths, by writer; the same as in CurrentVersion.
@@ -270,14 +272,17 @@ class Indexer {
     // In a branch of a forked log that does not survive: another op may have this id.
     bool after_fork = false;
   };
+  using UseOp = std::function<absl::Status(const LoggedOp&)>;
+  // Calls back with each op of a block, whose first op has this id.
+  static absl::Status VisitOps(const OpId& first, const Payload& payload,
+                               bool after_fork, const UseOp& use);
   // Calls back with each op in blocks [from, to) of a log, in order, as far as they are
   // indexed, and then with those of a branch that is held and does not survive; blocks
   // that are invalid or parked hold none. Returns where it ended, which is `from` at
   // the end of the log.
   // NOT_FOUND  no such log is wanted here;  what `use` returned;  the disk's
-  absl::StatusOr<std::uint64_t> ReadOps(
-      const CoreKey& log, std::uint64_t from, std::uint64_t to,
-      const std::function<absl::Status(const LoggedOp&)>& use);
+  absl::StatusOr<std::uint64_t> ReadOps(const CoreKey& log, std::uint64_t from,
+                                        std::uint64_t to, const UseOp& use);
   const Authority& authority() const;
   const Genesis& genesis() const;
   std::vector<MemberInfo> Members() const;  // most senior first

@@ -6,17 +6,17 @@
 namespace weft {
 namespace {
 
-using Use = std::function<absl::Status(const Indexer::LoggedOp&)>;
-
 // What the others hold nobody was to read.
 bool HoldsOps(const BlockRecord& record) {
   return record.status == BlockStatus::kSound ||
          record.status == BlockStatus::kNotAllowed;
 }
 
-absl::Status VisitOps(const OpId& first, const Payload& payload, bool after_fork,
-                      const Use& use) {
-  Indexer::LoggedOp op{first, nullptr, nullptr, after_fork};
+}  // namespace
+
+absl::Status Indexer::VisitOps(const OpId& first, const Payload& payload,
+                               bool after_fork, const UseOp& use) {
+  LoggedOp op{first, nullptr, nullptr, after_fork};
   for (const Operation& operation : payload.operations) {
     op.operation = &operation;
     WEFT_RETURN_IF_ERROR(use(op));
@@ -31,11 +31,9 @@ absl::Status VisitOps(const OpId& first, const Payload& payload, bool after_fork
   return absl::OkStatus();
 }
 
-}  // namespace
-
 // Blocks [from, to) of the graph.
 absl::Status Indexer::State::VisitLog(WriterNumber writer, std::uint64_t from,
-                                      std::uint64_t to, const Use& use) {
+                                      std::uint64_t to, const UseOp& use) {
   if (from >= to) return absl::OkStatus();
   WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks, ReadBlocks(writer, from, to));
   if (blocks.size() != to - from) return absl::InternalError("a log gave no blocks");
@@ -55,7 +53,7 @@ absl::Status Indexer::State::VisitLog(WriterNumber writer, std::uint64_t from,
 // Blocks [from, to) of what is held of a forked log and does not survive. What they are
 // is only known from all before them.
 absl::Status Indexer::State::VisitDead(const CoreKey& log, std::uint64_t from,
-                                       std::uint64_t to, const Use& use) {
+                                       std::uint64_t to, const UseOp& use) {
   if (from >= to) return absl::OkStatus();
   LogState state(log);
   // Which needs no reading if no more of the log was taken in.
@@ -78,7 +76,7 @@ absl::Status Indexer::State::VisitDead(const CoreKey& log, std::uint64_t from,
 }
 
 absl::StatusOr<std::uint64_t> Indexer::ReadOps(const CoreKey& log, std::uint64_t from,
-                                               std::uint64_t to, const Use& use) {
+                                               std::uint64_t to, const UseOp& use) {
   const std::optional<WriterNumber> number = state_->view->writers().Find(log);
   if (!number) return absl::NotFoundError("there is no such log here");
   const std::uint64_t alive = state_->graph->length(*number);

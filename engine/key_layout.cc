@@ -97,9 +97,13 @@ Bytes ForkProof(std::uint64_t base, const CoreKey& log) {
   Append(key, log.view());
   return key;
 }
-Bytes ForkBranch(std::uint64_t base, const CoreKey& log, const TreeHash& hash) {
+Bytes ForkBranches(std::uint64_t base, const CoreKey& log) {
   Bytes key = BaseRow("branch", base);
   Append(key, log.view());
+  return key;
+}
+Bytes ForkBranch(std::uint64_t base, const CoreKey& log, const TreeHash& hash) {
+  Bytes key = ForkBranches(base, log);
   Append(key, hash.view());
   return key;
 }

@@ -67,6 +67,7 @@ Bytes BaseRow(std::string_view kind, std::uint64_t base);
 ScanRange BaseRows(std::string_view kind, std::uint64_t base);
 Bytes ForkProof(std::uint64_t base, const CoreKey& log);
 ScanRange ForkProofs(std::uint64_t base);
+Bytes ForkBranches(std::uint64_t base, const CoreKey& log);
 Bytes ForkBranch(std::uint64_t base, const CoreKey& log, const TreeHash& hash);
 Bytes CopiedCore(const CoreKey& core);
 Bytes CoreName(const CoreKey& core);

@@ -203,7 +203,7 @@ void FeedExchange::Compare() {
   }
   if (!told_requests_) {
     told_requests_ = true;
-    TellEvidence(source_->JoinRequests());
+    TellEvidence(source_->Requests());
   }
   const bool views_differ =
       local_digest_->version_digest != remote_digest_->version_digest;

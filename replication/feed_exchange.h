@@ -62,8 +62,9 @@ class FeedSource {
   // NOT_FOUND                    of no use here; a peer that goes on is slowed down
   virtual absl::StatusOr<std::vector<Bytes>> TakeEvidence(const PublicKey& peer,
                                                           ByteView proof) = 0;
-  // The same of what no digest covers: who asks to be let in. Told on every connection.
-  virtual std::vector<Bytes> JoinRequests() = 0;
+  // The same of what no digest covers: who asks to be let in, or for what is his. Told
+  // on every connection.
+  virtual std::vector<Bytes> Requests() = 0;
   // For a peer whose feeds are as long as ours and whose view is another: what finds
   // the feeds that are the same in name only.
   virtual std::vector<Bytes> SameFeedsEvidence() { return {}; }

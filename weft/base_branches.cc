@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "absl/strings/str_format.h"
 #include "engine/codec.h"
 #include "weft/branch_store.h"
 
@@ -10,6 +11,7 @@ namespace {
 
 constexpr std::uint8_t kPiece = 8;
 constexpr std::uint8_t kFetch = 9;
+constexpr std::uint8_t kOwnFetch = 10;
 constexpr Nanos kPatienceFirst = std::chrono::seconds(2);
 constexpr Nanos kPatienceMost = std::chrono::minutes(5);
 // Who gives a branch has so long before one more may.
@@ -17,8 +19,8 @@ constexpr Nanos kGivingPatience = std::chrono::seconds(30);
 constexpr std::size_t kPieceBytes = 48 * 1024;
 constexpr std::uint64_t kLengthBytesMax = 5;  // of one block in a piece
 
-Bytes FetchOf(const BranchPlace& place) {
-  Bytes bytes = {kFetch};
+Bytes Question(std::uint8_t kind, const BranchPlace& place) {
+  Bytes bytes = {kind};
   Writer out(&bytes);
   WritePlace(place, out);
   return bytes;
@@ -34,12 +36,37 @@ absl::StatusOr<std::uint64_t> BytesBelow(const Hypercore& core, std::uint64_t le
   return bytes;
 }
 
+absl::Status NotHeld() {
+  return absl::NotFoundError("a branch that is not held");
+}
+
+// The piece that begins at the place, of what was read from its block on.
+absl::StatusOr<BaseBranches::Answers> PieceOf(const BranchPlace& place,
+                                              const absl::StatusOr<Bytes>& read) {
+  if (!read.ok() || read->size() <= place.offset) return NotHeld();
+  const auto bytes = ByteView(*read).subspan(place.offset);
+  Bytes piece = Question(kPiece, place);
+  Append(piece, bytes.first(std::min(kPieceBytes, bytes.size())));
+  return BaseBranches::Answers{std::move(piece)};
+}
+
+absl::Status Malformed() {
+  return absl::InvalidArgumentError("a question for a branch is malformed");
+}
+
 }  // namespace
 
 absl::StatusOr<BaseBranches::Answers> BaseBranches::Take(const PublicKey& peer,
                                                          ByteView evidence) {
   const ByteView body = evidence.subspan(1);
-  return evidence[0] == kPiece ? TakePiece(peer, body) : TakeFetch(body);
+  switch (evidence[0]) {
+    case kPiece:
+      return TakePiece(peer, body);
+    case kOwnFetch:
+      return TakeOwnFetch(peer, body);
+    default:
+      return TakeFetch(body);
+  }
 }
 
 // --- giving ---
@@ -47,49 +74,49 @@ absl::StatusOr<BaseBranches::Answers> BaseBranches::Take(const PublicKey& peer,
 absl::StatusOr<BaseBranches::Answers> BaseBranches::TakeFetch(ByteView body) const {
   Reader in(body);
   const BranchPlace place = ReadPlace(in);
-  if (!in.ok() || !in.done()) {
-    return absl::InvalidArgumentError("a question for a branch is malformed");
-  }
+  if (!in.ok() || !in.done()) return Malformed();
   // Of a forked log only, and no more than survives here (P10).
   const std::optional<ForkedLog> fork = node_->indexer()->ForkOf(place.log);
-  if (!fork || place.length > fork->cut)
-    return absl::NotFoundError("a branch that is not held");
-  const absl::StatusOr<Bytes> read = ReadPiece(place, fork->other_branch);
-  if (!read.ok() || read->size() <= place.offset) {
-    return absl::NotFoundError("a branch that is not held");
-  }
-  const auto bytes = ByteView(*read).subspan(place.offset);
-  Bytes piece = {kPiece};
-  Writer out(&piece);
-  WritePlace(place, out);
-  Append(piece, bytes.first(std::min(kPieceBytes, bytes.size())));
-  return Answers{std::move(piece)};
+  if (!fork || place.length > fork->cut) return NotHeld();
+  return PieceOf(place, fork->other_branch ? ReadSaved(place) : ReadHeld(place));
 }
 
-// The bytes of (block:buffer)* from block `position` on, the first offset + kPieceBytes
-// of them and perhaps more.
-absl::StatusOr<Bytes> BaseBranches::ReadPiece(const BranchPlace& place,
-                                              bool other_branch) const {
-  const std::size_t enough = place.offset + kPieceBytes;
+absl::StatusOr<BaseBranches::Answers> BaseBranches::TakeOwnFetch(const PublicKey& peer,
+                                                                 ByteView body) const {
+  Reader in(body);
+  const BranchPlace place = ReadPlace(in);
+  const auto signature = in.Fixed<Signature>();
+  if (!in.ok() || !in.done()) return Malformed();
+  WEFT_RETURN_IF_ERROR(own_.Verify(peer, place, signature));
+  absl::StatusOr<Bytes> read = ReadHeld(place);
+  if (!read.ok()) read = ReadSaved(place);
+  return PieceOf(place, read);
+}
+
+absl::StatusOr<Bytes> BaseBranches::ReadSaved(const BranchPlace& place) const {
+  WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks,
+                        ReadBranch(*node_->host().storage, node_->record().number,
+                                   place.log, place.position, place.length,
+                                   place.tree_hash, place.offset + kPieceBytes));
   Bytes bytes;
   Writer out(&bytes);
-  if (other_branch) {
-    WEFT_ASSIGN_OR_RETURN(
-        const std::vector<Bytes> blocks,
-        ReadBranch(*node_->host().storage, node_->record().number, place.log,
-                   place.position, place.length, place.tree_hash, enough));
-    for (const Bytes& block : blocks) out.Buffer(block);
-    return bytes;
-  }
+  for (const Bytes& block : blocks) out.Buffer(block);
+  return bytes;
+}
+
+absl::StatusOr<Bytes> BaseBranches::ReadHeld(const BranchPlace& place) const {
   const std::shared_ptr<Hypercore> core = node_->LogOf(place.log);
-  if (core == nullptr) return absl::NotFoundError("a log that is not held");
+  if (core == nullptr || core->contiguous_length() < place.length) return NotHeld();
   WEFT_ASSIGN_OR_RETURN(const TreeHash here, core->TreeHashAt(place.length));
-  if (here != place.tree_hash) return absl::NotFoundError("a branch that is not held");
+  if (here != place.tree_hash) return NotHeld();
   WEFT_ASSIGN_OR_RETURN(const std::uint64_t from, BytesBelow(*core, place.position));
   WEFT_ASSIGN_OR_RETURN(const std::uint64_t to, BytesBelow(*core, place.length));
   const std::uint64_t lengths = kLengthBytesMax * (place.length - place.position);
   if (to - from + lengths > kBranchBytesMax)
     return absl::NotFoundError("a branch that is too long");
+  const std::size_t enough = place.offset + kPieceBytes;
+  Bytes bytes;
+  Writer out(&bytes);
   for (std::uint64_t at = place.position; at < place.length && bytes.size() < enough;
        ++at) {
     WEFT_ASSIGN_OR_RETURN(const Bytes block, core->Get(at));
@@ -106,10 +133,32 @@ std::optional<Bytes> BaseBranches::Ask() const {
   return FetchOf(*place);
 }
 
+// What asks for the branch that is fetched now.
+std::optional<Bytes> BaseBranches::FetchOf(const BranchPlace& place) const {
+  if (!own_.IsWanted(fetch_->branch())) return Question(kFetch, place);
+  const absl::StatusOr<Signature> signature = own_.Sign(place);
+  if (!signature.ok()) return std::nullopt;
+  Bytes question = Question(kOwnFetch, place);
+  Append(question, signature->view());
+  return question;
+}
+
+// What seniors name first.
+std::vector<Indexer::NamedBranch> BaseBranches::Wanted() const {
+  std::vector<Indexer::NamedBranch> wanted = node_->indexer()->WantedBranches();
+  wanted.insert(wanted.end(), own_.wanted().begin(), own_.wanted().end());
+  return wanted;
+}
+
+void BaseBranches::WantOwn(const BranchHead& head, std::uint64_t held) {
+  if (head.fork != 0) return;  // no writer's log (S3)
+  if (own_.Want({head.core, held, head.length, HashOf(head)})) Relay();
+}
+
 // The most senior name of the first log that wants one, until it is here or not wanted
 // any more.
 void BaseBranches::Relay() {
-  const std::vector<Indexer::NamedBranch> wanted = node_->indexer()->WantedBranches();
+  const std::vector<Indexer::NamedBranch> wanted = Wanted();
   for (const Indexer::NamedBranch& branch : wanted) {
     if (fetch_ && fetch_->branch() == branch) return;
   }
@@ -162,7 +211,7 @@ void BaseBranches::LookAfterFetch() {
   }
   // Somebody may have it by now who did not when he was asked. Nobody may ever: others
   // that are wanted have their turn.
-  const std::vector<Indexer::NamedBranch> wanted = node_->indexer()->WantedBranches();
+  const std::vector<Indexer::NamedBranch> wanted = Wanted();
   const auto now = std::ranges::find(wanted, fetch_->branch());
   if (now != wanted.end() && now + 1 != wanted.end()) {
     Fetch(*(now + 1));
@@ -187,6 +236,7 @@ absl::StatusOr<BaseBranches::Answers> BaseBranches::TakePiece(const PublicKey& p
   // Whoever gave it lied; somebody else may not.
   if (absl::IsDataLoss(taken.status())) LookAfterIn(kPatienceFirst);
   WEFT_RETURN_IF_ERROR(taken.status());
+  own_.Moved();
   if (taken->branch) {
     node_->Post([this, branch = fetch_->branch(), blocks = *std::move(taken->branch)] {
       const absl::Status kept = KeepBranch(branch, blocks);
@@ -195,7 +245,9 @@ absl::StatusOr<BaseBranches::Answers> BaseBranches::TakePiece(const PublicKey& p
     fetch_.reset();
   }
   if (!taken->ask) return Answers();
-  return Answers{FetchOf(*taken->ask)};
+  std::optional<Bytes> question = FetchOf(*taken->ask);
+  if (!question) return Answers();
+  return Answers{*std::move(question)};
 }
 
 absl::Status BaseBranches::KeepBranch(const Indexer::NamedBranch& branch,
@@ -204,6 +256,12 @@ absl::Status BaseBranches::KeepBranch(const Indexer::NamedBranch& branch,
                                   branch.log, branch.fork_point, branch.length,
                                   branch.tree_hash, blocks));
   node_->LookAgain(branch.log);
+  if (!own_.IsWanted(branch)) return absl::OkStatus();
+  own_.Got(branch);
+  node_->Tell(
+      absl::StrFormat("a peer held %d blocks of our forked log %s that were not here",
+                      branch.length - branch.fork_point, ToHex(branch.log.view())));
+  Relay();
   return absl::OkStatus();
 }
 

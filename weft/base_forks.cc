@@ -27,6 +27,14 @@ Bytes Tagged(std::uint8_t kind, ByteView body) {
   return bytes;
 }
 
+Bytes AskFor(const CoreKey& log, std::uint64_t from) {
+  Bytes ask = {kAsk};
+  Writer out(&ask);
+  out.Raw(log.view());
+  out.Uint(from);
+  return ask;
+}
+
 }  // namespace
 
 std::vector<Bytes> BaseForks::Evidence() {
@@ -51,6 +59,17 @@ std::vector<Bytes> BaseForks::Evidence() {
     if (!node_->indexer()->ForkOf(log)) tell(log, length);
   }
   return evidence;
+}
+
+std::vector<Bytes> BaseForks::OwnQuestions() {
+  std::vector<Bytes> questions;
+  for (const CoreKey& log : branches_.own().Forked()) {
+    const std::shared_ptr<Hypercore> core = node_->LogOf(log);
+    if (core == nullptr) continue;
+    questions.push_back(AskFor(log, node_->indexer()->ForkOf(log)->fork_point));
+    branches_.own().Asked(log);
+  }
+  return questions;
 }
 
 std::vector<Bytes> BaseForks::Hashes() const {
@@ -176,19 +195,22 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
   const std::optional<ForkSide> ours = SideOf(theirs.core);
   if (!ours) return absl::NotFoundError("a head of a log that is not held here");
   const std::optional<ForkedLog> known = node_->indexer()->ForkOf(theirs.core);
-  if (known && known->fork_point < theirs.from) {
+  const bool is_own = branches_.own().IsForked(theirs.core);
+  if (known && !is_own && known->fork_point < theirs.from) {
     return absl::NotFoundError("a fork that is known");
   }
   const std::shared_ptr<Hypercore> core = node_->LogOf(theirs.core);
   WEFT_RETURN_IF_ERROR(VerifyBranchHead(*core->manifest(), theirs));
   WEFT_ASSIGN_OR_RETURN(BranchComparison found,
                         CompareBranches(*core->manifest(), *ours, theirs));
-  if (found.look_from) {
-    Bytes ask = {kAsk};
-    Writer out(&ask);
-    out.Raw(theirs.core.view());
-    out.Uint(*found.look_from);
-    return Answers{std::move(ask)};
+  if (found.look_from) return Answers{AskFor(theirs.core, *found.look_from)};
+  if (is_own) {
+    branches_.own().Answered(theirs.core);
+    const std::uint64_t parted =
+        found.proof ? found.proof->fork_point : std::min(ours->length, theirs.length);
+    if (theirs.length > parted) {
+      branches_.WantOwn(theirs, std::min(parted, known->fork_point));
+    }
   }
   if (!found.proof) return absl::NotFoundError("a head of the same branch");
   ForkProof& proof = *found.proof;
@@ -306,6 +328,9 @@ void BaseForks::Relay() {
   }
   if (news.empty()) return;
   node_->TellForked();
+  if (const std::vector<Bytes> questions = OwnQuestions(); !questions.empty()) {
+    node_->TellEvidence(questions);
+  }
   const auto proofs = indexer.ForkProofs();
   if (!proofs.ok()) return;
   for (const Bytes& bytes : *proofs) {

@@ -7,7 +7,7 @@
 //   06 core:32 from:varint                 look closer at that log of yours, from there
 //   07 (core:32 length:varint hash:32)*    what I have settled: feeds whose lengths are
 //                                          equal may still differ
-//   08 .., 09 ..                           branches (weft/base_branches.h)
+//   08 .., 09 .., 0a ..                    branches (weft/base_branches.h)
 // A head is told of a log of which there is doubt: to everybody where a peer's proof
 // did not fit ours or a block waits for another branch, to the peer that says so where
 // an equal length has another hash. Whoever holds the other branch answers with the
@@ -36,10 +36,13 @@ class BaseForks {
   explicit BaseForks(BaseNode* node) : node_(node), branches_(node) {}
 
   static bool IsKind(std::uint8_t kind) {
-    return kind == 1 || (kind >= 5 && kind <= 9);
+    return kind == 1 || (kind >= 5 && kind <= 10);
   }
   // The proofs that are known, and the heads of logs in doubt.
   std::vector<Bytes> Evidence();
+  // What to ask of whoever comes about our own forked logs.
+  std::vector<Bytes> OwnQuestions();
+  bool AwaitsOwn() const { return branches_.own().awaits(); }
   // For a peer with our feeds, and another view.
   std::vector<Bytes> Hashes() const;
   // One of the kinds above, and not before the genesis is known.

@@ -2,7 +2,9 @@
 
 #include "absl/strings/str_format.h"
 #include "weft/base.h"
+#include "weft/branch_store.h"
 #include "weft/convert.h"
+#include "weft/own_batches.h"
 #include "weft/store_impl.h"
 
 namespace weft {
@@ -114,8 +116,9 @@ void Describe(const HideOp& hide, LoggedOp* logged) {
   }
 }
 
-absl::StatusOr<LogPage> ReadPage(Indexer* indexer, const CoreKey& log,
+absl::StatusOr<LogPage> ReadPage(const BaseNode& node, const CoreKey& log,
                                  std::uint64_t from, std::uint64_t to) {
+  Indexer* const indexer = node.indexer();
   LogPage page;
   const auto take = [&](const Indexer::LoggedOp& found) -> absl::Status {
     LoggedOp& logged = page.ops.emplace_back();
@@ -136,19 +139,53 @@ absl::StatusOr<LogPage> ReadPage(Indexer* indexer, const CoreKey& log,
     return absl::OkStatus();
   };
   WEFT_ASSIGN_OR_RETURN(page.next, indexer->ReadOps(log, from, to, take));
+  WEFT_ASSIGN_OR_RETURN(const std::uint64_t further,
+                        node.ReadBranchOps(log, from, to, take));
+  page.next = std::max(page.next, further);
   return page;
 }
 
 }  // namespace
+
+absl::StatusOr<std::uint64_t> BaseNode::ReadBranchOps(const CoreKey& key,
+                                                      std::uint64_t from,
+                                                      std::uint64_t to,
+                                                      const Indexer::UseOp& use) const {
+  const OwnLog log = OwnLogOf(key);
+  WEFT_ASSIGN_OR_RETURN(const std::vector<SavedBranch> branches,
+                        ListBranches(*host_->storage, record_.number, key));
+  std::uint64_t end = 0;
+  for (const SavedBranch& branch : branches) end = std::max(end, branch.length);
+  if (log.core == nullptr || from >= end) return 0;
+  const std::uint64_t held = log.core->contiguous_length();
+  const auto look = [&](const OwnBatch& batch) -> absl::Status {
+    if (batch.to <= from || batch.from >= to || Survives(log, batch)) {
+      return absl::OkStatus();
+    }
+    // What is held as the log is told of as such.
+    if (batch.to <= held) {
+      WEFT_ASSIGN_OR_RETURN(const TreeHash here, log.core->TreeHashAt(batch.to));
+      if (here == batch.branch) return absl::OkStatus();
+    }
+    for (const DecodedBlock& block : batch.blocks) {
+      const std::uint64_t at = block.header.position;
+      if (at < from || at >= to) continue;
+      WEFT_RETURN_IF_ERROR(Indexer::VisitOps({key, at, 0}, block.payload, true, use));
+    }
+    return absl::OkStatus();
+  };
+  WEFT_RETURN_IF_ERROR(
+      VisitBatches(log, *host_->storage, indexer_->genesis().limits, look));
+  return std::min(end, to);
+}
 
 absl::StatusOr<LogPage> Base::ReadLog(std::string_view writer, std::uint64_t from,
                                       std::uint64_t to) const {
   WEFT_ASSIGN_OR_RETURN(const CoreKey log, ParseId("writer", writer));
   to = std::min(to, from + std::min(kBlocksPerPage, UINT64_MAX - from));
   return impl_->store->Run([&]() -> absl::StatusOr<LogPage> {
-    Indexer* const indexer = impl_->node->indexer();
-    if (indexer == nullptr) return LogPage{{}, from};
-    absl::StatusOr<LogPage> page = ReadPage(indexer, log, from, to);
+    if (impl_->node->indexer() == nullptr) return LogPage{{}, from};
+    absl::StatusOr<LogPage> page = ReadPage(*impl_->node, log, from, to);
     if (absl::IsNotFound(page.status())) {
       return absl::NotFoundError(
           absl::StrFormat("writer %s: no such log is followed here", writer));

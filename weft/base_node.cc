@@ -526,8 +526,18 @@ bool BaseNode::MayServeStrangers(const CoreKey& key) const {
   return !fork || !core || core->length() <= fork->cut;
 }
 
-std::vector<Bytes> BaseNode::JoinRequests() {
-  return people_->Asked();
+bool BaseNode::AwaitsOwn() const {
+  return indexer_ != nullptr && forks_->AwaitsOwn();
+}
+
+std::vector<Bytes> BaseNode::Requests() {
+  std::vector<Bytes> requests = people_->Asked();
+  if (indexer_ != nullptr) {
+    for (Bytes& question : forks_->OwnQuestions()) {
+      requests.push_back(std::move(question));
+    }
+  }
+  return requests;
 }
 
 absl::StatusOr<std::vector<Bytes>> BaseNode::TakeEvidence(const PublicKey& peer,

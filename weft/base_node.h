@@ -30,6 +30,8 @@ namespace weft {
 
 class BaseForks;
 class BasePeople;
+struct OwnBatch;
+struct OwnLog;
 
 // The first byte of a certificate among the evidence (weft/base_people.h).
 inline constexpr std::uint8_t kCertificateEvidence = 4;
@@ -109,6 +111,14 @@ class BaseNode final : public FeedSource {
   // In all our logs.
   std::uint64_t OwnBlocks() const;
 
+  // With the key of our identity.  The errors of Corestore::SignWith
+  absl::StatusOr<Signature> SignAsSelf(ByteView message) const {
+    return cores_->SignWith(record_.identity, message);
+  }
+  // The key by which peers know this store.
+  const PublicKey& peer_key() const { return peer_key_; }
+  void set_peer_key(const PublicKey& key) { peer_key_ = key; }
+
   // How many more logs our identity can begin, and the words of a warning once they
   // are few; empty before.
   std::size_t IncarnationsLeft() const;
@@ -118,6 +128,13 @@ class BaseNode final : public FeedSource {
   // See Base::Recoverable and Recover (weft/base_recover.cc; rule F4).
   absl::StatusOr<std::vector<HeldBackWrites>> Recoverable();
   absl::StatusOr<Committed> RecoverLogged(Recovered* recovered);
+
+  // Calls back with the ops in blocks [from, to) of the branches that are held beside a
+  // log (weft/branch_store.h) and do not survive. Returns where they end, at most `to`;
+  // 0 if there are none.
+  absl::StatusOr<std::uint64_t> ReadBranchOps(const CoreKey& key, std::uint64_t from,
+                                              std::uint64_t to,
+                                              const Indexer::UseOp& use) const;
 
   // Writes the changes to our log as one batch that is visible at once, but durable,
   // and told to others, only when the cores were synced: soon, or by the caller.
@@ -186,6 +203,8 @@ class BaseNode final : public FeedSource {
 
   // Something has arrived that is not indexed, or not told, yet.
   bool busy() const { return step_posted_ || settle_posted_; }
+  // The same of what peers hold of our own forked logs (weft/own_branches.h).
+  bool AwaitsOwn() const;
   absl::Status Flush();
 
   // True for every log that is, or may become, part of the base.
@@ -212,7 +231,7 @@ class BaseNode final : public FeedSource {
   void OnDurable(const PublicKey& peer, std::span<const FeedAck> acks) override;
   void OnLevel(const PublicKey& peer) override;
   std::vector<Bytes> Evidence() override;
-  std::vector<Bytes> JoinRequests() override;
+  std::vector<Bytes> Requests() override;
   std::vector<Bytes> SameFeedsEvidence() override;
   absl::StatusOr<std::vector<Bytes>> TakeEvidence(const PublicKey& peer,
                                                   ByteView proof) override;
@@ -252,15 +271,14 @@ class BaseNode final : public FeedSource {
     CoreKey log;
     std::uint64_t from = 0;  // blocks [from, to)
     std::uint64_t to = 0;
+    std::optional<TreeHash> branch;  // as OwnBatch::branch
     OpFate fate;
     std::size_t writes = 0;                   // that can be written again
     std::size_t left = 0;                     // that cannot
     std::vector<std::string> left_keys = {};  // of texts and lists
   };
-  struct OwnBatch;
-  using BatchVisitor = std::function<absl::Status(const OwnBatch&)>;
-
-  absl::Status VisitBatches(const CoreKey& key, const BatchVisitor& visit);
+  OwnLog OwnLogOf(const CoreKey& key) const;
+  bool Survives(const OwnLog& log, const OwnBatch& batch) const;
   absl::StatusOr<std::vector<LostBatch>> FindLost();
   HeldBackWrites Describe(const LostBatch& lost) const;
   absl::Status ReadyToWrite();
@@ -294,6 +312,7 @@ class BaseNode final : public FeedSource {
   Hooks hooks_;
   Watch watch_;
   std::shared_ptr<Hypercore> own_;  // the newest of our logs
+  PublicKey peer_key_;
   std::atomic<bool> write_ready_ = true;
   std::map<CoreKey, Certified> certificates_;            // of logs that are followed
   absl::flat_hash_map<CoreKey, std::size_t> certified_;  // how many, by identity

@@ -1,9 +1,10 @@
 // What was cut off from our own logs, and writing it again (rule F4).
 //
 // A log that forked ends where the branches part, and a grant that was revoked takes
-// effect from what cited it. What we had written beyond that is still in our store. It
-// is found by reading our logs again, batch by batch, and is copied, batch by batch,
-// into the log that we write to now, with stamps of now. A copy says in its own log
+// effect from what cited it. What we had written beyond that is still in our store, or
+// was in those of peers, from whom it has been fetched (weft/own_branches.h). It is
+// found by reading our logs again, batch by batch, and is copied, batch by batch, into
+// the log that we write to now, with stamps of now. A copy says in its own log
 // what it is a copy of (crdt/copy_mark.h), so nothing is remembered besides: whether a
 // batch was written again is seen from the logs, whatever died in between, and by every
 // copy of the store that has them.
@@ -15,17 +16,12 @@
 #include "crdt/copy_mark.h"
 #include "weft/base_node.h"
 #include "weft/convert.h"
+#include "weft/own_batches.h"
 
 namespace weft {
 namespace {
 
-constexpr std::uint64_t kBlocksPerRead = 64;
 constexpr std::size_t kLeftKeysMax = 16;  // named of a range
-
-// An edit of a text or list names the elements beside it, which are lost with it.
-bool CanBeCopied(const Operation& op) {
-  return op.lane != Lane::kText && op.lane != Lane::kList;
-}
 
 // Of one batch, and not of the disk or the whole log: the others may pass.
 bool ConcernsTheBatch(const absl::Status& status) {
@@ -35,66 +31,16 @@ bool ConcernsTheBatch(const absl::Status& status) {
 
 }  // namespace
 
-// A commit of ours, decoded.
-struct BaseNode::OwnBatch {
-  std::uint64_t from = 0;  // blocks [from, to)
-  std::uint64_t to = 0;
-  std::vector<DecodedBlock> blocks;
-  std::vector<Operation> operations;   // that can be written again; into `blocks`
-  std::size_t left = 0;                // that cannot
-  std::vector<std::string> left_keys;  // of texts and lists, each once
-
-  const Hlc& stamp() const { return blocks.front().header.envelope->hlc; }
-  void Sort();
-};
-
-void BaseNode::OwnBatch::Sort() {
-  operations.clear();
-  left = 0;
-  left_keys.clear();
-  for (const DecodedBlock& block : blocks) {
-    left += block.payload.auth_operations.size();
-    for (const Operation& op : block.payload.operations) {
-      if (CanBeCopied(op)) {
-        operations.push_back(op);
-        continue;
-      }
-      ++left;
-      std::string key(AsText(op.key));
-      if (std::find(left_keys.begin(), left_keys.end(), key) == left_keys.end()) {
-        left_keys.push_back(std::move(key));
-      }
-    }
-  }
+// As it is held here; its core is null if it is not.
+OwnLog BaseNode::OwnLogOf(const CoreKey& key) const {
+  OwnLog log{key, LogOf(key), UINT64_MAX, record_.number};
+  if (const auto fork = indexer_->ForkOf(key)) log.fork_point = fork->fork_point;
+  return log;
 }
 
-// Calls back with each whole batch of the log as it is held now.
-absl::Status BaseNode::VisitBatches(const CoreKey& key, const BatchVisitor& visit) {
-  const std::shared_ptr<Hypercore> core = LogOf(key);
-  if (core == nullptr) return absl::OkStatus();
-  const std::uint64_t held = core->contiguous_length();
-  LogState state(key);
-  OwnBatch batch;
-  for (std::uint64_t at = 0; at < held;) {
-    const std::uint64_t end = std::min(held, at + kBlocksPerRead);
-    WEFT_ASSIGN_OR_RETURN(const std::vector<Bytes> blocks, core->GetRange(at, end));
-    for (const Bytes& bytes : blocks) {
-      DecodedBlock block = DecodeBlock(state, bytes, indexer_->genesis().limits);
-      if (block.header.breaks_open_batch || !block.header.in_batch)
-        batch.blocks.clear();
-      if (!block.header.in_batch) continue;
-      if (batch.blocks.empty()) batch.from = block.header.position;
-      batch.to = block.header.position + 1;
-      const bool ends = block.header.ends_batch;
-      batch.blocks.push_back(std::move(block));
-      if (!ends) continue;
-      batch.Sort();
-      WEFT_RETURN_IF_ERROR(visit(batch));
-      batch.blocks.clear();
-    }
-    at = end;
-  }
-  return absl::OkStatus();
+// Beyond the fork point its place is no name: that may be of another branch.
+bool BaseNode::Survives(const OwnLog& log, const OwnBatch& batch) const {
+  return !batch.branch || indexer_->TakenIn(log.key, batch.to) == batch.branch;
 }
 
 // All that has lost its effect, in the order of our logs, less what was written again.
@@ -104,34 +50,33 @@ absl::StatusOr<std::vector<BaseNode::LostBatch>> BaseNode::FindLost() {
   std::map<Copy, std::size_t> copies;
   std::vector<LostBatch> lost;
   std::vector<Copy> wanted;  // by lost batch
-  for (const CoreKey& log : indexer_->authority().LogsOf(record_.identity)) {
-    const std::optional<ForkedLog> fork = indexer_->ForkOf(log);
-    WEFT_RETURN_IF_ERROR(VisitBatches(log, [&](const OwnBatch& batch) -> absl::Status {
+  for (const CoreKey& key : indexer_->authority().LogsOf(record_.identity)) {
+    const OwnLog log = OwnLogOf(key);
+    if (log.core == nullptr) continue;
+    const auto look = [&](const OwnBatch& batch) -> absl::Status {
       if (batch.operations.empty() && batch.left == 0) return absl::OkStatus();
       if (batch.stamp().counter >= kCopyMarkMin) {
         ++copies[{batch.stamp().counter, DigestOf(batch.operations)}];
       }
-      // The place is no name for a batch where another branch survives.
-      const bool is_dead = fork && fork->other_branch && batch.to > fork->fork_point;
-      OpFate fate;
-      if (is_dead) {
-        fate = AfterFork(fork->fork_point);
-      } else {
-        WEFT_ASSIGN_OR_RETURN(fate, indexer_->FateOf({log, batch.from, 0}));
+      OpFate fate = AfterFork(log.fork_point);
+      if (Survives(log, batch)) {
+        WEFT_ASSIGN_OR_RETURN(fate, indexer_->FateOf({key, batch.from, 0}));
       }
       if (fate.kind != OpFateKind::kQuarantined &&
           fate.kind != OpFateKind::kAfterFork) {
         return absl::OkStatus();
       }
-      LostBatch found{log, batch.from, batch.to, fate};
+      LostBatch found{key, batch.from, batch.to, batch.branch, fate};
       found.writes = batch.operations.size();
       found.left = batch.left;
       found.left_keys = batch.left_keys;
-      wanted.emplace_back(CopyMark(log, batch.from, batch.stamp()),
+      wanted.emplace_back(CopyMark(key, batch.from, batch.stamp()),
                           DigestOf(batch.operations));
       lost.push_back(std::move(found));
       return absl::OkStatus();
-    }));
+    };
+    WEFT_RETURN_IF_ERROR(
+        VisitBatches(log, *host_->storage, indexer_->genesis().limits, look));
   }
   for (std::size_t i = 0; i < lost.size(); ++i) {
     const auto copy = copies.find(wanted[i]);
@@ -197,7 +142,8 @@ absl::StatusOr<Committed> BaseNode::RecoverLogged(Recovered* recovered) {
   while (next != lost.end()) {
     const CoreKey log = next->log;
     const auto copy = [&](const OwnBatch& batch) -> absl::Status {
-      if (next == lost.end() || next->log != log || next->from != batch.from) {
+      if (next == lost.end() || next->log != log || next->from != batch.from ||
+          next->branch != batch.branch) {
         return absl::OkStatus();
       }
       const LostBatch& wanted = *next++;
@@ -217,7 +163,8 @@ absl::StatusOr<Committed> BaseNode::RecoverLogged(Recovered* recovered) {
       recovered->writes += batch.operations.size();
       return absl::OkStatus();
     };
-    WEFT_RETURN_IF_ERROR(VisitBatches(log, copy));
+    WEFT_RETURN_IF_ERROR(
+        VisitBatches(OwnLogOf(log), *host_->storage, indexer_->genesis().limits, copy));
     // What is no longer held as it was is not there to be copied.
     while (next != lost.end() && next->log == log) ++next;
   }

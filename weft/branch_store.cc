@@ -1,5 +1,7 @@
 #include "weft/branch_store.h"
 
+#include <algorithm>
+
 #include "engine/codec.h"
 #include "engine/key_layout.h"
 
@@ -17,6 +19,15 @@ Bytes RowKey(const Bytes& branch, std::uint64_t block) {
 // The block that a row begins with.
 std::uint64_t BlockOf(ByteView row_key) {
   return keys::U64At(row_key, row_key.size() - 8);
+}
+
+// The value of a branch's first row.
+std::optional<SavedBranch> ReadHead(ByteView row, const TreeHash& hash) {
+  Reader fields(row);
+  const std::uint64_t from = fields.Uint();
+  const std::uint64_t length = fields.Uint();
+  if (!fields.ok() || !fields.done() || length < from) return std::nullopt;
+  return SavedBranch{from, length, hash};
 }
 
 }  // namespace
@@ -59,10 +70,10 @@ absl::StatusOr<std::vector<Bytes>> ReadBranch(Storage& storage, std::uint64_t ba
                         storage.Get(Family::kMeta, key));
   std::vector<Bytes> blocks;
   if (!head) return blocks;
-  Reader fields(*head);
-  const std::uint64_t start = fields.Uint();
-  const std::uint64_t end = fields.Uint();
-  if (!fields.ok() || !fields.done() || end < start) return malformed;
+  const std::optional<SavedBranch> saved = ReadHead(*head, hash);
+  if (!saved) return malformed;
+  const std::uint64_t start = saved->from;
+  const std::uint64_t end = saved->length;
   if (end != length || from < start || from >= end) return blocks;
   ScanRange upto{RowKey(key, start), RowKey(key, from + 1)};
   upto.reverse = true;
@@ -88,6 +99,29 @@ absl::StatusOr<std::vector<Bytes>> ReadBranch(Storage& storage, std::uint64_t ba
   WEFT_RETURN_IF_ERROR(rows->status());
   if (block < end && brought < bytes) return malformed;
   return blocks;
+}
+
+absl::StatusOr<std::vector<SavedBranch>> ListBranches(Storage& storage,
+                                                      std::uint64_t base,
+                                                      const CoreKey& log) {
+  const Bytes prefix = keys::ForkBranches(base, log);
+  std::vector<SavedBranch> branches;
+  ScanRange range{prefix, PrefixEnd(prefix)};
+  for (;;) {
+    // The first row of a branch; its blocks are passed over.
+    const auto row = storage.Scan(Family::kMeta, range);
+    WEFT_RETURN_IF_ERROR(row->status());
+    if (!row->valid()) break;
+    const ByteView key = row->key();
+    const auto hash = TreeHash::From(key.subspan(prefix.size()));
+    const std::optional<SavedBranch> branch =
+        hash ? ReadHead(row->value(), *hash) : std::nullopt;
+    if (!branch) return absl::DataLossError("a branch is malformed");
+    branches.push_back(*branch);
+    range.from = *PrefixEnd(key);
+  }
+  std::ranges::sort(branches, {}, &SavedBranch::from);
+  return branches;
 }
 
 }  // namespace weft

@@ -1,5 +1,6 @@
 // What seniors have named of a forked log beyond the fork point, where the store holds
-// another branch of it as the log itself (rule F2): kept beside it, for ever.
+// another branch of it as the log itself (rule F2), and what others held of our own
+// forked logs (rule F4): kept beside the log, for ever.
 //
 // Records, family kMeta, numbers in keys big-endian:
 //   "branch" number:u64 core:32 tree_hash:32            -> from:uint length:uint
@@ -32,5 +33,17 @@ absl::StatusOr<std::vector<Bytes>> ReadBranch(
     Storage& storage, std::uint64_t base, const CoreKey& log, std::uint64_t from,
     std::uint64_t length, const TreeHash& hash,
     std::size_t bytes = std::numeric_limits<std::size_t>::max());
+
+// Blocks [from, length) of a branch that was saved.
+struct SavedBranch {
+  std::uint64_t from = 0;
+  std::uint64_t length = 0;
+  TreeHash tree_hash;
+};
+// Of a log; by where they part from what is held as the log itself.
+// DATA_LOSS  a record is malformed
+absl::StatusOr<std::vector<SavedBranch>> ListBranches(Storage& storage,
+                                                      std::uint64_t base,
+                                                      const CoreKey& log);
 
 }  // namespace weft

@@ -56,6 +56,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   options.limits.connections_max = std::min<std::size_t>(
       options.limits.connections_max, OpenFilesForPeers(OpenFilesLimit()));
   WEFT_ASSIGN_OR_RETURN(options.identity, node->PeerKey());
+  node->peer_key_ = options.identity->public_key;
   options.permit = [raw = node.get()](const Session& session, const CoreKey& key) {
     return raw->PermissionOf(session, key);
   };
@@ -100,6 +101,7 @@ absl::Status Node::Flush() {
 
 BaseNode* Node::AddBase(std::unique_ptr<BaseNode> base) {
   BaseNode* const added = base.get();
+  added->set_peer_key(peer_key_);
   BaseNode::Hooks hooks;
   hooks.prepare = [this, added](std::function<void()> task) {
     asio::co_spawn(
@@ -593,7 +595,7 @@ bool Node::IsLevel(const Session& session) const {
   bool any = false;
   for (const auto& [base, exchange] : ExchangesOn(session)) {
     if (exchange->refused()) continue;
-    if (!exchange->IsLevel() || base->busy()) return false;
+    if (!exchange->IsLevel() || base->busy() || base->AwaitsOwn()) return false;
     any = true;
   }
   return any;

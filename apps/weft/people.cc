@@ -150,8 +150,8 @@ void PrintRecovered(const Recovered& recovered) {
                            recovered.writes, recovered.left);
 }
 
-// Our logs that forked: of each this store has one branch, and whoever wrote to the
-// other has that.
+// Our logs that forked: of each this store has one branch and what peers held of
+// others.
 std::vector<std::string> ForkedLogs(const Base& base) {
   std::vector<std::string> forked;
   for (const Member& member : base.Members()) {
@@ -209,10 +209,9 @@ int Recover(const Invocation& call, const RecoverArguments& arguments) {
   }
   for (const std::string& log : ForkedLogs(*base)) {
     Out() << absl::StrFormat(
-        "log %s has a second branch, which is not here: run `weft recover`\n"
-        "  in the other store that wrote to it too, the copy or the original; if there"
-        " is\n  none any more, `weft log` in the store of somebody who held it shows "
-        "it\n",
+        "log %s has two branches: what others hold of it comes with\n"
+        "  `weft sync`; what another store of yours, the copy or the original, has told"
+        "\n  nobody is there alone: run `weft recover` in that one too\n",
         log);
   }
   return recovered.refused.empty() ? kDone : kNotSo;

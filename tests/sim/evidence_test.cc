@@ -434,6 +434,42 @@ TEST_F(ForkedLogHeld, F2_ABranchIsFetchedPieceByPieceAndEachBlockReadOnce) {
   EXPECT_LE(storage_.block_reads, 1'500U / 16 + 2 * 32);
 }
 
+TEST_F(ForkedLogHeld, P10_WhatDoesNotSurviveIsGivenToItsOwnerAlone) {
+  HoldForked();
+  const BranchPlace place{keys_.id(), 1'503, one_->core->tree_hash(), 1'500, 0};
+  const auto ask = [&](const KeyPair& pair, const PublicKey& asker) {
+    Bytes signable = ToBytes("weft own branch");
+    Writer out(&signable);
+    out.Raw(base_->base_id().view());
+    out.Raw(asker.view());
+    out.Raw(place.log.view());
+    out.U64(place.length);
+    out.Raw(place.tree_hash.view());
+    Bytes question = {10};
+    Writer fields(&question);
+    WritePlace(place, fields);
+    fields.Raw(Sign(pair.secret_key, signable).view());
+    return question;
+  };
+  const Bytes question = ask(keys_.pair, PeerOf(1));
+  const auto piece = Take(question);
+  ASSERT_TRUE(piece.ok()) << piece.status();
+  Reader in(ByteView(piece->front()).subspan(1));
+  EXPECT_EQ(ReadPlace(in), place);
+  for (std::uint64_t at = 1'500; at < 1'503; ++at) {
+    EXPECT_TRUE(Equal(in.Buffer(), *one_->core->Get(at)));
+  }
+  EXPECT_TRUE(in.done());
+  storage_.block_reads = 0;
+  // By somebody else, and by a peer to whom the owner's question was told.
+  const IdentityKeys other = MakeIdentity(base_->record().salt, random_);
+  EXPECT_TRUE(absl::IsDataLoss(Take(ask(other.pair, PeerOf(1))).status()));
+  EXPECT_TRUE(absl::IsDataLoss(Take(question, 2).status()));
+  const Bytes cut_short(question.begin(), question.end() - 1);
+  EXPECT_TRUE(absl::IsInvalidArgument(Take(cut_short).status()));
+  EXPECT_EQ(storage_.block_reads, 0U);
+}
+
 TEST_F(Evidence, Attack17_PeopleWhoDoNotExistCostNeitherDiskNorLinesWithoutEnd) {
   const auto request = [](std::uint64_t number) {
     Bytes evidence = {3};

@@ -62,74 +62,128 @@ std::string Text(const Base& base, const std::string& key) {
   return entry.ok() && entry->value ? entry->value->winner.value.ToText() : "";
 }
 
-TEST(Forks, F1_AStoreThatWasRolledBackAndWrittenOnIsFoundAndItsPrefixStays) {
-  Scratch scratch;
-  Store ada = *Store::Open(scratch / "ada");
-  Base club = *ada.CreateBase({.name = "club"});
-  const std::string address = *ada.Listen("127.0.0.1:0");
-  const std::string mia_at = scratch / "mia";
-  std::string mia_id;
-  const auto as_mia = [&](const std::function<void(Base&)>& act, bool syncs) {
-    Store store = *Store::Open(mia_at);
-    absl::StatusOr<Base> base = store.OpenBase("club");
-    ASSERT_TRUE(base.ok()) << base.status();
-    act(*base);
-    if (!syncs) return;
+// Ada's club, in which Mia has written "before". The image of Mia's store is put back
+// to that moment.
+class RolledBack : public testing::Test {
+ protected:
+  RolledBack() {
+    Store store = *Store::Open(mia_at_);
+    Base base = *store.Join(club_.link());
+    mia_id_ = base.identity();
+    EXPECT_TRUE(club_.Grant(mia_id_, Role::kWriter).ok());
+    EXPECT_TRUE(store.Sync(at_ada_, 30s).ok());
+    EXPECT_TRUE(base.Put("before", "v").ok());
+    EXPECT_TRUE(store.Sync(at_ada_, 30s).ok());
+  }
+  static void Sync(Store& store, const std::string& address) {
     const auto synced = store.Sync(address, 30s);
     ASSERT_TRUE(synced.ok()) << synced.status();
-  };
-  {
-    Store store = *Store::Open(mia_at);
-    Base base = *store.Join(club.link());
-    mia_id = base.identity();
-    ASSERT_TRUE(club.Grant(mia_id, Role::kWriter).ok());
-    ASSERT_TRUE(store.Sync(address, 30s).ok());
   }
-  as_mia([](Base& base) { ASSERT_TRUE(base.Put("before", "v").ok()); }, true);
-  EXPECT_EQ(Text(club, "before"), "v");
-  const Files saved = ReadFiles(mia_at);
-  fs::create_hard_link(mia_at + "/LEASE", scratch / "lease");
-  as_mia([](Base& base) { ASSERT_TRUE(base.Put("after", "v").ok()); }, true);
-  EXPECT_EQ(Text(club, "after"), "v");
-  RollBack(mia_at, saved, scratch / "lease");
-  as_mia(
-      [](Base& base) {
-        ASSERT_TRUE(base.Put("one", "v").ok());
-        ASSERT_TRUE(base.Put("two", "v").ok());
-      },
-      true);
-  EXPECT_EQ(Text(club, "before"), "v");
-  EXPECT_EQ(Text(club, "after"), "");
-  EXPECT_EQ(Text(club, "one"), "");
+  // A run of the store at this path; with an address it is synced at the end.
+  static void Run(const std::string& where, const std::string& address,
+                  const std::function<void(Base&)>& act) {
+    Store store = *Store::Open(where);
+    Base base = *store.OpenBase("club");
+    act(base);
+    if (!address.empty()) Sync(store, address);
+  }
+  static std::function<void(Base&)> Write(const std::vector<std::string>& keys) {
+    return [keys](Base& base) {
+      for (const std::string& key : keys) ASSERT_TRUE(base.Put(key, "v").ok());
+    };
+  }
+  static std::function<void(Base&)> Recover(std::uint64_t writes) {
+    return [writes](Base& base) {
+      const auto recovered = base.Recover();
+      ASSERT_TRUE(recovered.ok()) << recovered.status();
+      EXPECT_EQ(recovered->writes, writes);
+    };
+  }
+  void WriteAndRollBack(const std::vector<std::string>& keys) {
+    const Files saved = ReadFiles(mia_at_);
+    fs::create_hard_link(mia_at_ + "/LEASE", scratch_ / "lease");
+    Run(mia_at_, at_ada_, Write(keys));
+    for (const std::string& key : keys) EXPECT_EQ(Text(club_, key), "v");
+    RollBack(mia_at_, saved, scratch_ / "lease");
+  }
+
+  Scratch scratch_;
+  Store ada_ = *Store::Open(scratch_ / "ada");
+  Base club_ = *ada_.CreateBase({.name = "club"});
+  std::string at_ada_ = *ada_.Listen("127.0.0.1:0");
+  std::string mia_at_ = scratch_ / "mia";
+  std::string mia_id_;
+};
+
+TEST_F(RolledBack, F1_AStoreThatIsWrittenOnIsFoundAndItsPrefixStays) {
+  WriteAndRollBack({"after"});
+  Run(mia_at_, at_ada_, Write({"one", "two"}));
+  EXPECT_EQ(Text(club_, "before"), "v");
+  EXPECT_EQ(Text(club_, "after"), "");
+  EXPECT_EQ(Text(club_, "one"), "");
   // What does not survive is told all the same, where it is held: the write that was
-  // rolled back at Ada's, what was written instead of it at Mia's.
-  EXPECT_THAT(AfterFork(club, mia_id), testing::ElementsAre("after"));
-  as_mia(
-      [&](Base& base) {
-        EXPECT_THAT(AfterFork(base, mia_id), testing::ElementsAre("one", "two"));
-      },
-      false);
+  // rolled back at Ada's, and at Mia's, who has got it back, what was written instead.
+  EXPECT_THAT(AfterFork(club_, mia_id_), testing::ElementsAre("after"));
+  Run(mia_at_, "", [&](Base& base) {
+    EXPECT_THAT(AfterFork(base, mia_id_), testing::ElementsAre("one", "two", "after"));
+  });
   bool forked = false;
-  for (const Member& member : club.Members()) {
-    if (member.identity == mia_id) forked = member.forked;
+  for (const Member& member : club_.Members()) {
+    if (member.identity == mia_id_) forked = member.forked;
   }
   EXPECT_TRUE(forked);
-  {
-    // F6: a stock peer that sees two heads freezes the core. Ada holds the signature of
-    // a longer prefix than survives, so she serves it to none.
-    Store stranger = *Store::Open(scratch / "stranger");
-    Store::CloneOptions options;
-    EXPECT_TRUE(stranger.CloneCore(club.identity(), address, options).ok());
-    options.timeout = 2s;
-    EXPECT_FALSE(stranger.CloneCore(mia_id, address, options).ok());
+  Run(mia_at_, "", [&](Base& base) {
+    EXPECT_EQ(base.Root()->version_digest, club_.Root()->version_digest);
+    EXPECT_EQ(base.Root()->root, club_.Root()->root);
+    EXPECT_TRUE(base.Verify().ok());
+  });
+}
+
+TEST_F(RolledBack, F6_TheForkedLogIsServedToNoStranger) {
+  WriteAndRollBack({"after"});
+  Run(mia_at_, at_ada_, Write({"one", "two"}));
+  // A stock peer that sees two heads freezes the core. Ada holds the signature of a
+  // longer prefix than survives.
+  Store stranger = *Store::Open(scratch_ / "stranger");
+  Store::CloneOptions options;
+  EXPECT_TRUE(stranger.CloneCore(club_.identity(), at_ada_, options).ok());
+  options.timeout = 2s;
+  EXPECT_FALSE(stranger.CloneCore(mia_id_, at_ada_, options).ok());
+}
+
+TEST_F(RolledBack, F4_WhatTheStoreHasForgottenIsWrittenAgainToo) {
+  WriteAndRollBack({"after"});
+  Run(mia_at_, at_ada_, Write({"one", "two"}));
+  Run(mia_at_, at_ada_, Recover(3));
+  for (const std::string key : {"before", "after", "one", "two"}) {
+    EXPECT_EQ(Text(club_, key), "v") << key;
   }
-  as_mia(
-      [&](Base& base) {
-        EXPECT_EQ(base.Root()->version_digest, club.Root()->version_digest);
-        EXPECT_EQ(base.Root()->root, club.Root()->root);
-        EXPECT_TRUE(base.Verify().ok());
-      },
-      false);
+  Run(mia_at_, at_ada_, Recover(0));
+}
+
+// Ada's and Bob's bases are level with each other before Mia's copy comes, which so has
+// nothing to learn from either but what her own log was.
+TEST_F(RolledBack, F4_ACopyIsToldWhatItsOwnLogWasByWhoeverHoldsIt) {
+  Store bob = *Store::Open(scratch_ / "bob");
+  const std::string at_bob = *bob.Listen("127.0.0.1:0");
+  JoinOptions through;
+  through.connect = at_ada_;
+  Base of_bob = *bob.Join(club_.link(), through);
+  Sync(bob, at_ada_);
+  WriteAndRollBack({"after"});
+  Run(mia_at_, at_bob, Write({"instead"}));
+  Sync(bob, at_ada_);
+  EXPECT_EQ(of_bob.Root()->version_digest, club_.Root()->version_digest);
+  const std::string copy = scratch_ / "copy";
+  fs::copy(mia_at_, copy, fs::copy_options::recursive);
+  Run(copy, at_bob, Write({}));  // has heard of the fork
+  Run(copy, at_ada_, Write({}));
+  Run(copy, at_ada_, Recover(2));
+  EXPECT_EQ(Text(club_, "after"), "v");
+  EXPECT_EQ(Text(club_, "instead"), "v");
+  // The store itself has nothing left to write again.
+  Run(mia_at_, at_ada_, Write({}));
+  Run(mia_at_, at_ada_, Recover(0));
 }
 
 }  // namespace
