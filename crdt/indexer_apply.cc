@@ -17,6 +17,7 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kPayloadBytesKept = 32 * 1024 * 1024;
+constexpr std::size_t kReplayedOpsKept = 1'000'000;  // of some 40 bytes each
 
 std::uint64_t Packed(Hlc hlc) {
   return (hlc.ms << 16) | hlc.counter;
@@ -73,7 +74,7 @@ absl::Status Indexer::State::Apply(WriterNumber writer,
     std::sort(inexact.begin(), inexact.end());
     inexact.erase(std::unique(inexact.begin(), inexact.end()), inexact.end());
     for (View::Entry* entry : inexact) {
-      WEFT_ASSIGN_OR_RETURN(entry->state, Recompute(*entry));
+      WEFT_ASSIGN_OR_RETURN(entry->state, Recompute(*entry, true));
       view->Changed(entry);
     }
   }
@@ -158,8 +159,11 @@ absl::StatusOr<Indexer::State::StoredOp> Indexer::State::ReadOperation(
 }
 
 // The lanes of a key from those in the chain of its ops that have effect, in an order
-// that follows happens-before: the size of the past grows along it.
-absl::StatusOr<KeyState> Indexer::State::Recompute(const View::Entry& entry) {
+// that follows happens-before: the size of the past grows along it. `goes_on`: what it
+// takes to apply the ops to come exactly is kept until the next flush, or each of them
+// might have the key computed anew.
+absl::StatusOr<KeyState> Indexer::State::Recompute(const View::Entry& entry,
+                                                   bool goes_on) {
   struct Placed {
     std::uint64_t past = 0;
     OpRow row;
@@ -191,7 +195,9 @@ absl::StatusOr<KeyState> Indexer::State::Recompute(const View::Entry& entry) {
     ApplyOp(*stored.operation, placed.row.stamp, *graph, view->writers(),
             ApplyMode::kReplay, &state);
   }
-  if (state.record) state.record->EndReplay();
+  goes_on = goes_on && replayed_ops + chain.size() <= kReplayedOpsKept;
+  if (goes_on) replayed_ops += chain.size();
+  if (state.record && !goes_on) state.record->EndReplay();
   WEFT_RETURN_IF_ERROR(graph->status());
   return state;
 }
@@ -212,7 +218,7 @@ absl::Status Indexer::State::RecomputeKeys(std::vector<std::string> keys) {
       const std::lock_guard<std::mutex> lock(view->mutex());
       entry = view->Touch(key);
     }
-    WEFT_ASSIGN_OR_RETURN(KeyState state, Recompute(*entry));
+    WEFT_ASSIGN_OR_RETURN(KeyState state, Recompute(*entry, false));
     states.emplace_back(entry, std::move(state));
   }
   const std::lock_guard<std::mutex> lock(view->mutex());

@@ -45,6 +45,7 @@ absl::Status Indexer::State::Flush() {
   WEFT_RETURN_IF_ERROR(storage->Commit(batch, Durability::kVolatile));
   view->MarkFlushed(options.cache_keys_max);
   ops_since_flush = 0;
+  replayed_ops = 0;
   bytes_since_flush = 0;
   changed_since_flush = false;
   return absl::OkStatus();

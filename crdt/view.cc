@@ -186,7 +186,10 @@ void View::Flush(StorageBatch* batch) {
 
 void View::MarkFlushed(std::size_t cache_keys_max) {
   const std::lock_guard<std::mutex> lock(mutex_);
-  for (Entry* entry : dirty_) entry->dirty = false;
+  for (Entry* entry : dirty_) {
+    entry->dirty = false;
+    if (entry->state.record) entry->state.record->EndReplay();
+  }
   dirty_.clear();
   dirty_in_order_.clear();
   // Whoever is not asked for again costs one look-up; keeping count of use would cost

@@ -218,8 +218,13 @@ ViewRecord ResolveRecord(const RecordLane& lane, const WriterTable& writers,
 }  // namespace
 
 KeyState KeyState::Copy() const {
+  std::unique_ptr<RecordLane> row;
+  if (record) {
+    row = std::make_unique<RecordLane>(*record);
+    row->EndReplay();  // who has a copy only reads it
+  }
   return {value,
-          record ? std::make_unique<RecordLane>(*record) : nullptr,
+          std::move(row),
           typed ? std::make_unique<TypedLanes>(*typed) : nullptr,
           CopyOf(text),
           CopyOf(list),

@@ -26,6 +26,7 @@ bool EraseIf(Container& container, Predicate predicate) {
 bool RecordLane::Write(const Stamp& stamp, std::span<const CellChange> cells,
                        const CausalOrder& order, bool fold) {
   if (!fold && history_ == nullptr) history_ = std::make_shared<History>();
+  fold = fold && history_ == nullptr;
   bool dead = false;
   Seen seen;
   for (Delete& del : deletes_) {

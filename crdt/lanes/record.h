@@ -73,7 +73,8 @@ class RecordLane {
 
   // The op must not lie in the past of one that was applied before. A column occurs
   // at most once in `cells`. False if the result is not exact: see TypedLanes::Apply.
-  // Without `fold` every op there is of the key is applied, and then EndReplay.
+  // Without `fold` every op there is of the key is applied, from the first on, and from
+  // then on every result is exact, until EndReplay forgets what that takes.
   bool Write(const Stamp& stamp, std::span<const CellChange> cells,
              const CausalOrder& order, bool fold = true);
   bool Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order,
