@@ -91,6 +91,9 @@ class Node final : private CoreProvider, private SessionObserver {
                                             const std::string& name,
                                             const std::string& payload, bool sign);
   Swarm& swarm() { return *swarm_; }
+  // Both ends have told each other that they hold the same of every base they share,
+  // at least one, on their disks: what a sync waits for.
+  bool IsLevel(const Session& session) const;
   const NodeHost& host() const { return host_; }
 
   struct SyncRequest {
@@ -229,7 +232,6 @@ class Node final : private CoreProvider, private SessionObserver {
   Task<std::optional<PublicKey>> DialForMesh(std::string address);
   // The mesh must not drop the connection for this base.
   bool MustStay(const BaseNode& base, const FeedExchange& exchange) const;
-  bool IsLevel(const Session& session) const;
 
   // What is known of the bases on this session; nothing once it ended.
   const Exchanges& ExchangesOn(const Session& session) const;

@@ -155,7 +155,8 @@ void Byzantine::PutBack(std::size_t liar) {
   if (world_->IsUp(liar) && random_.Chance(0.7)) Write(liar);
 }
 
-// Whether somebody holds a head of a log of the liar's, and not all blocks under it.
+// Whether somebody holds, or may yet get, a head of a log of the liar's, and not all
+// blocks under it.
 // Nobody could give these any more once the liar's store is that of another time, and
 // the engine proves no fork from a branch that it does not hold whole.
 bool Byzantine::IsHeadAloneOf(std::size_t liar) const {
@@ -163,6 +164,7 @@ bool Byzantine::IsHeadAloneOf(std::size_t liar) const {
   for (std::size_t host = 0; host < world_->size(); ++host) {
     if (!world_->IsUp(host)) return true;
     if (person_of_[host] != liar) continue;
+    if (world_->network().HasUnderWay(world_->NameOf(host))) return true;
     const std::vector<CoreKey>& later = world_->base(host)->record().logs;
     logs.insert(logs.end(), later.begin(), later.end());
   }

@@ -11,6 +11,7 @@ namespace weft::sim {
 namespace {
 
 using std::chrono::hours;
+using std::chrono::milliseconds;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
@@ -186,6 +187,65 @@ TEST_P(ForkedWorld, Attack41_AClockThatJumpsTenYearsCostsNobodyAWrite) {
   Say(2, "key/0", "later");
   Settle();
   EXPECT_EQ(Value(world_, 1, "key/0"), "later");
+}
+
+// Only these two reach each other.
+void LetMeet(World& world, std::size_t a, std::size_t b) {
+  world.network().HealAll();
+  for (std::size_t i = 0; i < world.size(); ++i) {
+    for (std::size_t j = 0; j < i; ++j) {
+      const bool meet = (i == a && j == b) || (i == b && j == a);
+      if (!meet) world.Partition(j, i);
+    }
+  }
+}
+
+// Blocks of a branch that is dead already, or dies while they come, are taken in by
+// nobody: still both say in the end that no more is on its way.
+TEST(ForkedAndBusy, F1_WhoHearsOfAForkWhileABranchOfItComesIsLevelInTheEnd) {
+  for (std::uint64_t seed = 1; seed <= 200; ++seed) {
+    SCOPED_TRACE(absl::StrFormat("seed %d", seed));
+    WorldOptions options;
+    options.peers = 2;
+    options.honest = false;
+    options.late_max = milliseconds(4);
+    options.network.delay_mean = milliseconds(1);
+    World world(seed, options);
+    ASSERT_TRUE(world.StartGranted().ok());
+    ASSERT_TRUE(world.RunUntilLevel(minutes(1))) << world.Journal();
+    const auto say = [&](std::size_t peer, const std::string& key) {
+      const auto said = world.Say(peer, key, "v");
+      ASSERT_TRUE(said.ok()) << said.status() << world.Journal();
+    };
+    // What the founder says now his backup lacks, and Bob has it.
+    world.BackUp(0);
+    for (const char* key : {"a/1", "a/2", "a/3"}) say(0, key);
+    ASSERT_TRUE(world.RunUntilLevel(minutes(1))) << world.Journal();
+    world.Partition(0, 1);
+    say(1, "b/1");
+    say(1, "b/2");
+    world.RestoreBackup(0);
+    const auto writes = world.CloneHost(0);
+    ASSERT_TRUE(writes.ok()) << writes.status();
+    const auto hears = world.CloneHost(0);
+    ASSERT_TRUE(hears.ok()) << hears.status();
+    LetMeet(world, 0, 0);
+    world.node(*hears)->swarm().Keep(world.NameOf(*writes) + ":1");
+    say(0, "c");
+    say(*writes, "d/1");
+    say(*writes, "d/2");
+    LetMeet(world, 0, *writes);
+    world.RunFor(minutes(1));
+    LetMeet(world, *hears, *writes);
+    world.RunFor(minutes(1));
+    LetMeet(world, *hears, 1);
+    world.RunFor(minutes(2));
+    for (const std::size_t peer : {std::size_t{1}, *hears}) {
+      const auto sessions = world.node(peer)->swarm().Ready();
+      ASSERT_EQ(sessions.size(), 1U) << world.Journal();
+      EXPECT_TRUE(world.node(peer)->IsLevel(*sessions[0])) << world.Journal();
+    }
+  }
 }
 
 INSTANTIATE_TEST_SUITE_P(Seeds, ForkedWorld, testing::Range<std::uint64_t>(1, 5));

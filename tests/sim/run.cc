@@ -32,6 +32,8 @@ constexpr Fault kFaults[] = {
      [](RunOptions& o) { o.workload.clock_steps = false; }},
     {"skew", [](const RunOptions& o) { return o.world.skew_max > Nanos(0); },
      [](RunOptions& o) { o.world.skew_max = Nanos(0); }},
+    {"lateness", [](const RunOptions& o) { return o.world.late_max > Nanos(0); },
+     [](RunOptions& o) { o.world.late_max = Nanos(0); }},
     {"loss", [](const RunOptions& o) { return o.world.network.loss > 0; },
      [](RunOptions& o) { o.world.network.loss = 0; }},
     {"small-pieces",
@@ -146,6 +148,8 @@ RunOptions OptionsOf(std::uint64_t seed, RunSize size, RunKind kind) {
   options.workload.fat_batches = random.Chance(is_short ? 0.02 : 0.1);
   options.late_reader = random.Chance(is_short ? 0.1 : 0.25);
   if (kind == RunKind::kByzantine) MakeByzantine(random, size, &options);
+  SimRandom late(~seed);
+  if (late.Chance(0.3)) options.world.late_max = milliseconds(1 + late.Below(10));
   return options;
 }
 

@@ -345,4 +345,16 @@ void SimNetwork::Drop(const std::string& host) {
   for (SimListener* listener : closing) listener->Close();
 }
 
+bool SimNetwork::HasUnderWay(const std::string& host) {
+  for (const auto& stream : LiveStreams()) {
+    for (std::size_t end = 0; end < 2; ++end) {
+      const bool from_it = stream->hosts[1 - end] == host;
+      if (from_it && !stream->ends[end].broken && stream->ends[end].unread_bytes > 0) {
+        return true;
+      }
+    }
+  }
+  return false;
+}
+
 }  // namespace weft::sim

@@ -57,6 +57,8 @@ class SimNetwork {
   // Breaks every stream of the host and closes its listeners: it crashed.
   void Drop(const std::string& host);
 
+  // Something that the host has sent may still reach somebody, also after a crash.
+  bool HasUnderWay(const std::string& host);
   std::uint64_t bytes_carried() const { return bytes_carried_; }
   std::uint64_t streams_opened() const { return streams_opened_; }
 

@@ -22,6 +22,8 @@ constexpr const char* kNames[] = {"ada", "bob", "cyd", "dan", "eve", "fay", "gus
 constexpr const char* kBaseName = "base";
 // More steps than this without a moment passing: somebody spins.
 constexpr std::uint64_t kStepsMax = 20'000'000;
+// Of all that runs so much takes its time.
+constexpr double kLateChance = 0.5;
 
 std::string AddressOf(const std::string& name) {
   return name + ":1";
@@ -45,6 +47,7 @@ bool IsPeerName(std::string_view word) {
 World::World(std::uint64_t seed, const WorldOptions& options)
     : options_(options),
       random_(seed),
+      late_random_(~seed),
       clock_(kStart),
       network_(&clock_, random_.U64(), options.network) {
   network_.set_tap([this](const std::string& from, const std::string& to,
@@ -199,6 +202,11 @@ absl::Status World::Grant(std::size_t number) {
 // --- time ---
 
 void World::Poll() {
+  PollUntil(clock_.Steady());
+}
+
+// Time passes until `until` at the latest.
+void World::PollUntil(Nanos until) {
   io_.restart();
   std::uint64_t steps = 0;
   while (io_.poll_one() > 0) {
@@ -207,16 +215,35 @@ void World::Poll() {
       Problem("somebody spins: time stands still");
       return;
     }
+    if (options_.late_max > Nanos(0)) BeLate(until);
   }
 }
 
 void World::RunFor(Nanos duration) {
   const Nanos until = clock_.Steady() + duration;
   for (;;) {
-    Poll();
+    PollUntil(until);
     if (clock_.next() > until || !clock_.Step()) break;
   }
   clock_.AdvanceTo(until);
+}
+
+// What ran took its time: others are woken before what it left to do has its turn.
+void World::BeLate(Nanos until) {
+  if (!late_random_.Chance(kLateChance)) return;
+  const Nanos late(late_random_.Below(options_.late_max.count()));
+  const Nanos runs = std::min(until, clock_.Steady() + late);
+  while (clock_.next() <= runs) clock_.Step();
+}
+
+bool World::AllHaveTold() const {
+  for (std::size_t i = 0; i < size(); ++i) {
+    if (!IsUp(i)) continue;
+    for (const std::shared_ptr<Session>& session : node(i)->swarm().Ready()) {
+      if (!node(i)->IsLevel(*session)) return false;
+    }
+  }
+  return true;
 }
 
 bool World::RunUntilLevel(Nanos limit) {
@@ -235,7 +262,7 @@ bool World::RunUntilLevel(Nanos limit) {
       level = digest.value_or(its) == its;
       digest = its;
     }
-    calm = level ? calm + 1 : 0;
+    calm = level && AllHaveTold() ? calm + 1 : 0;
   }
   Note(absl::StrFormat("%s %s", calm < 4 ? "not level:" : "level:", Digests()));
   return calm == 4;

@@ -42,6 +42,9 @@ struct WorldOptions {
   // How many of the peers before it a peer dials; at least one, at most all.
   std::size_t dials = 2;
   Nanos skew_max{0};  // wall clocks are off by up to this, either way
+  // What runs takes up to this long now and then. What falls due meanwhile has its turn
+  // before what that has posted; else nothing falls due while anything is to be run.
+  Nanos late_max{0};
   PlantedBug bug = PlantedBug::kNone;
   // Nobody cheats, so that whoever finds fault with any feed is wrong. Otherwise only
   // who finds fault with the log of an honest peer.
@@ -153,8 +156,8 @@ class World {
   bool IsHonest(std::size_t peer) const { return peers_[peer]->honest; }
   // Ends all partitions, stalls, losses and disk faults, and starts all who are down.
   void Heal();
-  // Runs until all who are up have one digest and nothing to do. False if that took
-  // longer than `limit`.
+  // Runs until all who are up have one digest and nothing to do, and all who are
+  // connected have told each other so. False if that took longer than `limit`.
   bool RunUntilLevel(Nanos limit);
   // Of everybody, in one line.
   std::string Digests() const;
@@ -231,10 +234,14 @@ class World {
                                  const std::string& what);
   void CheckFault(const std::string& name, const std::string& line);
   void Poll();
+  void PollUntil(Nanos until);
+  void BeLate(Nanos until);
+  bool AllHaveTold() const;
   void Trace(std::string_view kind, std::string_view who, ByteView what);
 
   WorldOptions options_;
   SimRandom random_;
+  SimRandom late_random_;  // its own: the rest of a seed is as it is without lateness
   asio::io_context io_{1};
   SimClock clock_;
   SimNetwork network_;
