@@ -131,15 +131,6 @@ std::vector<MissingPrefix> Indexer::Missing() const {
   return state_->Missing();
 }
 
-std::optional<TreeHash> Indexer::TakenIn(const CoreKey& log,
-                                         std::uint64_t length) const {
-  const std::optional<WriterNumber> writer = state_->view->writers().Find(log);
-  if (!writer || length == 0 || state_->graph->length(*writer) < length) {
-    return std::nullopt;
-  }
-  return state_->graph->TreeHashAt(*writer, length);
-}
-
 Version Indexer::CurrentVersion() const {
   Version version;
   const std::vector<std::uint64_t> settled = state_->SettledLengths();

@@ -230,8 +230,9 @@ class Indexer {
     bool operator==(const NamedBranch&) const = default;
   };
   std::vector<NamedBranch> WantedBranches() const;
-  // Of the first `length` blocks of a log, as far as it is taken in and survives.
-  std::optional<TreeHash> TakenIn(const CoreKey& log, std::uint64_t length) const;
+  // Of the first `length` blocks of what survives of a forked log beyond its fork
+  // point; nullopt elsewhere.
+  std::optional<TreeHash> SurvivorAt(const CoreKey& log, std::uint64_t length) const;
   Version CurrentVersion() const;
   Hash32 CurrentDigest() const;  // version_digest; kept while nothing changes
   // Settled lengths, by writer; the same as in CurrentVersion.

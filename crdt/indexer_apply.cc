@@ -17,7 +17,11 @@ namespace weft {
 namespace {
 
 constexpr std::size_t kPayloadBytesKept = 32 * 1024 * 1024;
-constexpr std::size_t kReplayedOpsKept = 1'000'000;  // of some 40 bytes each
+constexpr std::size_t kReplayBytesKept = 64 * 1024 * 1024;
+
+std::size_t ReplayBytes(const KeyState& state) {
+  return state.record ? state.record->replay_bytes() : 0;
+}
 
 std::uint64_t Packed(Hlc hlc) {
   return (hlc.ms << 16) | hlc.counter;
@@ -58,10 +62,13 @@ absl::Status Indexer::State::Apply(WriterNumber writer,
         if (entry->state.last_op != 0) row.previous = entry->state.last_op - 1;
         entry->state.last_op = ops->Add(row, op.key) + 1;
         if (effective && !again && (!hides || HasEffect(row, entry->key))) {
+          const std::size_t before_op = ReplayBytes(entry->state);
           if (!ApplyOp(op, stamp, *graph, view->writers(), ApplyMode::kArrival,
                        &entry->state)) {
             inexact.push_back(entry);
           }
+          replay_bytes -= before_op;
+          KeepReplay(&entry->state);
         }
         view->Changed(entry);
       }
@@ -74,6 +81,7 @@ absl::Status Indexer::State::Apply(WriterNumber writer,
     std::sort(inexact.begin(), inexact.end());
     inexact.erase(std::unique(inexact.begin(), inexact.end()), inexact.end());
     for (View::Entry* entry : inexact) {
+      replay_bytes -= ReplayBytes(entry->state);
       WEFT_ASSIGN_OR_RETURN(entry->state, Recompute(*entry, true));
       view->Changed(entry);
     }
@@ -195,11 +203,21 @@ absl::StatusOr<KeyState> Indexer::State::Recompute(const View::Entry& entry,
     ApplyOp(*stored.operation, placed.row.stamp, *graph, view->writers(),
             ApplyMode::kReplay, &state);
   }
-  goes_on = goes_on && replayed_ops + chain.size() <= kReplayedOpsKept;
-  if (goes_on) replayed_ops += chain.size();
-  if (state.record && !goes_on) state.record->EndReplay();
+  if (goes_on) {
+    KeepReplay(&state);
+  } else if (state.record) {
+    state.record->EndReplay();
+  }
   WEFT_RETURN_IF_ERROR(graph->status());
   return state;
+}
+
+// Unless that of all keys takes too much memory.
+void Indexer::State::KeepReplay(KeyState* state) {
+  const std::size_t bytes = ReplayBytes(*state);
+  if (bytes == 0) return;
+  if (replay_bytes + bytes > kReplayBytesKept) return state->record->EndReplay();
+  replay_bytes += bytes;
 }
 
 // Nobody but this strand changes an entry, so what is read for the new states is read
@@ -224,6 +242,7 @@ absl::Status Indexer::State::RecomputeKeys(std::vector<std::string> keys) {
   const std::lock_guard<std::mutex> lock(view->mutex());
   for (auto& [entry, state] : states) {
     RememberBefore(entry);
+    replay_bytes -= ReplayBytes(entry->state);
     entry->state = std::move(state);
     view->Changed(entry);
   }

@@ -165,6 +165,15 @@ std::optional<ForkedLog> Indexer::ForkOf(const CoreKey& log) const {
   return state_->Describe(log, *fork);
 }
 
+std::optional<TreeHash> Indexer::SurvivorAt(const CoreKey& log,
+                                            std::uint64_t length) const {
+  const State::Fork* fork = state_->ForkOf(log);
+  if (fork == nullptr || length <= fork->point || length > fork->cut) {
+    return std::nullopt;
+  }
+  return fork->hashes[length - fork->point - 1];
+}
+
 absl::StatusOr<std::vector<Bytes>> Indexer::ForkProofs() const {
   std::vector<Bytes> proofs;
   auto rows = state_->storage->Scan(

@@ -225,6 +225,7 @@ struct Indexer::State {
   // The lanes of these keys anew, in one step; in any order, with repeats.
   absl::Status RecomputeKeys(std::vector<std::string> keys);
   absl::StatusOr<KeyState> Recompute(const View::Entry& entry, bool goes_on);
+  void KeepReplay(KeyState* state);
   absl::StatusOr<bool> WasSeen(WriterNumber writer,
                                std::span<const DecodedBlock> batch);
   // The payloads of blocks that were read again, as long as it lives.
@@ -324,7 +325,7 @@ struct Indexer::State {
   std::size_t open_bytes = 0;  // of the payloads kept for open batches
   PayloadCache payloads;       // emptied when the indexer rests
   std::size_t payload_bytes = 0;
-  std::size_t replayed_ops = 0;  // of keys whose replay goes on, since the last flush
+  std::size_t replay_bytes = 0;  // of keys whose replay goes on until the next flush
 
   std::uint64_t stored_facts = 0;  // of authority
   std::uint64_t effective_ops = 0;

@@ -45,7 +45,7 @@ absl::Status Indexer::State::Flush() {
   WEFT_RETURN_IF_ERROR(storage->Commit(batch, Durability::kVolatile));
   view->MarkFlushed(options.cache_keys_max);
   ops_since_flush = 0;
-  replayed_ops = 0;
+  replay_bytes = 0;
   bytes_since_flush = 0;
   changed_since_flush = false;
   return absl::OkStatus();
@@ -56,6 +56,7 @@ absl::Status Indexer::State::Clear(bool running) {
   StorageBatch batch;
   batch.DeleteRange(Family::kView, all.from, *all.to);
   WEFT_RETURN_IF_ERROR(storage->Commit(batch, Durability::kVolatile));
+  replay_bytes = 0;
   const std::uint64_t base = options.base_number;
   const std::size_t siblings = genesis.limits.siblings_reported;
   if (running) {

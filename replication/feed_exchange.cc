@@ -203,7 +203,7 @@ void FeedExchange::Compare() {
   }
   if (!told_requests_) {
     told_requests_ = true;
-    TellEvidence(source_->Requests());
+    TellEvidence(source_->RequestsTo(peer()));
   }
   const bool views_differ =
       local_digest_->version_digest != remote_digest_->version_digest;

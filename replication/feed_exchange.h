@@ -64,7 +64,7 @@ class FeedSource {
                                                           ByteView proof) = 0;
   // The same of what no digest covers: who asks to be let in, or for what is his. Told
   // on every connection.
-  virtual std::vector<Bytes> Requests() = 0;
+  virtual std::vector<Bytes> RequestsTo(const PublicKey& peer) = 0;
   // For a peer whose feeds are as long as ours and whose view is another: what finds
   // the feeds that are the same in name only.
   virtual std::vector<Bytes> SameFeedsEvidence() { return {}; }

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "absl/strings/str_format.h"
 #include "engine/codec.h"
 #include "weft/branch_store.h"
 
@@ -11,7 +10,6 @@ namespace {
 
 constexpr std::uint8_t kPiece = 8;
 constexpr std::uint8_t kFetch = 9;
-constexpr std::uint8_t kOwnFetch = 10;
 constexpr Nanos kPatienceFirst = std::chrono::seconds(2);
 constexpr Nanos kPatienceMost = std::chrono::minutes(5);
 // Who gives a branch has so long before one more may.
@@ -56,19 +54,6 @@ absl::Status Malformed() {
 
 }  // namespace
 
-absl::StatusOr<BaseBranches::Answers> BaseBranches::Take(const PublicKey& peer,
-                                                         ByteView evidence) {
-  const ByteView body = evidence.subspan(1);
-  switch (evidence[0]) {
-    case kPiece:
-      return TakePiece(peer, body);
-    case kOwnFetch:
-      return TakeOwnFetch(peer, body);
-    default:
-      return TakeFetch(body);
-  }
-}
-
 // --- giving ---
 
 absl::StatusOr<BaseBranches::Answers> BaseBranches::TakeFetch(ByteView body) const {
@@ -78,16 +63,17 @@ absl::StatusOr<BaseBranches::Answers> BaseBranches::TakeFetch(ByteView body) con
   // Of a forked log only, and no more than survives here (P10).
   const std::optional<ForkedLog> fork = node_->indexer()->ForkOf(place.log);
   if (!fork || place.length > fork->cut) return NotHeld();
-  return PieceOf(place, fork->other_branch ? ReadSaved(place) : ReadHeld(place));
+  const bool beyond = place.length > fork->fork_point;
+  if (beyond &&
+      node_->indexer()->SurvivorAt(place.log, place.length) != place.tree_hash) {
+    return NotHeld();
+  }
+  return PieceOf(place,
+                 beyond && fork->other_branch ? ReadSaved(place) : ReadHeld(place));
 }
 
-absl::StatusOr<BaseBranches::Answers> BaseBranches::TakeOwnFetch(const PublicKey& peer,
-                                                                 ByteView body) const {
-  Reader in(body);
-  const BranchPlace place = ReadPlace(in);
-  const auto signature = in.Fixed<Signature>();
-  if (!in.ok() || !in.done()) return Malformed();
-  WEFT_RETURN_IF_ERROR(own_.Verify(peer, place, signature));
+absl::StatusOr<BaseBranches::Answers> BaseBranches::GiveAny(
+    const BranchPlace& place) const {
   absl::StatusOr<Bytes> read = ReadHeld(place);
   if (!read.ok()) read = ReadSaved(place);
   return PieceOf(place, read);
@@ -130,35 +116,13 @@ absl::StatusOr<Bytes> BaseBranches::ReadHeld(const BranchPlace& place) const {
 std::optional<Bytes> BaseBranches::Ask() const {
   const std::optional<BranchPlace> place = fetch_ ? fetch_->Ask() : std::nullopt;
   if (!place) return std::nullopt;
-  return FetchOf(*place);
-}
-
-// What asks for the branch that is fetched now.
-std::optional<Bytes> BaseBranches::FetchOf(const BranchPlace& place) const {
-  if (!own_.IsWanted(fetch_->branch())) return Question(kFetch, place);
-  const absl::StatusOr<Signature> signature = own_.Sign(place);
-  if (!signature.ok()) return std::nullopt;
-  Bytes question = Question(kOwnFetch, place);
-  Append(question, signature->view());
-  return question;
-}
-
-// What seniors name first.
-std::vector<Indexer::NamedBranch> BaseBranches::Wanted() const {
-  std::vector<Indexer::NamedBranch> wanted = node_->indexer()->WantedBranches();
-  wanted.insert(wanted.end(), own_.wanted().begin(), own_.wanted().end());
-  return wanted;
-}
-
-void BaseBranches::WantOwn(const BranchHead& head, std::uint64_t held) {
-  if (head.fork != 0) return;  // no writer's log (S3)
-  if (own_.Want({head.core, held, head.length, HashOf(head)})) Relay();
+  return Question(kFetch, *place);
 }
 
 // The most senior name of the first log that wants one, until it is here or not wanted
 // any more.
 void BaseBranches::Relay() {
-  const std::vector<Indexer::NamedBranch> wanted = Wanted();
+  const std::vector<Indexer::NamedBranch> wanted = node_->indexer()->WantedBranches();
   for (const Indexer::NamedBranch& branch : wanted) {
     if (fetch_ && fetch_->branch() == branch) return;
   }
@@ -172,14 +136,8 @@ void BaseBranches::Relay() {
 void BaseBranches::Fetch(const Indexer::NamedBranch& branch) {
   const std::shared_ptr<Hypercore> core = node_->LogOf(branch.log);
   if (core == nullptr) return;
-  std::vector<TreeNode> roots;
-  for (const std::uint64_t root : flat_tree::FullRoots(branch.fork_point)) {
-    const absl::StatusOr<TreeNode> node = core->NodeAt(root);
-    if (!node.ok()) return;
-    roots.push_back(*node);
-  }
-  std::optional<MerkleTree> prefix = MerkleTree::FromRoots(roots);
-  if (!prefix) return;
+  absl::StatusOr<MerkleTree> prefix = PrefixTree(*core, branch.fork_point);
+  if (!prefix.ok()) return;
   fetch_.emplace(branch, *std::move(prefix));
   TellAsk();
 }
@@ -211,7 +169,7 @@ void BaseBranches::LookAfterFetch() {
   }
   // Somebody may have it by now who did not when he was asked. Nobody may ever: others
   // that are wanted have their turn.
-  const std::vector<Indexer::NamedBranch> wanted = Wanted();
+  const std::vector<Indexer::NamedBranch> wanted = node_->indexer()->WantedBranches();
   const auto now = std::ranges::find(wanted, fetch_->branch());
   if (now != wanted.end() && now + 1 != wanted.end()) {
     Fetch(*(now + 1));
@@ -227,16 +185,13 @@ void BaseBranches::LookAfterFetch() {
 }
 
 absl::StatusOr<BaseBranches::Answers> BaseBranches::TakePiece(const PublicKey& peer,
-                                                              ByteView body) {
-  Reader in(body);
-  const BranchPlace place = ReadPlace(in);
-  if (!in.ok()) return absl::InvalidArgumentError("a piece of a branch is malformed");
+                                                              const BranchPlace& place,
+                                                              ByteView bytes) {
   if (!fetch_) return absl::NotFoundError("a branch that is not wanted");
-  absl::StatusOr<BranchFetch::Taken> taken = fetch_->Take(peer, place, in.Rest());
+  absl::StatusOr<BranchFetch::Taken> taken = fetch_->Take(peer, place, bytes);
   // Whoever gave it lied; somebody else may not.
   if (absl::IsDataLoss(taken.status())) LookAfterIn(kPatienceFirst);
   WEFT_RETURN_IF_ERROR(taken.status());
-  own_.Moved();
   if (taken->branch) {
     node_->Post([this, branch = fetch_->branch(), blocks = *std::move(taken->branch)] {
       const absl::Status kept = KeepBranch(branch, blocks);
@@ -245,9 +200,7 @@ absl::StatusOr<BaseBranches::Answers> BaseBranches::TakePiece(const PublicKey& p
     fetch_.reset();
   }
   if (!taken->ask) return Answers();
-  std::optional<Bytes> question = FetchOf(*taken->ask);
-  if (!question) return Answers();
-  return Answers{*std::move(question)};
+  return Answers{Question(kFetch, *taken->ask)};
 }
 
 absl::Status BaseBranches::KeepBranch(const Indexer::NamedBranch& branch,
@@ -256,12 +209,6 @@ absl::Status BaseBranches::KeepBranch(const Indexer::NamedBranch& branch,
                                   branch.log, branch.fork_point, branch.length,
                                   branch.tree_hash, blocks));
   node_->LookAgain(branch.log);
-  if (!own_.IsWanted(branch)) return absl::OkStatus();
-  own_.Got(branch);
-  node_->Tell(
-      absl::StrFormat("a peer held %d blocks of our forked log %s that were not here",
-                      branch.length - branch.fork_point, ToHex(branch.log.view())));
-  Relay();
   return absl::OkStatus();
 }
 

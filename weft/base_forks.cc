@@ -12,6 +12,10 @@ constexpr std::uint8_t kProof = 1;
 constexpr std::uint8_t kHead = 5;
 constexpr std::uint8_t kAsk = 6;
 constexpr std::uint8_t kHashes = 7;
+constexpr std::uint8_t kPiece = 8;
+constexpr std::uint8_t kFetch = 9;
+constexpr std::uint8_t kOwnFetch = 10;
+constexpr std::uint8_t kNothing = 11;
 constexpr std::size_t kHashesPerMessage = 512;
 constexpr std::size_t kHashMessagesMax = 64;
 // For a length that was told: the log was not held whole when it came into doubt.
@@ -61,13 +65,15 @@ std::vector<Bytes> BaseForks::Evidence() {
   return evidence;
 }
 
-std::vector<Bytes> BaseForks::OwnQuestions() {
+std::vector<Bytes> BaseForks::AskOfOwn(const PublicKey& peer) {
+  return QuestionsFor(own_.ToAsk(peer));
+}
+
+// From where their branches part.
+std::vector<Bytes> BaseForks::QuestionsFor(const std::vector<CoreKey>& logs) const {
   std::vector<Bytes> questions;
-  for (const CoreKey& log : branches_.own().Forked()) {
-    const std::shared_ptr<Hypercore> core = node_->LogOf(log);
-    if (core == nullptr) continue;
+  for (const CoreKey& log : logs) {
     questions.push_back(AskFor(log, node_->indexer()->ForkOf(log)->fork_point));
-    branches_.own().Asked(log);
   }
   return questions;
 }
@@ -97,13 +103,21 @@ absl::StatusOr<BaseForks::Answers> BaseForks::Take(const PublicKey& peer,
     case kProof:
       return TakeProof(peer, evidence);
     case kHead:
-      return TakeHead(body);
+      return TakeHead(peer, body);
     case kAsk:
       return TakeAsk(body);
     case kHashes:
       return TakeHashes(body);
+    case kPiece:
+      return TakePiece(peer, body);
+    case kFetch:
+      return branches_.TakeFetch(body);
+    case kOwnFetch:
+      return TakeOwnFetch(peer, body);
+    case kNothing:
+      return TakeNothing(peer, body);
     default:
-      return branches_.Take(peer, evidence);
+      return absl::InvalidArgumentError("evidence of no known kind");
   }
 }
 
@@ -190,12 +204,13 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeProof(const PublicKey& peer,
   return Answers();
 }
 
-absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
+absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(const PublicKey& peer,
+                                                       ByteView body) {
   WEFT_ASSIGN_OR_RETURN(const BranchHead theirs, DecodeBranchHead(body));
   const std::optional<ForkSide> ours = SideOf(theirs.core);
   if (!ours) return absl::NotFoundError("a head of a log that is not held here");
   const std::optional<ForkedLog> known = node_->indexer()->ForkOf(theirs.core);
-  const bool is_own = branches_.own().IsForked(theirs.core);
+  const bool is_own = own_.IsForked(theirs.core) && ours->length >= known->fork_point;
   if (known && !is_own && known->fork_point < theirs.from) {
     return absl::NotFoundError("a fork that is known");
   }
@@ -204,15 +219,18 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
   WEFT_ASSIGN_OR_RETURN(BranchComparison found,
                         CompareBranches(*core->manifest(), *ours, theirs));
   if (found.look_from) return Answers{AskFor(theirs.core, *found.look_from)};
+  Answers answers;
   if (is_own) {
-    branches_.own().Answered(theirs.core);
-    const std::uint64_t parted =
+    const std::uint64_t held =
         found.proof ? found.proof->fork_point : std::min(ours->length, theirs.length);
-    if (theirs.length > parted) {
-      branches_.WantOwn(theirs, std::min(parted, known->fork_point));
+    if (auto question = own_.TakeHead(peer, theirs, held)) {
+      answers.push_back(*std::move(question));
     }
   }
-  if (!found.proof) return absl::NotFoundError("a head of the same branch");
+  if (!found.proof) {
+    if (is_own) return answers;
+    return absl::NotFoundError("a head of the same branch");
+  }
   ForkProof& proof = *found.proof;
   if (proof.fork_point == 0) {
     if (auto first = core->Get(0); first.ok()) proof.first_block = *std::move(first);
@@ -228,8 +246,46 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(ByteView body) {
   const auto certificate =
       CertificateIn(proof, node_->base_id(), node_->indexer()->genesis());
   if (certificate) fork.shows = certificate->identity;
-  if (!IsNews(fork)) return absl::NotFoundError("a fork that is known");
+  if (!IsNews(fork)) {
+    if (is_own) return answers;
+    return absl::NotFoundError("a fork that is known");
+  }
   WEFT_RETURN_IF_ERROR(TakeSoon(std::move(fork)));
+  return answers;
+}
+
+absl::StatusOr<BaseForks::Answers> BaseForks::TakePiece(const PublicKey& peer,
+                                                        ByteView body) {
+  Reader in(body);
+  const BranchPlace place = ReadPlace(in);
+  if (!in.ok()) return absl::InvalidArgumentError("a piece of a branch is malformed");
+  const ByteView bytes = in.Rest();
+  absl::StatusOr<Answers> taken = branches_.TakePiece(peer, place, bytes);
+  if (!absl::IsNotFound(taken.status())) return taken;
+  WEFT_ASSIGN_OR_RETURN(std::optional<Bytes> question,
+                        own_.TakePiece(peer, place, bytes));
+  Answers answers;
+  if (question) answers.push_back(*std::move(question));
+  return answers;
+}
+
+absl::StatusOr<BaseForks::Answers> BaseForks::TakeOwnFetch(const PublicKey& peer,
+                                                           ByteView body) const {
+  Reader in(body);
+  const BranchPlace place = ReadPlace(in);
+  const auto signature = in.Fixed<Signature>();
+  if (!in.ok() || !in.done()) {
+    return absl::InvalidArgumentError("a question for a branch is malformed");
+  }
+  WEFT_RETURN_IF_ERROR(own_.Verify(peer, place, signature));
+  return branches_.GiveAny(place);
+}
+
+absl::StatusOr<BaseForks::Answers> BaseForks::TakeNothing(const PublicKey& peer,
+                                                          ByteView body) {
+  const auto log = CoreKey::From(body);
+  if (!log) return absl::InvalidArgumentError("an answer about a log is malformed");
+  own_.TakeNothing(peer, *log);
   return Answers();
 }
 
@@ -240,8 +296,9 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeAsk(ByteView body) const {
   if (!in.ok() || !in.done()) {
     return absl::InvalidArgumentError("a question for a head is malformed");
   }
-  WEFT_ASSIGN_OR_RETURN(Bytes head, HeadOf(log, from));
-  return Answers{std::move(head)};
+  absl::StatusOr<Bytes> head = HeadOf(log, from);
+  if (head.ok()) return Answers{*std::move(head)};
+  return Answers{Tagged(kNothing, log.view())};
 }
 
 absl::StatusOr<BaseForks::Answers> BaseForks::TakeHashes(ByteView body) const {
@@ -312,6 +369,8 @@ absl::StatusOr<Bytes> BaseForks::HeadOf(const CoreKey& log, std::uint64_t from) 
 void BaseForks::Relay() {
   const Indexer& indexer = *node_->indexer();
   branches_.Relay();
+  const std::vector<Bytes> questions = QuestionsFor(own_.ToAskAll());
+  if (!questions.empty()) node_->TellEvidence(questions);
   for (const MissingPrefix& missing : indexer.Missing()) {
     if (missing.other_branch) Doubt(missing.log);
   }
@@ -328,9 +387,6 @@ void BaseForks::Relay() {
   }
   if (news.empty()) return;
   node_->TellForked();
-  if (const std::vector<Bytes> questions = OwnQuestions(); !questions.empty()) {
-    node_->TellEvidence(questions);
-  }
   const auto proofs = indexer.ForkProofs();
   if (!proofs.ok()) return;
   for (const Bytes& bytes : *proofs) {

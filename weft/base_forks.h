@@ -7,7 +7,8 @@
 //   06 core:32 from:varint                 look closer at that log of yours, from there
 //   07 (core:32 length:varint hash:32)*    what I have settled: feeds whose lengths are
 //                                          equal may still differ
-//   08 .., 09 .., 0a ..                    branches (weft/base_branches.h)
+//   08 .., 09 ..                           branches (weft/base_branches.h)
+//   0a .., 0b ..                           of our own logs (weft/own_branches.h)
 // A head is told of a log of which there is doubt: to everybody where a peer's proof
 // did not fit ours or a block waits for another branch, to the peer that says so where
 // an equal length has another hash. Whoever holds the other branch answers with the
@@ -24,6 +25,7 @@
 #include "crdt/branch_head.h"
 #include "weft/base_branches.h"
 #include "weft/base_node.h"
+#include "weft/own_branches.h"
 #include "weft/waiting_forks.h"
 
 namespace weft {
@@ -33,16 +35,16 @@ class BaseForks {
   using Answers = std::vector<Bytes>;
 
   // `node` must outlive it.
-  explicit BaseForks(BaseNode* node) : node_(node), branches_(node) {}
+  explicit BaseForks(BaseNode* node) : node_(node), branches_(node), own_(node) {}
 
   static bool IsKind(std::uint8_t kind) {
-    return kind == 1 || (kind >= 5 && kind <= 10);
+    return kind == 1 || (kind >= 5 && kind <= 11);
   }
   // The proofs that are known, and the heads of logs in doubt.
   std::vector<Bytes> Evidence();
-  // What to ask of whoever comes about our own forked logs.
-  std::vector<Bytes> OwnQuestions();
-  bool AwaitsOwn() const { return branches_.own().awaits(); }
+  // What to ask of a peer who has come about our own forked logs.
+  std::vector<Bytes> AskOfOwn(const PublicKey& peer);
+  bool AwaitsOwnFrom(const PublicKey& peer) const { return own_.Awaits(peer); }
   // For a peer with our feeds, and another view.
   std::vector<Bytes> Hashes() const;
   // One of the kinds above, and not before the genesis is known.
@@ -58,8 +60,11 @@ class BaseForks {
 
  private:
   absl::StatusOr<Answers> TakeProof(const PublicKey& peer, ByteView evidence);
-  absl::StatusOr<Answers> TakeHead(ByteView body);
+  absl::StatusOr<Answers> TakeHead(const PublicKey& peer, ByteView body);
   absl::StatusOr<Answers> TakeAsk(ByteView body) const;
+  absl::StatusOr<Answers> TakePiece(const PublicKey& peer, ByteView body);
+  absl::StatusOr<Answers> TakeOwnFetch(const PublicKey& peer, ByteView body) const;
+  absl::StatusOr<Answers> TakeNothing(const PublicKey& peer, ByteView body);
   absl::StatusOr<Answers> TakeHashes(ByteView body) const;
   bool IsNews(const ProvenFork& fork) const;
   // Its log is one of the base, or it shows that the log is somebody's in the base.
@@ -70,6 +75,7 @@ class BaseForks {
   absl::Status TakeSoon(ProvenFork fork);
   void TakeArrived();
   void TellIfApart(const ForkProof& proof);
+  std::vector<Bytes> QuestionsFor(const std::vector<CoreKey>& logs) const;
 
   // What is held of the log, if it is held whole.
   std::optional<ForkSide> SideOf(const CoreKey& log) const;
@@ -79,6 +85,7 @@ class BaseForks {
 
   BaseNode* node_;  // not owned
   BaseBranches branches_;
+  OwnBranches own_;
   WaitingForks waiting_;
   std::map<CoreKey, ProvenFork> arrived_;     // to be taken soon
   std::size_t arrived_bytes_ = 0;             // of their proofs

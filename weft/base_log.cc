@@ -154,28 +154,26 @@ absl::StatusOr<std::uint64_t> BaseNode::ReadBranchOps(const CoreKey& key,
   const OwnLog log = OwnLogOf(key);
   WEFT_ASSIGN_OR_RETURN(const std::vector<SavedBranch> branches,
                         ListBranches(*host_->storage, record_.number, key));
+  std::uint64_t begin = UINT64_MAX;
   std::uint64_t end = 0;
-  for (const SavedBranch& branch : branches) end = std::max(end, branch.length);
-  if (log.core == nullptr || from >= end) return 0;
-  const std::uint64_t held = log.core->contiguous_length();
-  const auto look = [&](const OwnBatch& batch) -> absl::Status {
-    if (batch.to <= from || batch.from >= to || Survives(log, batch)) {
-      return absl::OkStatus();
-    }
+  for (const SavedBranch& branch : branches) {
+    begin = std::min(begin, branch.from);
+    end = std::max(end, branch.length);
+  }
+  if (log.core == nullptr || to <= begin || from >= end) return 0;
+  OwnBatches batches(*host_->storage, record_.number, indexer_->genesis().limits);
+  WEFT_RETURN_IF_ERROR(batches.Add(log));
+  for (;;) {
+    WEFT_ASSIGN_OR_RETURN(const std::optional<OwnBatch> batch, batches.Next());
+    if (!batch) break;
     // What is held as the log is told of as such.
-    if (batch.to <= held) {
-      WEFT_ASSIGN_OR_RETURN(const TreeHash here, log.core->TreeHashAt(batch.to));
-      if (here == batch.branch) return absl::OkStatus();
-    }
-    for (const DecodedBlock& block : batch.blocks) {
+    if (batch->source == 0 || Survives(*batch)) continue;
+    for (const DecodedBlock& block : batch->blocks) {
       const std::uint64_t at = block.header.position;
       if (at < from || at >= to) continue;
       WEFT_RETURN_IF_ERROR(Indexer::VisitOps({key, at, 0}, block.payload, true, use));
     }
-    return absl::OkStatus();
-  };
-  WEFT_RETURN_IF_ERROR(
-      VisitBatches(log, *host_->storage, indexer_->genesis().limits, look));
+  }
   return std::min(end, to);
 }
 

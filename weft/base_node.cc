@@ -526,16 +526,15 @@ bool BaseNode::MayServeStrangers(const CoreKey& key) const {
   return !fork || !core || core->length() <= fork->cut;
 }
 
-bool BaseNode::AwaitsOwn() const {
-  return indexer_ != nullptr && forks_->AwaitsOwn();
+bool BaseNode::AwaitsOwnFrom(const PublicKey& peer) const {
+  return indexer_ != nullptr && forks_->AwaitsOwnFrom(peer);
 }
 
-std::vector<Bytes> BaseNode::Requests() {
+std::vector<Bytes> BaseNode::RequestsTo(const PublicKey& peer) {
   std::vector<Bytes> requests = people_->Asked();
-  if (indexer_ != nullptr) {
-    for (Bytes& question : forks_->OwnQuestions()) {
-      requests.push_back(std::move(question));
-    }
+  if (indexer_ == nullptr) return requests;
+  for (Bytes& question : forks_->AskOfOwn(peer)) {
+    requests.push_back(std::move(question));
   }
   return requests;
 }

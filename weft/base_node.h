@@ -30,6 +30,7 @@ namespace weft {
 
 class BaseForks;
 class BasePeople;
+class OwnBatches;
 struct OwnBatch;
 struct OwnLog;
 
@@ -115,9 +116,6 @@ class BaseNode final : public FeedSource {
   absl::StatusOr<Signature> SignAsSelf(ByteView message) const {
     return cores_->SignWith(record_.identity, message);
   }
-  // The key by which peers know this store.
-  const PublicKey& peer_key() const { return peer_key_; }
-  void set_peer_key(const PublicKey& key) { peer_key_ = key; }
 
   // How many more logs our identity can begin, and the words of a warning once they
   // are few; empty before.
@@ -203,8 +201,8 @@ class BaseNode final : public FeedSource {
 
   // Something has arrived that is not indexed, or not told, yet.
   bool busy() const { return step_posted_ || settle_posted_; }
-  // The same of what peers hold of our own forked logs (weft/own_branches.h).
-  bool AwaitsOwn() const;
+  // What a peer holds of our own forked logs is about to come (weft/own_branches.h).
+  bool AwaitsOwnFrom(const PublicKey& peer) const;
   absl::Status Flush();
 
   // True for every log that is, or may become, part of the base.
@@ -231,7 +229,7 @@ class BaseNode final : public FeedSource {
   void OnDurable(const PublicKey& peer, std::span<const FeedAck> acks) override;
   void OnLevel(const PublicKey& peer) override;
   std::vector<Bytes> Evidence() override;
-  std::vector<Bytes> Requests() override;
+  std::vector<Bytes> RequestsTo(const PublicKey& peer) override;
   std::vector<Bytes> SameFeedsEvidence() override;
   absl::StatusOr<std::vector<Bytes>> TakeEvidence(const PublicKey& peer,
                                                   ByteView proof) override;
@@ -268,17 +266,18 @@ class BaseNode final : public FeedSource {
   absl::Status CheckUsable() const;
   // A commit of ours that has lost its effect and was not written again.
   struct LostBatch {
+    std::size_t source = 0;  // as OwnBatch::source
     CoreKey log;
     std::uint64_t from = 0;  // blocks [from, to)
     std::uint64_t to = 0;
-    std::optional<TreeHash> branch;  // as OwnBatch::branch
     OpFate fate;
     std::size_t writes = 0;                   // that can be written again
     std::size_t left = 0;                     // that cannot
     std::vector<std::string> left_keys = {};  // of texts and lists
   };
   OwnLog OwnLogOf(const CoreKey& key) const;
-  bool Survives(const OwnLog& log, const OwnBatch& batch) const;
+  absl::Status AddOwnLogs(OwnBatches* batches) const;
+  bool Survives(const OwnBatch& batch) const;
   absl::StatusOr<std::vector<LostBatch>> FindLost();
   HeldBackWrites Describe(const LostBatch& lost) const;
   absl::Status ReadyToWrite();
@@ -312,7 +311,6 @@ class BaseNode final : public FeedSource {
   Hooks hooks_;
   Watch watch_;
   std::shared_ptr<Hypercore> own_;  // the newest of our logs
-  PublicKey peer_key_;
   std::atomic<bool> write_ready_ = true;
   std::map<CoreKey, Certified> certificates_;            // of logs that are followed
   absl::flat_hash_map<CoreKey, std::size_t> certified_;  // how many, by identity

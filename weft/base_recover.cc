@@ -3,11 +3,11 @@
 // A log that forked ends where the branches part, and a grant that was revoked takes
 // effect from what cited it. What we had written beyond that is still in our store, or
 // was in those of peers, from whom it has been fetched (weft/own_branches.h). It is
-// found by reading our logs again, batch by batch, and is copied, batch by batch, into
-// the log that we write to now, with stamps of now. A copy says in its own log
-// what it is a copy of (crdt/copy_mark.h), so nothing is remembered besides: whether a
-// batch was written again is seen from the logs, whatever died in between, and by every
-// copy of the store that has them.
+// found by reading our logs again, batch by batch, and is copied, batch by batch, in
+// the order in which it was written, into the log that we write to now, with stamps of
+// now. A copy says in its own log what it is a copy of (crdt/copy_mark.h), so nothing
+// is remembered besides: whether a batch was written again is seen from the logs,
+// whatever died in between, and by every copy of the store that has them.
 
 #include <algorithm>
 
@@ -33,50 +33,57 @@ bool ConcernsTheBatch(const absl::Status& status) {
 
 // As it is held here; its core is null if it is not.
 OwnLog BaseNode::OwnLogOf(const CoreKey& key) const {
-  OwnLog log{key, LogOf(key), UINT64_MAX, record_.number};
+  OwnLog log{key, LogOf(key)};
   if (const auto fork = indexer_->ForkOf(key)) log.fork_point = fork->fork_point;
   return log;
 }
 
 // Beyond the fork point its place is no name: that may be of another branch.
-bool BaseNode::Survives(const OwnLog& log, const OwnBatch& batch) const {
-  return !batch.branch || indexer_->TakenIn(log.key, batch.to) == batch.branch;
+bool BaseNode::Survives(const OwnBatch& batch) const {
+  return !batch.branch || indexer_->SurvivorAt(batch.log, batch.to) == batch.branch;
 }
 
-// All that has lost its effect, in the order of our logs, less what was written again.
-// Of two that say the same and have one mark either is as good as the other.
+// All our logs, from their beginnings.
+absl::Status BaseNode::AddOwnLogs(OwnBatches* batches) const {
+  for (const CoreKey& key : indexer_->authority().LogsOf(record_.identity)) {
+    const OwnLog log = OwnLogOf(key);
+    if (log.core != nullptr) WEFT_RETURN_IF_ERROR(batches->Add(log));
+  }
+  return absl::OkStatus();
+}
+
+// What has lost its effect, in the order in which it was written, less what was written
+// again. Of two that say the same and have one mark either is as good as the other.
 absl::StatusOr<std::vector<BaseNode::LostBatch>> BaseNode::FindLost() {
   using Copy = std::pair<std::uint32_t, Hash32>;
   std::map<Copy, std::size_t> copies;
   std::vector<LostBatch> lost;
   std::vector<Copy> wanted;  // by lost batch
-  for (const CoreKey& key : indexer_->authority().LogsOf(record_.identity)) {
-    const OwnLog log = OwnLogOf(key);
-    if (log.core == nullptr) continue;
-    const auto look = [&](const OwnBatch& batch) -> absl::Status {
-      if (batch.operations.empty() && batch.left == 0) return absl::OkStatus();
-      if (batch.stamp().counter >= kCopyMarkMin) {
-        ++copies[{batch.stamp().counter, DigestOf(batch.operations)}];
-      }
-      OpFate fate = AfterFork(log.fork_point);
-      if (Survives(log, batch)) {
-        WEFT_ASSIGN_OR_RETURN(fate, indexer_->FateOf({key, batch.from, 0}));
-      }
-      if (fate.kind != OpFateKind::kQuarantined &&
-          fate.kind != OpFateKind::kAfterFork) {
-        return absl::OkStatus();
-      }
-      LostBatch found{key, batch.from, batch.to, batch.branch, fate};
-      found.writes = batch.operations.size();
-      found.left = batch.left;
-      found.left_keys = batch.left_keys;
-      wanted.emplace_back(CopyMark(key, batch.from, batch.stamp()),
-                          DigestOf(batch.operations));
-      lost.push_back(std::move(found));
-      return absl::OkStatus();
-    };
-    WEFT_RETURN_IF_ERROR(
-        VisitBatches(log, *host_->storage, indexer_->genesis().limits, look));
+  OwnBatches batches(*host_->storage, record_.number, indexer_->genesis().limits);
+  WEFT_RETURN_IF_ERROR(AddOwnLogs(&batches));
+  for (;;) {
+    WEFT_ASSIGN_OR_RETURN(const std::optional<OwnBatch> batch, batches.Next());
+    if (!batch) break;
+    if (batch->operations.empty() && batch->left == 0) continue;
+    if (batch->stamp().counter >= kCopyMarkMin) {
+      ++copies[{batch->stamp().counter, DigestOf(batch->operations)}];
+    }
+    OpFate fate;
+    if (Survives(*batch)) {
+      WEFT_ASSIGN_OR_RETURN(fate, indexer_->FateOf({batch->log, batch->from, 0}));
+    } else {
+      fate = AfterFork(indexer_->ForkOf(batch->log)->fork_point);
+    }
+    if (fate.kind != OpFateKind::kQuarantined && fate.kind != OpFateKind::kAfterFork) {
+      continue;
+    }
+    LostBatch found{batch->source, batch->log, batch->from, batch->to, fate};
+    found.writes = batch->operations.size();
+    found.left = batch->left;
+    found.left_keys = batch->left_keys;
+    wanted.emplace_back(CopyMark(batch->log, batch->from, batch->stamp()),
+                        DigestOf(batch->operations));
+    lost.push_back(std::move(found));
   }
   for (std::size_t i = 0; i < lost.size(); ++i) {
     const auto copy = copies.find(wanted[i]);
@@ -101,7 +108,8 @@ HeldBackWrites BaseNode::Describe(const LostBatch& lost) const {
 absl::StatusOr<std::vector<HeldBackWrites>> BaseNode::Recoverable() {
   WEFT_RETURN_IF_ERROR(CheckUsable());
   WEFT_RETURN_IF_ERROR(CatchUp());
-  WEFT_ASSIGN_OR_RETURN(const std::vector<LostBatch> lost, FindLost());
+  WEFT_ASSIGN_OR_RETURN(std::vector<LostBatch> lost, FindLost());
+  std::ranges::stable_sort(lost, {}, &LostBatch::source);
   std::vector<HeldBackWrites> list;
   for (const LostBatch& batch : lost) {
     HeldBackWrites range = Describe(batch);
@@ -136,37 +144,29 @@ absl::StatusOr<Committed> BaseNode::RecoverLogged(Recovered* recovered) {
   WEFT_RETURN_IF_ERROR(ReadyToWrite());
   WEFT_RETURN_IF_ERROR(indexer_->authority().ChooseGrant(record_.identity).status());
   WEFT_ASSIGN_OR_RETURN(const std::vector<LostBatch> lost, FindLost());
-  Committed last;
-  auto next = lost.begin();
   for (const LostBatch& batch : lost) recovered->left += batch.left;
-  while (next != lost.end()) {
-    const CoreKey log = next->log;
-    const auto copy = [&](const OwnBatch& batch) -> absl::Status {
-      if (next == lost.end() || next->log != log || next->from != batch.from ||
-          next->branch != batch.branch) {
-        return absl::OkStatus();
-      }
-      const LostBatch& wanted = *next++;
-      if (wanted.writes == 0) return absl::OkStatus();
-      const auto prepared =
-          indexer_->PrepareCopies(record_.log(), batch.operations,
-                                  CopyMark(log, batch.from, batch.stamp()), WallMs());
-      if (ConcernsTheBatch(prepared.status())) {
-        HeldBackWrites refused = Describe(wanted);
-        refused.writes = wanted.writes;
-        refused.reason = std::string(prepared.status().message());
-        recovered->refused.push_back(std::move(refused));
-        return absl::OkStatus();
-      }
-      WEFT_RETURN_IF_ERROR(prepared.status());
-      WEFT_ASSIGN_OR_RETURN(last, AppendAndIndex(*prepared));
-      recovered->writes += batch.operations.size();
-      return absl::OkStatus();
-    };
-    WEFT_RETURN_IF_ERROR(
-        VisitBatches(OwnLogOf(log), *host_->storage, indexer_->genesis().limits, copy));
-    // What is no longer held as it was is not there to be copied.
-    while (next != lost.end() && next->log == log) ++next;
+  Committed last;
+  OwnBatches batches(*host_->storage, record_.number, indexer_->genesis().limits);
+  WEFT_RETURN_IF_ERROR(AddOwnLogs(&batches));
+  for (auto next = lost.begin(); next != lost.end();) {
+    WEFT_ASSIGN_OR_RETURN(const std::optional<OwnBatch> batch, batches.Next());
+    if (!batch) break;
+    if (next->source != batch->source || next->from != batch->from) continue;
+    const LostBatch& wanted = *next++;
+    if (wanted.writes == 0) continue;
+    const auto prepared = indexer_->PrepareCopies(
+        record_.log(), batch->operations,
+        CopyMark(batch->log, batch->from, batch->stamp()), WallMs());
+    if (ConcernsTheBatch(prepared.status())) {
+      HeldBackWrites refused = Describe(wanted);
+      refused.writes = wanted.writes;
+      refused.reason = std::string(prepared.status().message());
+      recovered->refused.push_back(std::move(refused));
+      continue;
+    }
+    WEFT_RETURN_IF_ERROR(prepared.status());
+    WEFT_ASSIGN_OR_RETURN(last, AppendAndIndex(*prepared));
+    recovered->writes += batch->operations.size();
   }
   return last;
 }

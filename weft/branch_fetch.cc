@@ -33,6 +33,17 @@ BranchPlace ReadPlace(Reader& in) {
   return place;
 }
 
+absl::StatusOr<MerkleTree> PrefixTree(const Hypercore& core, std::uint64_t length) {
+  std::vector<TreeNode> roots;
+  for (const std::uint64_t root : flat_tree::FullRoots(length)) {
+    WEFT_ASSIGN_OR_RETURN(const TreeNode node, core.NodeAt(root));
+    roots.push_back(node);
+  }
+  std::optional<MerkleTree> tree = MerkleTree::FromRoots(roots);
+  if (!tree) return absl::DataLossError("the tree of a log is malformed");
+  return *std::move(tree);
+}
+
 std::size_t BranchFetch::Giving() const {
   return static_cast<std::size_t>(std::ranges::count_if(
       givers_, [](const auto& giver) { return giver.second.waited_for; }));

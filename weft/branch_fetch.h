@@ -1,9 +1,10 @@
-// A branch of a forked log that a senior has named (rule F2), as it is fetched from
-// peers: by its tree hash, piece by piece, as the bytes of (block:buffer)*.
+// A branch of a forked log, one that a senior has named (rule F2) or one of our own
+// (weft/own_branches.h), as it is fetched from peers: by its tree hash, piece by piece,
+// as the bytes of (block:buffer)*.
 //
 // What a peer gives is checked when it is whole, so each peer's pieces are kept apart:
 // nobody can spoil what another gives. Whoever gave a wrong branch gives no more of it;
-// the branch itself is wanted for as long as it is named. As a rule one peer gives. Who
+// the branch itself is wanted all the same. As a rule one peer gives. Who
 // is still at it when he is looked after again is not waited for alone: one more may
 // give each time, four at most, and then a newcomer takes the place of the slowest.
 //
@@ -19,6 +20,7 @@
 
 #include "crdt/indexer.h"
 #include "engine/codec.h"
+#include "engine/hypercore.h"
 #include "engine/merkle_tree.h"
 
 namespace weft {
@@ -36,6 +38,10 @@ struct BranchPlace {
 };
 void WritePlace(const BranchPlace& place, Writer& out);
 BranchPlace ReadPlace(Reader& in);  // fails the reader if it is malformed
+
+// The tree of the first `length` blocks of what is held of a log.
+// The errors of Hypercore::NodeAt
+absl::StatusOr<MerkleTree> PrefixTree(const Hypercore& core, std::uint64_t length);
 
 // Not thread-safe: on the strand of the store.
 class BranchFetch {

@@ -101,6 +101,14 @@ absl::StatusOr<std::vector<Bytes>> ReadBranch(Storage& storage, std::uint64_t ba
   return blocks;
 }
 
+absl::Status DropBranch(Storage& storage, std::uint64_t base, const CoreKey& log,
+                        const TreeHash& hash) {
+  const Bytes key = keys::ForkBranch(base, log, hash);
+  StorageBatch batch;
+  batch.DeleteRange(Family::kMeta, key, *PrefixEnd(key));
+  return storage.Commit(batch, Durability::kSynced);
+}
+
 absl::StatusOr<std::vector<SavedBranch>> ListBranches(Storage& storage,
                                                       std::uint64_t base,
                                                       const CoreKey& log) {

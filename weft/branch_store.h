@@ -1,6 +1,7 @@
 // What seniors have named of a forked log beyond the fork point, where the store holds
 // another branch of it as the log itself (rule F2), and what others held of our own
-// forked logs (rule F4): kept beside the log, for ever.
+// forked logs (rule F4): kept beside the log, for ever; of the latter not what is the
+// beginning of another one.
 //
 // Records, family kMeta, numbers in keys big-endian:
 //   "branch" number:u64 core:32 tree_hash:32            -> from:uint length:uint
@@ -33,6 +34,10 @@ absl::StatusOr<std::vector<Bytes>> ReadBranch(
     Storage& storage, std::uint64_t base, const CoreKey& log, std::uint64_t from,
     std::uint64_t length, const TreeHash& hash,
     std::size_t bytes = std::numeric_limits<std::size_t>::max());
+
+// Durable when it returns.
+absl::Status DropBranch(Storage& storage, std::uint64_t base, const CoreKey& log,
+                        const TreeHash& hash);
 
 // Blocks [from, length) of a branch that was saved.
 struct SavedBranch {

@@ -56,7 +56,7 @@ absl::StatusOr<std::unique_ptr<Node>> Node::Open(const NodeHost& host) {
   options.limits.connections_max = std::min<std::size_t>(
       options.limits.connections_max, OpenFilesForPeers(OpenFilesLimit()));
   WEFT_ASSIGN_OR_RETURN(options.identity, node->PeerKey());
-  node->peer_key_ = options.identity->public_key;
+  node->host_.peer_key = options.identity->public_key;
   options.permit = [raw = node.get()](const Session& session, const CoreKey& key) {
     return raw->PermissionOf(session, key);
   };
@@ -101,7 +101,6 @@ absl::Status Node::Flush() {
 
 BaseNode* Node::AddBase(std::unique_ptr<BaseNode> base) {
   BaseNode* const added = base.get();
-  added->set_peer_key(peer_key_);
   BaseNode::Hooks hooks;
   hooks.prepare = [this, added](std::function<void()> task) {
     asio::co_spawn(
@@ -595,7 +594,8 @@ bool Node::IsLevel(const Session& session) const {
   bool any = false;
   for (const auto& [base, exchange] : ExchangesOn(session)) {
     if (exchange->refused()) continue;
-    if (!exchange->IsLevel() || base->busy() || base->AwaitsOwn()) return false;
+    if (!exchange->IsLevel() || base->busy()) return false;
+    if (base->AwaitsOwnFrom(session.remote_static_key())) return false;
     any = true;
   }
   return any;

@@ -244,7 +244,6 @@ class Node final : private CoreProvider, private SessionObserver {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   std::unique_ptr<Corestore> cores_;
   std::string notice_;
-  PublicKey peer_key_;                            // by which peers know this store
   bool own_logs_doubted_ = false;                 // since the store was opened
   std::optional<BlockedFeeds> blocked_;           // from Open on
   std::vector<std::unique_ptr<BaseNode>> bases_;  // by number

@@ -13,7 +13,8 @@ namespace weft {
 
 struct NodeHost {
   asio::any_io_executor executor;  // the strand
-  Storage* storage = nullptr;      // none of these is owned
+  PublicKey peer_key;          // by which peers know this store; the node fills it in
+  Storage* storage = nullptr;  // none of these is owned
   AsyncClock* clock = nullptr;
   Random* random = nullptr;
   Network* network = nullptr;

@@ -1,12 +1,14 @@
 // Our logs read again, commit by commit: as they are held, and the branches of them
-// that peers held (weft/own_branches.h).
+// that are held beside (weft/branch_store.h). All of them together in the order of
+// their stamps, in which they were written.
 
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "crdt/batch.h"
@@ -18,6 +20,8 @@ namespace weft {
 
 // A commit of ours, decoded.
 struct OwnBatch {
+  std::size_t source = 0;  // of what was read: logs and branches, by number
+  CoreKey log;
   std::uint64_t from = 0;  // blocks [from, to)
   std::uint64_t to = 0;
   // Of the first `to` blocks of the branch; what lies below the fork point has none: it
@@ -35,13 +39,31 @@ struct OwnLog {
   CoreKey key;
   std::shared_ptr<Hypercore> core;
   std::uint64_t fork_point = UINT64_MAX;  // blocks; of a log that has not forked: none
-  std::uint64_t base = 0;                 // the number of its rows
 };
 
-// Calls back with each whole batch of the log, in order, and then with those of each
-// saved branch of it beyond what is held as the log; once with each. The order depends
-// on what is stored alone.  What `visit` returned;  DATA_LOSS;  the disk's
-absl::Status VisitBatches(const OwnLog& log, Storage& storage, const Limits& limits,
-                          const std::function<absl::Status(const OwnBatch&)>& visit);
+// Reads as much as is held when it begins.
+class OwnBatches {
+ public:
+  // `storage` and `limits` must outlive it; `base` is the number of its rows.
+  OwnBatches(Storage& storage, std::uint64_t base, const Limits& limits);
+  OwnBatches(const OwnBatches&) = delete;
+  OwnBatches& operator=(const OwnBatches&) = delete;
+  ~OwnBatches();
+
+  // What is to be read; before the first Next.  DATA_LOSS;  the disk's
+  absl::Status Add(const OwnLog& log);
+  // The next batch, each once, whichever branches it is in; nullopt at the end. What is
+  // read does not depend on what was written meanwhile.  DATA_LOSS;  the disk's
+  absl::StatusOr<std::optional<OwnBatch>> Next();
+
+ private:
+  class Source;
+
+  Storage& storage_;
+  std::uint64_t base_;
+  const Limits& limits_;
+  std::vector<std::unique_ptr<Source>> sources_;
+  std::set<std::pair<CoreKey, TreeHash>> told_;  // beyond fork points
+};
 
 }  // namespace weft

@@ -169,9 +169,11 @@ bool RecordLane::WasShown(const LocalOp& write, const Seen& seen,
 
 void RecordLane::Remember(const LocalOp& op, std::vector<LocalOp> buried) {
   std::vector<History::Write>& writes = history_->writes[op.writer];
+  history_->bytes += sizeof(History::Write);
   if (!writes.empty() && *writes.back().buried == buried) {
     writes.push_back({op, writes.back().buried});
   } else {
+    history_->bytes += buried.size() * sizeof(LocalOp);
     writes.push_back(
         {op, std::make_shared<const std::vector<LocalOp>>(std::move(buried))});
   }
@@ -259,7 +261,10 @@ bool RecordLane::Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& 
     beside(del.stamp.op);
   }
   deletes_.push_back(erased);
-  if (history_ != nullptr) history_->deletes.push_back(erased);
+  if (history_ != nullptr) {
+    history_->deletes.push_back(erased);
+    history_->bytes += sizeof(Delete);
+  }
   ForgetPresence();
   PruneDeletes(order);
   return true;

@@ -80,6 +80,8 @@ class RecordLane {
   bool Erase(const Stamp& stamp, bool delete_wins, const CausalOrder& order,
              bool fold = true);
   void EndReplay() { history_.reset(); }
+  // Of memory, until then.
+  std::size_t replay_bytes() const { return history_ ? history_->bytes : 0; }
 
   bool readable() const { return !presence_.empty(); }
   bool empty() const {
@@ -125,6 +127,7 @@ class RecordLane {
     };
     std::map<WriterNumber, std::vector<Write>> writes;
     std::vector<Delete> deletes;
+    std::size_t bytes = 0;
   };
   // What the author of a new record op had seen of the row.
   struct Seen {

@@ -48,7 +48,7 @@ class Club final : public FeedSource {
   }
   void OnLevel(const PublicKey&) override { ++level; }
   std::vector<Bytes> Evidence() override { return evidence; }
-  std::vector<Bytes> Requests() override { return requests; }
+  std::vector<Bytes> RequestsTo(const PublicKey&) override { return requests; }
   std::vector<Bytes> SameFeedsEvidence() override {
     ++compared;
     return {};

@@ -190,7 +190,7 @@ class Member final : public FeedSource, public SessionObserver, public CoreProvi
   void OnDurable(const PublicKey&, std::span<const FeedAck>) override {}
   void OnLevel(const PublicKey&) override {}
   std::vector<Bytes> Evidence() override { return {}; }
-  std::vector<Bytes> Requests() override { return {}; }
+  std::vector<Bytes> RequestsTo(const PublicKey&) override { return {}; }
   absl::StatusOr<std::vector<Bytes>> TakeEvidence(const PublicKey&, ByteView) override {
     return std::vector<Bytes>();
   }

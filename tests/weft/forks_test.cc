@@ -161,6 +161,73 @@ TEST_F(RolledBack, F4_WhatTheStoreHasForgottenIsWrittenAgainToo) {
   Run(mia_at_, at_ada_, Recover(0));
 }
 
+TEST_F(RolledBack, F4_OfTwoBranchesTheWriteThatWasLaterWinsAgain) {
+  WriteAndRollBack({"k"});
+  Run(mia_at_, at_ada_, [](Base& base) {
+    ASSERT_TRUE(base.Put("k", "later").ok());
+    ASSERT_TRUE(base.Put("other", "v").ok());
+  });
+  Run(mia_at_, at_ada_, Recover(3));
+  EXPECT_EQ(Text(club_, "k"), "later");
+  EXPECT_TRUE(club_.Get("k")->value->conflicts.empty());
+}
+
+// Three branches; what two of them share is written again once, in the author's store
+// as in a copy of it.
+TEST_F(RolledBack, F4_WhatSeveralBranchesShareIsWrittenAgainOnce) {
+  const auto add = [](int times) {
+    return [times](Base& base) {
+      for (int i = 0; i < times; ++i) {
+        Batch batch;
+        batch.Increment("n", 1);
+        ASSERT_TRUE(base.Commit(batch).ok());
+      }
+    };
+  };
+  const auto save = [&](const std::string& lease) {
+    fs::create_hard_link(mia_at_ + "/LEASE", scratch_ / lease);
+    return ReadFiles(mia_at_);
+  };
+  const Files shorter = save("shorter");
+  Run(mia_at_, at_ada_, add(2));
+  const Files longer = save("longer");
+  Run(mia_at_, at_ada_, add(3));
+  RollBack(mia_at_, longer, scratch_ / "longer");
+  Run(mia_at_, "", add(1));  // a branch that nobody is told of yet
+  const Files third = save("third");
+  RollBack(mia_at_, shorter, scratch_ / "shorter");
+  Run(mia_at_, at_ada_, add(1));
+  Run(mia_at_, at_ada_, Recover(6));
+  EXPECT_EQ(club_.Get("n")->lanes.counter->value, 6);
+  // The third branch comes to light.
+  RollBack(mia_at_, third, scratch_ / "third");
+  Run(mia_at_, at_ada_, Write({}));
+  Run(mia_at_, at_ada_, Recover(1));
+  EXPECT_EQ(club_.Get("n")->lanes.counter->value, 7);
+}
+
+TEST_F(RolledBack, F4_ATextThatIsLeftIsReadInTheAuthorsOwnStore) {
+  const Files saved = ReadFiles(mia_at_);
+  fs::create_hard_link(mia_at_ + "/LEASE", scratch_ / "lease");
+  Run(mia_at_, at_ada_, [](Base& base) {
+    Batch batch;
+    batch.InsertText("page", 0, "lost");
+    ASSERT_TRUE(base.Commit(batch).ok());
+  });
+  RollBack(mia_at_, saved, scratch_ / "lease");
+  Run(mia_at_, at_ada_, Write({"instead"}));
+  Run(mia_at_, "", [&](Base& base) {
+    const auto lost = base.Recoverable();
+    ASSERT_TRUE(lost.ok()) << lost.status();
+    ASSERT_EQ(lost->size(), 2U);
+    EXPECT_THAT(lost->back().left_keys, testing::ElementsAre("page"));
+    const auto page = base.ReadLog(mia_id_, lost->back().from, lost->back().to);
+    ASSERT_TRUE(page.ok()) << page.status();
+    ASSERT_EQ(page->ops.size(), 2U);
+    EXPECT_EQ(page->ops.back().change.value, Datum::Of("lost"));
+  });
+}
+
 // Ada's and Bob's bases are level with each other before Mia's copy comes, which so has
 // nothing to learn from either but what her own log was.
 TEST_F(RolledBack, F4_ACopyIsToldWhatItsOwnLogWasByWhoeverHoldsIt) {
