@@ -208,6 +208,8 @@ class Authority {
   std::uint64_t UsesOf(const Grant& invite) const;
   // Holds an effective grant that is not revoked.
   bool IsMember(const CoreKey& identity) const;
+  // How many logs of the identity have forked, as far as is known.
+  std::uint32_t ForkedLogsOf(const CoreKey& identity) const;
   // The identity whose log this is: itself, unless it is a later incarnation.
   const CoreKey& IdentityOf(const CoreKey& writer) const;
   std::uint64_t NumberOf(const CoreKey& writer) const;  // 0 for incarnation 0

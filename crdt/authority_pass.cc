@@ -199,8 +199,10 @@ bool Authority::MovesRank(const GrantState& state, std::span<const Cut> cuts) co
     same = same && cut.late_from == late_from(cuts, cut.log);
   }
   if (same) return false;
-  for (std::size_t i = 0; i < state.judged; ++i) {
-    const Batch& batch = batches_[state.batches[i]];
+  // Also those that are going to be judged anew.
+  for (const BatchNumber number : state.batches) {
+    const Batch& batch = batches_[number];
+    if (!batch.passes) continue;
     for (const GrantNumber made : batch.made) {
       const std::uint64_t position = grants_[made]->grant.id.position;
       if ((position >= late_from(state.now.cuts, batch.writer)) !=

@@ -38,9 +38,14 @@ Standing Authority::StandingOfGrant(const GrantState& state) const {
 // Rules 6.1 and F5.
 bool Authority::IsModerated(const GrantState& state) const {
   if (state.grant.role == GrantRole::kModerated) return true;
-  const auto found = forked_logs_.find(state.grant.identity);
-  const std::uint64_t forked = found == forked_logs_.end() ? 0 : found->second;
-  return forked >= state.grant.forks + kForksForgiven;
+  // No op made it, to say how many were known; nobody could make it anew, or accept.
+  if (state.grant.is_genesis()) return false;
+  return ForkedLogsOf(state.grant.identity) >= state.grant.forks + kForksForgiven;
+}
+
+std::uint32_t Authority::ForkedLogsOf(const CoreKey& identity) const {
+  const auto found = forked_logs_.find(identity);
+  return found == forked_logs_.end() ? 0 : static_cast<std::uint32_t>(found->second);
 }
 
 // The accept or reject that decides about a batch, if its cite is senior (6.6).

@@ -265,6 +265,8 @@ class Indexer {
   // Against Root(): that the key is readable with these lanes, or that it is not (V2).
   absl::StatusOr<TrieProof> Prove(std::string_view key);
   absl::StatusOr<OpFate> FateOf(const OpId& op);
+  // The greatest stamp of an op on the key that has effect; nullopt if none has.
+  absl::StatusOr<std::optional<Hlc>> LastWritten(std::string_view key);
   struct LoggedOp {
     OpId id;
     // One of the two; borrowed for the call.
@@ -325,8 +327,9 @@ class Indexer {
   absl::StatusOr<PreparedCommit> PrepareGrants(const CoreKey& self,
                                                std::span<const GrantOp> grants,
                                                std::uint64_t wall_ms);
-  // The same for any auth ops; the tree hashes of ranges are filled in.
-  // NOT_FOUND  an op, grant or range that they name is not here
+  // The same for any auth ops; the tree hashes of ranges are filled in, and in grants
+  // how many forks are known (F5). NOT_FOUND  an op, grant or range that they name is
+  // not here
   absl::StatusOr<PreparedCommit> PrepareAuth(const CoreKey& self,
                                              std::span<const AuthOperation> operations,
                                              std::uint64_t wall_ms);

@@ -212,6 +212,27 @@ absl::StatusOr<KeyState> Indexer::State::Recompute(const View::Entry& entry,
   return state;
 }
 
+absl::StatusOr<std::optional<Hlc>> Indexer::LastWritten(std::string_view key) {
+  WEFT_RETURN_IF_ERROR(state_->view->Load(std::span(&key, 1)));
+  std::uint64_t next = 0;
+  {
+    const std::lock_guard<std::mutex> lock(state_->view->mutex());
+    next = state_->view->Touch(key)->state.last_op;
+  }
+  std::optional<std::uint64_t> newest;
+  while (next != 0) {
+    WEFT_ASSIGN_OR_RETURN(const auto found, state_->ops->Read(next - 1));
+    const OpRow& row = found.first;
+    if (state_->HasEffect(row, key)) {
+      newest = std::max(newest.value_or(0), row.stamp.hlc);
+    }
+    next = row.previous ? *row.previous + 1 : 0;
+  }
+  if (!newest) return std::optional<Hlc>();
+  return std::optional<Hlc>(
+      Hlc{*newest >> 16, static_cast<std::uint32_t>(*newest & 0xffff)});
+}
+
 // Unless that of all keys takes too much memory.
 void Indexer::State::KeepReplay(KeyState* state) {
   const std::size_t bytes = ReplayBytes(*state);

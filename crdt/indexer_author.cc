@@ -559,6 +559,9 @@ absl::StatusOr<PreparedCommit> Indexer::PrepareAuth(
   WEFT_RETURN_IF_ERROR(author.Begin());
   std::vector<AuthOperation> filled(operations.begin(), operations.end());
   for (AuthOperation& operation : filled) {
+    if (auto* grant = std::get_if<GrantOp>(&operation)) {
+      grant->forks = state_->authority->ForkedLogsOf(grant->identity);
+    }
     auto* verdict = std::get_if<VerdictOp>(&operation);
     if (verdict == nullptr) continue;
     const auto number = state_->view->writers().Find(verdict->log);

@@ -186,9 +186,11 @@ class FateFinder {
     if (op_.position >= settled) return false;
     const std::uint64_t first = op_.position - record.batch_index;
     const std::uint64_t end = first + record.batch_count;
-    if (first < writer.limit && writer.limit < end) {
-      const auto& forks = state_->authority->forks();
-      const bool forked = forks.contains(state_->view->writers().key(op_.writer));
+    // A fork of a log that nobody was granted anything for is in no digest (C1).
+    const CoreKey& log = state_->view->writers().key(op_.writer);
+    const bool forked = state_->authority->forks().contains(log);
+    const bool is_told = !forked || state_->authority->IsNamed(log);
+    if (is_told && first < writer.limit && writer.limit < end) {
       fate->kind = forked ? OpFateKind::kAfterFork : OpFateKind::kQuarantined;
       fate->reason =
           forked ? "a fork goes through its batch" : "a cut goes through its batch";

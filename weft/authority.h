@@ -54,6 +54,9 @@ struct HeldBackWrites {
   // verdicts), and the keys of those texts and lists, 16 at most.
   std::uint64_t left = 0;
   std::vector<std::string> left_keys = {};
+  // Of Base::Recoverable: keys that somebody has written to since, 16 at most. Written
+  // again, the older writes are the newer ones there.
+  std::vector<std::string> newer_keys = {};
 };
 
 // What Recover did.

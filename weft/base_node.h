@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -274,11 +275,14 @@ class BaseNode final : public FeedSource {
     std::size_t writes = 0;                   // that can be written again
     std::size_t left = 0;                     // that cannot
     std::vector<std::string> left_keys = {};  // of texts and lists
+    std::set<std::string> newer_keys = {};    // of those that can: written to since
   };
   OwnLog OwnLogOf(const CoreKey& key) const;
   absl::Status AddOwnLogs(OwnBatches* batches) const;
   bool Survives(const OwnBatch& batch) const;
+  bool IsLost(const OwnBatch& batch, const OpFate& fate) const;
   absl::StatusOr<std::vector<LostBatch>> FindLost();
+  absl::Status FindNewer(std::vector<LostBatch>* lost);
   HeldBackWrites Describe(const LostBatch& lost) const;
   absl::Status ReadyToWrite();
   absl::Status BeginIncarnation();

@@ -1,13 +1,14 @@
 // What was cut off from our own logs, and writing it again (rule F4).
 //
-// A log that forked ends where the branches part, and a grant that was revoked takes
-// effect from what cited it. What we had written beyond that is still in our store, or
-// was in those of peers, from whom it has been fetched (weft/own_branches.h). It is
-// found by reading our logs again, batch by batch, and is copied, batch by batch, in
-// the order in which it was written, into the log that we write to now, with stamps of
-// now. A copy says in its own log what it is a copy of (crdt/copy_mark.h), so nothing
-// is remembered besides: whether a batch was written again is seen from the logs,
-// whatever died in between, and by every copy of the store that has them.
+// A log that forked ends where the branches part, a grant that was revoked takes effect
+// from what cited it, and one on a branch that does not survive never was. What we had
+// written beyond that is still in our store, or was in those of peers, from whom it has
+// been fetched (weft/own_branches.h). It is found by reading our logs again, batch by
+// batch, and is copied, batch by batch, in the order in which it was written, into the
+// log that we write to now, with stamps of now. A copy says in its own log what it is a
+// copy of (crdt/copy_mark.h), so nothing is remembered besides: whether a batch was
+// written again is seen from the logs, whatever died in between, and by every copy of
+// the store that has them.
 
 #include <algorithm>
 
@@ -21,7 +22,19 @@
 namespace weft {
 namespace {
 
-constexpr std::size_t kLeftKeysMax = 16;  // named of a range
+constexpr std::size_t kNamedKeysMax = 16;  // of a range
+
+// Whether what it is written after counts no more.
+bool Replaces(const Operation& op) {
+  return op.lane == Lane::kNone || op.lane == Lane::kRegister ||
+         op.lane == Lane::kRecord || op.lane == Lane::kFlag;
+}
+
+void AddEach(std::vector<std::string> keys, std::vector<std::string>* all) {
+  for (std::string& key : keys) {
+    if (std::ranges::find(*all, key) == all->end()) all->push_back(std::move(key));
+  }
+}
 
 // Of one batch, and not of the disk or the whole log: the others may pass.
 bool ConcernsTheBatch(const absl::Status& status) {
@@ -41,6 +54,16 @@ OwnLog BaseNode::OwnLogOf(const CoreKey& key) const {
 // Beyond the fork point its place is no name: that may be of another branch.
 bool BaseNode::Survives(const OwnBatch& batch) const {
   return !batch.branch || indexer_->SurvivorAt(batch.log, batch.to) == batch.branch;
+}
+
+// A grant that was given on a branch which does not survive was never ours.
+bool BaseNode::IsLost(const OwnBatch& batch, const OpFate& fate) const {
+  if (fate.kind != OpFateKind::kNotAllowed) {
+    return fate.kind == OpFateKind::kQuarantined || fate.kind == OpFateKind::kAfterFork;
+  }
+  const OpId& cite = batch.blocks.front().header.envelope->cite;
+  const std::optional<ForkedLog> fork = indexer_->ForkOf(cite.writer);
+  return fork && cite.position >= fork->fork_point;
 }
 
 // All our logs, from their beginnings.
@@ -74,9 +97,7 @@ absl::StatusOr<std::vector<BaseNode::LostBatch>> BaseNode::FindLost() {
     } else {
       fate = AfterFork(indexer_->ForkOf(batch->log)->fork_point);
     }
-    if (fate.kind != OpFateKind::kQuarantined && fate.kind != OpFateKind::kAfterFork) {
-      continue;
-    }
+    if (!IsLost(*batch, fate)) continue;
     LostBatch found{batch->source, batch->log, batch->from, batch->to, fate};
     found.writes = batch->operations.size();
     found.left = batch->left;
@@ -96,12 +117,39 @@ absl::StatusOr<std::vector<BaseNode::LostBatch>> BaseNode::FindLost() {
   return lost;
 }
 
+// Of what FindLost has found: what a copy of it would be written over.
+absl::Status BaseNode::FindNewer(std::vector<LostBatch>* lost) {
+  std::map<std::string, std::optional<Hlc>> newest;
+  OwnBatches batches(*host_->storage, record_.number, indexer_->genesis().limits);
+  WEFT_RETURN_IF_ERROR(AddOwnLogs(&batches));
+  for (auto next = lost->begin(); next != lost->end();) {
+    WEFT_ASSIGN_OR_RETURN(const std::optional<OwnBatch> batch, batches.Next());
+    if (!batch) break;
+    if (next->source != batch->source || next->from != batch->from) continue;
+    LostBatch& found = *next++;
+    if (found.writes == 0) continue;
+    for (const Operation& op : batch->operations) {
+      if (!Replaces(op)) continue;
+      std::string key(AsText(op.key));
+      const auto [known, added] = newest.try_emplace(key);
+      if (added) {
+        WEFT_ASSIGN_OR_RETURN(known->second, indexer_->LastWritten(key));
+      }
+      if (known->second && batch->stamp() < *known->second) {
+        found.newer_keys.insert(std::move(key));
+      }
+    }
+  }
+  return absl::OkStatus();
+}
+
 HeldBackWrites BaseNode::Describe(const LostBatch& lost) const {
   HeldBackWrites range{
       IdText(lost.log),        IdText(record_.identity), lost.from,       lost.to,
       lost.writes + lost.left, FateText(lost.fate.kind), lost.fate.reason};
   range.left = lost.left;
   range.left_keys = lost.left_keys;
+  range.newer_keys.assign(lost.newer_keys.begin(), lost.newer_keys.end());
   return range;
 }
 
@@ -109,6 +157,7 @@ absl::StatusOr<std::vector<HeldBackWrites>> BaseNode::Recoverable() {
   WEFT_RETURN_IF_ERROR(CheckUsable());
   WEFT_RETURN_IF_ERROR(CatchUp());
   WEFT_ASSIGN_OR_RETURN(std::vector<LostBatch> lost, FindLost());
+  WEFT_RETURN_IF_ERROR(FindNewer(&lost));
   std::ranges::stable_sort(lost, {}, &LostBatch::source);
   std::vector<HeldBackWrites> list;
   for (const LostBatch& batch : lost) {
@@ -125,15 +174,12 @@ absl::StatusOr<std::vector<HeldBackWrites>> BaseNode::Recoverable() {
     whole.to = range.to;
     whole.writes += range.writes;
     whole.left += range.left;
-    for (std::string& key : range.left_keys) {
-      if (std::find(whole.left_keys.begin(), whole.left_keys.end(), key) ==
-          whole.left_keys.end()) {
-        whole.left_keys.push_back(std::move(key));
-      }
-    }
+    AddEach(std::move(range.left_keys), &whole.left_keys);
+    AddEach(std::move(range.newer_keys), &whole.newer_keys);
   }
   for (HeldBackWrites& range : list) {
-    range.left_keys.resize(std::min(range.left_keys.size(), kLeftKeysMax));
+    range.left_keys.resize(std::min(range.left_keys.size(), kNamedKeysMax));
+    range.newer_keys.resize(std::min(range.newer_keys.size(), kNamedKeysMax));
   }
   return list;
 }

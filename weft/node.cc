@@ -18,7 +18,7 @@ using asio::experimental::awaitable_operators::operator||;
 
 constexpr Nanos kJoinTimeout = std::chrono::seconds(10);
 constexpr std::uint8_t kPurged = 1;  // of a core that may not be appended to
-constexpr Nanos kQuiet = std::chrono::seconds(5);
+constexpr Nanos kQuiet = std::chrono::seconds(1);
 
 std::string ShortId(ByteView key) {
   return ToZBase32(key).substr(0, 8);

@@ -87,15 +87,19 @@ Json RangeJson(const HeldBackWrites& held) {
   Json object{{"writer", held.writer}, {"author", held.author}, {"from", held.from},
               {"to", held.to},         {"writes", held.writes}, {"state", held.state}};
   PutText(object, "reason", held.reason);
+  const auto keys_of = [](const std::vector<std::string>& keys) {
+    Json list = Json::array();
+    for (const std::string& key : keys) {
+      list.push_back(Json::object());
+      PutText(list.back(), "key", key);
+    }
+    return list;
+  };
   if (held.left > 0) {
     object["left"] = held.left;
-    object["left_keys"] = Json::array();
-    for (const std::string& key : held.left_keys) {
-      Json named = Json::object();
-      PutText(named, "key", key);
-      object["left_keys"].push_back(std::move(named));
-    }
+    object["left_keys"] = keys_of(held.left_keys);
   }
+  if (!held.newer_keys.empty()) object["newer_keys"] = keys_of(held.newer_keys);
   return object;
 }
 
@@ -103,6 +107,11 @@ void PrintRange(const HeldBackWrites& held) {
   Out() << absl::StrFormat("%s %d..%d  %s  %s: %s\n", held.writer, held.from, held.to,
                            Counted(held.writes, "write"), held.state,
                            Printable(held.reason));
+  for (std::size_t i = 0; i < held.newer_keys.size(); ++i) {
+    Out() << (i == 0 ? "  to be the newer ones over what was written since at: " : ", ")
+          << Printable(held.newer_keys[i])
+          << (i + 1 == held.newer_keys.size() ? "\n" : "");
+  }
   if (held.left == 0) return;
   Out() << absl::StrFormat("  %d of them to be made again by hand", held.left);
   for (std::size_t i = 0; i < held.left_keys.size(); ++i) {

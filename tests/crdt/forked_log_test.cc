@@ -254,36 +254,71 @@ TEST_F(ForkedLog, F3b_WhatWasSeenOnlyThroughTheDeadPartIsConcurrentAgain) {
   ExpectEqual(ada_, bob_);
 }
 
-TEST_F(ForkedLog, F5_WhoForkedThreeTimesMoreThanHisGranterKnewIsModeratedByOthers) {
-  Authority authority(people_.genesis,
-                      [](const CoreKey&, std::uint64_t, const CoreKey&) { return 0; });
-  const auto standing = [&](bool writes) {
-    return authority.StandingOf(0, people_.ids[0], 0, 1, writes);
-  };
-  AuthorityChange change;
-  for (std::uint64_t n = 1; n <= 3; ++n) {
-    EXPECT_EQ(standing(true), Standing::kEffective);
-    Incarnation later;
-    later.identity = people_.ids[0];
-    later.number = n;
-    authority.AddIncarnation(people_.ids[n], later);
-    authority.SetFork(people_.ids[n], 5, 5);
-    authority.Evaluate(&change);
+// Somebody's logs fork.
+class ManyForks : public ForkedLog {
+ protected:
+  Authority authority_{people_.genesis,
+                       [](const CoreKey&, std::uint64_t, const CoreKey&) { return 0; }};
+
+  void Fork(const CoreKey& identity, std::uint64_t times) {
+    for (std::uint64_t n = 1; n <= times; ++n) {
+      Incarnation later;
+      later.identity = identity;
+      later.number = n;
+      authority_.AddIncarnation(people_.ids[n], later);
+      authority_.SetFork(people_.ids[n], 5, 5);
+    }
+    Evaluate();
   }
+  void Add(const CoreKey& log, std::uint64_t position, GrantNumber cited,
+           const AuthOperation& operation) {
+    DecodedBlock block;
+    block.header.position = position;
+    block.header.envelope.emplace();
+    block.payload.auth_operations = {operation};
+    authority_.Add(log, std::span(&block, 1), cited);
+    Evaluate();
+  }
+  void Evaluate() {
+    AuthorityChange change;
+    authority_.Evaluate(&change);
+  }
+};
+
+TEST_F(ManyForks, F5_WhoForkedThreeTimesMoreThanHisGranterKnewIsModeratedByOthers) {
+  const CoreKey& founder = people_.ids[0];
+  CoreKey holder;
+  holder.bytes.fill(7);
+  GrantOp grant;
+  grant.identity = holder;
+  grant.role = GrantRole::kAdmin;
+  Add(founder, 0, 0, grant);
+  const OpId id{founder, 0, 0};
+  const auto standing = [&](bool writes) {
+    return authority_.StandingOf(authority_.Find(id)->number, holder, 0, 1, writes);
+  };
+  Fork(holder, 2);
+  EXPECT_EQ(standing(true), Standing::kEffective);
+  Fork(holder, 3);
   EXPECT_EQ(standing(true), Standing::kPending);
   EXPECT_EQ(standing(false), Standing::kEffective) << "auth ops wait for nobody";
+  EXPECT_EQ(authority_.ForkedLogsOf(holder), 3U);
   // Nor does he accept his own: a verdict counts below its cite (6.6).
   VerdictOp accept;
-  accept.log = people_.ids[0];
+  accept.log = holder;
   accept.to = accept.named = 1;
-  DecodedBlock block;
-  block.header.position = 1;
-  block.header.envelope.emplace();
-  block.header.envelope->cite = GenesisGrantId(0);
-  block.payload.auth_operations = {accept};
-  authority.Add(people_.ids[0], std::span(&block, 1), 0);
-  authority.Evaluate(&change);
+  Add(holder, 1, authority_.Find(id)->number, accept);
   EXPECT_EQ(standing(true), Standing::kPending);
+  // Who grants to him anew says how many he knows.
+  grant.forks = 3;
+  Add(founder, 1, 0, grant);
+  const GrantNumber second = authority_.Find({founder, 1, 0})->number;
+  EXPECT_EQ(authority_.StandingOf(second, holder, 0, 1, true), Standing::kEffective);
+}
+
+TEST_F(ManyForks, F5_NobodyCouldAcceptWhatAFounderWrites) {
+  Fork(people_.ids[0], 3);
+  EXPECT_EQ(authority_.StandingOf(0, people_.ids[0], 0, 1, true), Standing::kEffective);
 }
 
 TEST_F(ForkedLog, F4_AForkedAuthorCannotGoOnWithThatLog) {

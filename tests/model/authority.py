@@ -293,15 +293,12 @@ class Authority:
 
     def names(self, block, key, reach=None):
         """6.2: the block names this grant, invite or redemption, to the end of its batch."""
-        reach = reach or self.named
         if key[0] == GENESIS:
             return True
         at = self.causal.block(key[0], key[1])
+        length = reach(block, key[0]) if reach else block.named.get(key[0], 0)
         return (at is not None and at.batch is not None and at.batch.whole
-                and reach(block, key[0]) >= at.batch.end)
-
-    def named(self, block, writer):
-        return block.named.get(writer, 0)
+                and length >= at.batch.end)
 
     def reach(self, block, writer):
         """What an op of the block names; of its own log, with all of its own batch."""
@@ -454,7 +451,13 @@ class Authority:
         if said.redeemed:
             sources.append(said.key[1])
             invite = self.invites.get(said.key[1])
-            if invite is not None and self.hitting(invite):
+            hits = self.hitting(invite) if invite else []
+            if invite and any(
+                    op["t"] == "redeem" and said.key == self.target((b.writer, b.position, n))
+                    and all(r.keeps(b.writer) >= by.end for r in hits)
+                    for by, _ in self.passed for b, n, op in by.ops()):
+                return "no grant"  # it was kept, and the invite used up
+            if hits:
                 return "revoked"
         return "revoked" if any(self.judged(self.causal.block(*op_id[:2]).batch.blocks[0])
                                 == "revoked" for op_id in sources) else "no grant"
@@ -488,9 +491,9 @@ class Authority:
     # --- moderation (6.6, F5) ---
 
     def moderated(self, grant):
-        proven = sum(w in self.causal.proofs
-                     for w in self.incarnations.get(grant.holder, []))
-        return grant.role == MODERATED or proven >= grant.forks + 3
+        logs = self.incarnations.get(grant.holder, [])
+        return grant.role == MODERATED or grant.key[0] != GENESIS and (
+            sum(w in self.causal.proofs for w in logs) >= grant.forks + 3)
 
     def decide(self, kinds, grant, hits):
         """The deciding verdict: the senior-most cite, then the greatest op."""

@@ -245,6 +245,22 @@ def built(engine):
     return tuple(features)
 
 
+def speaks_of_what_saw_it(model):
+    """A block names, beyond a fork, an op that has the block itself in its past: what it
+    says of that is nothing (docs/semantics.md), which the pass of the rules cannot know:
+    it has no order yet."""
+    for log, length in model.causal.surviving.values():
+        for block in log.blocks[:length]:
+            named = [tuple(op["of"]) for op in block.ops if "of" in op]
+            for writer, position, _ in [block.cite or (-1, 0, 0), *named]:
+                at = model.causal.block(writer, position) if writer >= 0 else None
+                if (at and at.batch is not block.batch
+                        and block.named.get(writer, 0) > position
+                        and model.causal.before(block, at)):
+                    return True
+    return False
+
+
 def is_followed(model):
     """Every log that counts is found: because a log that was found names it, or holds a
     grant to its identity; of a later incarnation the certificate is told then (S2).
@@ -276,7 +292,7 @@ def is_followed(model):
     while True:
         more = {of for by, position, of in told if is_read(by, position)} - found
         if not more:
-            return settled <= found
+            return settled <= found and not speaks_of_what_saw_it(model)
         found |= more
 
 

@@ -81,9 +81,6 @@ class Model:
         cuts = [min((r.keeps(writer) for r in grant.revocations), default=FOREVER)
                 for grant in self.authority.grants.values()
                 if grant.holder == holder and holder is not None]
-        if any(not grant.revocations for grant in self.authority.grants.values()
-               if grant.holder == holder and holder is not None):
-            return FOREVER
         return max(cuts, default=0)
 
     def version(self):
@@ -118,7 +115,8 @@ class Model:
             return "invalid", None
         # C1, D8: of a log that is not followed to its end only what is settled speaks.
         if not self.is_member(writer) and position < self.settled[writer]:
-            limit = self.causal.fork_cut(writer) if forked else self.own_settled(writer)
+            told = forked and (writer, self.causal.proofs[writer]) in self.version()["forked"]
+            limit = self.causal.fork_cut(writer) if told else self.own_settled(writer)
             if batch.start < limit < batch.start + batch.blocks[0].said.get(
                     "batch", (0, 1))[1]:
                 return ("after fork" if forked else "quarantined"), None

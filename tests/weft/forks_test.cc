@@ -167,6 +167,18 @@ TEST_F(RolledBack, F4_OfTwoBranchesTheWriteThatWasLaterWinsAgain) {
     ASSERT_TRUE(base.Put("k", "later").ok());
     ASSERT_TRUE(base.Put("other", "v").ok());
   });
+  // Ada has gone on at one of the keys: that is said before it is written over.
+  ASSERT_TRUE(club_.Put("other", "mine").ok());
+  Run(mia_at_, at_ada_, Write({}));
+  Run(mia_at_, "", [](Base& base) {
+    const auto lost = base.Recoverable();
+    ASSERT_TRUE(lost.ok()) << lost.status();
+    std::vector<std::string> newer;
+    for (const HeldBackWrites& range : *lost) {
+      newer.insert(newer.end(), range.newer_keys.begin(), range.newer_keys.end());
+    }
+    EXPECT_THAT(newer, testing::ElementsAre("other"));
+  });
   Run(mia_at_, at_ada_, Recover(3));
   EXPECT_EQ(Text(club_, "k"), "later");
   EXPECT_TRUE(club_.Get("k")->value->conflicts.empty());
@@ -226,6 +238,58 @@ TEST_F(RolledBack, F4_ATextThatIsLeftIsReadInTheAuthorsOwnStore) {
     ASSERT_EQ(page->ops.size(), 2U);
     EXPECT_EQ(page->ops.back().change.value, Datum::Of("lost"));
   });
+}
+
+// A store that had written nothing when its image was taken.
+TEST_F(RolledBack, F4_AForkAtTheFirstBlockIsRecoveredToo) {
+  const std::string zoe_at = scratch_ / "zoe";
+  {
+    Store store = *Store::Open(zoe_at);
+    Base base = *store.Join(club_.link());
+    ASSERT_TRUE(club_.Grant(base.identity(), Role::kWriter).ok());
+    Sync(store, at_ada_);
+  }
+  const Files saved = ReadFiles(zoe_at);
+  fs::create_hard_link(zoe_at + "/LEASE", scratch_ / "lease");
+  Run(zoe_at, at_ada_, Write({"one", "two"}));
+  RollBack(zoe_at, saved, scratch_ / "lease");
+  Run(zoe_at, at_ada_, Write({"instead"}));
+  Run(zoe_at, at_ada_, Write({}));
+  Run(zoe_at, at_ada_, Recover(3));
+  for (const std::string key : {"one", "two", "instead"}) {
+    EXPECT_EQ(Text(club_, key), "v") << key;
+  }
+}
+
+// The grant was given on a branch of Ada's that does not survive.
+TEST_F(RolledBack, F4_WhatWasWrittenUnderAGrantThatNeverWasIsWrittenAgainUnderAnother) {
+  // Mia is an admin here, and rolled back after she let Eve in.
+  ASSERT_TRUE(club_.Grant(mia_id_, Role::kAdmin, {}, true).ok());
+  Run(mia_at_, at_ada_, Write({}));
+  Store eve = *Store::Open(scratch_ / "eve");
+  JoinOptions through;
+  through.connect = at_ada_;
+  Base of_eve = *eve.Join(club_.link(), through);
+  const Files saved = ReadFiles(mia_at_);
+  fs::create_hard_link(mia_at_ + "/LEASE", scratch_ / "lease");
+  Run(mia_at_, at_ada_, [&](Base& base) {
+    ASSERT_TRUE(base.Grant(of_eve.identity(), Role::kWriter).ok());
+  });
+  Sync(eve, at_ada_);
+  ASSERT_TRUE(of_eve.Put("eve", "v").ok());
+  Sync(eve, at_ada_);
+  EXPECT_EQ(Text(club_, "eve"), "v");
+  RollBack(mia_at_, saved, scratch_ / "lease");
+  Run(mia_at_, at_ada_, Write({"instead"}));
+  EXPECT_EQ(Text(club_, "eve"), "");
+  Sync(eve, at_ada_);
+  ASSERT_EQ(of_eve.Recoverable()->size(), 1U);
+  EXPECT_TRUE(absl::IsPermissionDenied(of_eve.Recover().status()));
+  ASSERT_TRUE(club_.Grant(of_eve.identity(), Role::kWriter).ok());
+  Sync(eve, at_ada_);
+  Recover(1)(of_eve);
+  Sync(eve, at_ada_);
+  EXPECT_EQ(Text(club_, "eve"), "v");
 }
 
 // Ada's and Bob's bases are level with each other before Mia's copy comes, which so has
