@@ -208,7 +208,7 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(const PublicKey& peer,
                                                        ByteView body) {
   WEFT_ASSIGN_OR_RETURN(const BranchHead theirs, DecodeBranchHead(body));
   const std::optional<ForkSide> ours = SideOf(theirs.core);
-  if (!ours) return absl::NotFoundError("a head of a log that is not held here");
+  if (!ours) return TakeHeadOfEmpty(peer, theirs);
   const std::optional<ForkedLog> known = node_->indexer()->ForkOf(theirs.core);
   const bool is_own = own_.IsForked(theirs.core) && ours->length >= known->fork_point;
   if (known && !is_own && known->fork_point < theirs.from) {
@@ -251,6 +251,23 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(const PublicKey& peer,
     return absl::NotFoundError("a fork that is known");
   }
   WEFT_RETURN_IF_ERROR(TakeSoon(std::move(fork)));
+  return answers;
+}
+
+// Of a log of which nothing is held: a store may have been rolled back to before the
+// first block of ours, and all branches are others'.
+absl::StatusOr<BaseForks::Answers> BaseForks::TakeHeadOfEmpty(const PublicKey& peer,
+                                                              const BranchHead& head) {
+  const std::shared_ptr<Hypercore> core = node_->LogOf(head.core);
+  if (core == nullptr || core->length() > 0 || !core->manifest() ||
+      !own_.IsForked(head.core)) {
+    return absl::NotFoundError("a head of a log that is not held here");
+  }
+  WEFT_RETURN_IF_ERROR(VerifyBranchHead(*core->manifest(), head));
+  Answers answers;
+  if (auto question = own_.TakeHead(peer, head, 0)) {
+    answers.push_back(*std::move(question));
+  }
   return answers;
 }
 

@@ -61,6 +61,8 @@ class BaseForks {
  private:
   absl::StatusOr<Answers> TakeProof(const PublicKey& peer, ByteView evidence);
   absl::StatusOr<Answers> TakeHead(const PublicKey& peer, ByteView body);
+  absl::StatusOr<Answers> TakeHeadOfEmpty(const PublicKey& peer,
+                                          const BranchHead& head);
   absl::StatusOr<Answers> TakeAsk(ByteView body) const;
   absl::StatusOr<Answers> TakePiece(const PublicKey& peer, ByteView body);
   absl::StatusOr<Answers> TakeOwnFetch(const PublicKey& peer, ByteView body) const;

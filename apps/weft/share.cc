@@ -195,6 +195,22 @@ absl::StatusOr<SyncResult> SyncWhereJoined(Store& store,
   return result;
 }
 
+// A log of ours that was found to have forked takes writes away, and nobody asked.
+void SayWhatIsLost(Store& store) {
+  for (const std::string& name : store.Bases()) {
+    const auto base = store.OpenBase(name);
+    if (!base.ok() || !base->Status().forked) continue;
+    const auto lost = base->Recoverable();
+    if (!lost.ok() || lost->empty()) continue;
+    std::uint64_t writes = 0;
+    for (const HeldBackWrites& range : *lost) writes += range.writes;
+    Out() << absl::StrFormat(
+        "base %s: a log of ours has forked; %s of ours %s no "
+        "effect any more: see `weft recover`\n",
+        name, Counted(writes, "write"), writes == 1 ? "has" : "have");
+  }
+}
+
 int Sync(const Invocation& call, SyncArguments arguments) {
   const int ways = (arguments.connect.empty() ? 0 : 1) +
                    (arguments.command.empty() ? 0 : 1) + (arguments.stdio ? 1 : 0);
@@ -229,6 +245,7 @@ int Sync(const Invocation& call, SyncArguments arguments) {
     Out() << absl::StrFormat("level with %s: %s came, %d went\n", PeerName(arguments),
                              Counted(result->blocks_received, "block"),
                              result->blocks_sent);
+    SayWhatIsLost(*store);
   }
   return kDone;
 }

@@ -251,11 +251,22 @@ TEST_F(RolledBack, F4_AForkAtTheFirstBlockIsRecoveredToo) {
   }
   const Files saved = ReadFiles(zoe_at);
   fs::create_hard_link(zoe_at + "/LEASE", scratch_ / "lease");
+  fs::create_hard_link(zoe_at + "/LEASE", scratch_ / "again");
   Run(zoe_at, at_ada_, Write({"one", "two"}));
   RollBack(zoe_at, saved, scratch_ / "lease");
-  Run(zoe_at, at_ada_, Write({"instead"}));
+  Store bob = *Store::Open(scratch_ / "bob");
+  const std::string at_bob = *bob.Listen("127.0.0.1:0");
+  JoinOptions through;
+  through.connect = at_ada_;
+  ASSERT_TRUE(bob.Join(club_.link(), through).ok());
+  Run(zoe_at, at_bob, Write({"instead"}));
+  // Once more: both branches are others' alone.
+  RollBack(zoe_at, saved, scratch_ / "again");
+  Sync(bob, at_ada_);
   Run(zoe_at, at_ada_, Write({}));
-  Run(zoe_at, at_ada_, Recover(3));
+  Run(zoe_at, at_bob, Write({}));
+  Run(zoe_at, at_bob, Recover(3));
+  Sync(bob, at_ada_);
   for (const std::string key : {"one", "two", "instead"}) {
     EXPECT_EQ(Text(club_, key), "v") << key;
   }
