@@ -288,13 +288,7 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakePiece(const PublicKey& peer,
 
 absl::StatusOr<BaseForks::Answers> BaseForks::TakeOwnFetch(const PublicKey& peer,
                                                            ByteView body) const {
-  Reader in(body);
-  const BranchPlace place = ReadPlace(in);
-  const auto signature = in.Fixed<Signature>();
-  if (!in.ok() || !in.done()) {
-    return absl::InvalidArgumentError("a question for a branch is malformed");
-  }
-  WEFT_RETURN_IF_ERROR(own_.Verify(peer, place, signature));
+  WEFT_ASSIGN_OR_RETURN(const BranchPlace place, own_.ReadQuestion(peer, body));
   return branches_.GiveAny(place);
 }
 

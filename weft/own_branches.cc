@@ -181,11 +181,13 @@ std::optional<Bytes> OwnBranches::AskNext(Giver& giver) {
 }
 
 std::optional<Bytes> OwnBranches::Question(const BranchPlace& place) const {
+  const std::shared_ptr<Hypercore> first = node_->LogOf(node_->record().identity);
   const auto signature = node_->SignAsSelf(Signable(node_->host().peer_key, place));
-  if (!signature.ok()) return std::nullopt;
+  if (first == nullptr || !first->manifest() || !signature.ok()) return std::nullopt;
   Bytes question = {kOwnFetch};
   Writer out(&question);
   WritePlace(place, out);
+  out.Buffer(EncodeManifest(*first->manifest()));
   out.Raw(signature->view());
   return question;
 }
@@ -276,16 +278,22 @@ Bytes OwnBranches::Signable(const PublicKey& asker, const BranchPlace& place) co
   return message;
 }
 
-absl::Status OwnBranches::Verify(const PublicKey& asker, const BranchPlace& place,
-                                 const Signature& signature) const {
-  const CoreKey owner = node_->indexer()->authority().IdentityOf(place.log);
-  const std::shared_ptr<Hypercore> first = node_->LogOf(owner);
-  if (first == nullptr || !first->manifest() || first->manifest()->quorum != 1 ||
-      first->manifest()->signers.size() != 1) {
-    return absl::NotFoundError("a branch whose owner cannot be told");
+absl::StatusOr<BranchPlace> OwnBranches::ReadQuestion(const PublicKey& asker,
+                                                      ByteView question) const {
+  const auto malformed =
+      absl::InvalidArgumentError("a question for a branch is malformed");
+  Reader in(question);
+  const BranchPlace place = ReadPlace(in);
+  const ByteView encoded = in.Buffer();
+  const auto signature = in.Fixed<Signature>();
+  if (!in.ok() || !in.done()) return malformed;
+  WEFT_ASSIGN_OR_RETURN(const Manifest manifest, DecodeManifest(encoded));
+  if (KeyOf(manifest) != node_->indexer()->authority().IdentityOf(place.log) ||
+      manifest.quorum != 1 || manifest.signers.size() != 1) {
+    return malformed;
   }
-  const PublicKey& key = first->manifest()->signers.front().public_key;
-  if (weft::Verify(key, Signable(asker, place), signature)) return absl::OkStatus();
+  const PublicKey& key = manifest.signers.front().public_key;
+  if (Verify(key, Signable(asker, place), signature)) return place;
   return absl::DataLossError("a question for a branch that its owner has not signed");
 }
 

@@ -7,8 +7,9 @@
 //
 // No more than survives of a forked log is given to anybody (P10), but to its owner,
 // who shows that he is:
-//   0a place signature:64  as 09 of weft/base_branches.h, by the log's identity
-//   0b core:32             nothing of that log is held, or not all of it
+//   0a place manifest:buffer signature:64
+//                as 09 of weft/base_branches.h, by the identity that has this manifest
+//   0b core:32   nothing of that log is held, or not all of it
 // signable := "weft own branch" base_id:32 asker:32 core:32 length:u64 tree_hash:32
 // asker is the key of the store that asks, by which the line knows it, so that nobody
 // else can ask with what he was asked.
@@ -53,10 +54,11 @@ class OwnBranches {
   // is not waited for.
   bool Awaits(const PublicKey& peer) const;
 
-  // NOT_FOUND  it is nobody's log, or one of several signers;
-  // DATA_LOSS  its owner, with that key, has not signed that
-  absl::Status Verify(const PublicKey& asker, const BranchPlace& place,
-                      const Signature& signature) const;
+  // The place that a peer asks for in a question (0a, without that byte) about a log
+  // that is his. INVALID_ARGUMENT  it is malformed, or the manifest is not that of the
+  // log's owner DATA_LOSS         its owner has not signed it, with that key
+  absl::StatusOr<BranchPlace> ReadQuestion(const PublicKey& asker,
+                                           ByteView question) const;
 
  private:
   // What is to come from one peer.

@@ -437,7 +437,7 @@ TEST_F(ForkedLogHeld, F2_ABranchIsFetchedPieceByPieceAndEachBlockReadOnce) {
 TEST_F(ForkedLogHeld, P10_WhatDoesNotSurviveIsGivenToItsOwnerAlone) {
   HoldForked();
   const BranchPlace place{keys_.id(), 1'503, one_->core->tree_hash(), 1'500, 0};
-  const auto ask = [&](const KeyPair& pair, const PublicKey& asker) {
+  const auto ask = [&](const IdentityKeys& keys, const PublicKey& asker) {
     Bytes signable = ToBytes("weft own branch");
     Writer out(&signable);
     out.Raw(base_->base_id().view());
@@ -448,10 +448,11 @@ TEST_F(ForkedLogHeld, P10_WhatDoesNotSurviveIsGivenToItsOwnerAlone) {
     Bytes question = {10};
     Writer fields(&question);
     WritePlace(place, fields);
-    fields.Raw(Sign(pair.secret_key, signable).view());
+    fields.Buffer(EncodeManifest(keys.manifest));
+    fields.Raw(Sign(keys.pair.secret_key, signable).view());
     return question;
   };
-  const Bytes question = ask(keys_.pair, PeerOf(1));
+  const Bytes question = ask(keys_, PeerOf(1));
   const auto piece = Take(question);
   ASSERT_TRUE(piece.ok()) << piece.status();
   Reader in(ByteView(piece->front()).subspan(1));
@@ -463,7 +464,9 @@ TEST_F(ForkedLogHeld, P10_WhatDoesNotSurviveIsGivenToItsOwnerAlone) {
   storage_.block_reads = 0;
   // By somebody else, and by a peer to whom the owner's question was told.
   const IdentityKeys other = MakeIdentity(base_->record().salt, random_);
-  EXPECT_TRUE(absl::IsDataLoss(Take(ask(other.pair, PeerOf(1))).status()));
+  EXPECT_TRUE(absl::IsInvalidArgument(Take(ask(other, PeerOf(1))).status()));
+  const IdentityKeys forged{keys_.manifest, other.pair};
+  EXPECT_TRUE(absl::IsDataLoss(Take(ask(forged, PeerOf(1))).status()));
   EXPECT_TRUE(absl::IsDataLoss(Take(question, 2).status()));
   const Bytes cut_short(question.begin(), question.end() - 1);
   EXPECT_TRUE(absl::IsInvalidArgument(Take(cut_short).status()));
