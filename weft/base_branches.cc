@@ -24,16 +24,6 @@ Bytes Question(std::uint8_t kind, const BranchPlace& place) {
   return bytes;
 }
 
-// Of the first `length` blocks.
-absl::StatusOr<std::uint64_t> BytesBelow(const Hypercore& core, std::uint64_t length) {
-  std::uint64_t bytes = 0;
-  for (const std::uint64_t root : flat_tree::FullRoots(length)) {
-    WEFT_ASSIGN_OR_RETURN(const TreeNode node, core.NodeAt(root));
-    bytes += node.size;
-  }
-  return bytes;
-}
-
 absl::Status NotHeld() {
   return absl::NotFoundError("a branch that is not held");
 }
@@ -48,10 +38,6 @@ absl::StatusOr<BaseBranches::Answers> PieceOf(const BranchPlace& place,
   return BaseBranches::Answers{std::move(piece)};
 }
 
-absl::Status Malformed() {
-  return absl::InvalidArgumentError("a question for a branch is malformed");
-}
-
 }  // namespace
 
 // --- giving ---
@@ -59,7 +45,9 @@ absl::Status Malformed() {
 absl::StatusOr<BaseBranches::Answers> BaseBranches::TakeFetch(ByteView body) const {
   Reader in(body);
   const BranchPlace place = ReadPlace(in);
-  if (!in.ok() || !in.done()) return Malformed();
+  if (!in.ok() || !in.done()) {
+    return absl::InvalidArgumentError("a question for a branch is malformed");
+  }
   // Of a forked log only, and no more than survives here (P10).
   const std::optional<ForkedLog> fork = node_->indexer()->ForkOf(place.log);
   if (!fork || place.length > fork->cut) return NotHeld();
@@ -95,10 +83,11 @@ absl::StatusOr<Bytes> BaseBranches::ReadHeld(const BranchPlace& place) const {
   if (core == nullptr || core->contiguous_length() < place.length) return NotHeld();
   WEFT_ASSIGN_OR_RETURN(const TreeHash here, core->TreeHashAt(place.length));
   if (here != place.tree_hash) return NotHeld();
-  WEFT_ASSIGN_OR_RETURN(const std::uint64_t from, BytesBelow(*core, place.position));
-  WEFT_ASSIGN_OR_RETURN(const std::uint64_t to, BytesBelow(*core, place.length));
+  WEFT_ASSIGN_OR_RETURN(const MerkleTree below, PrefixTree(*core, place.position));
+  WEFT_ASSIGN_OR_RETURN(const MerkleTree whole, PrefixTree(*core, place.length));
+  const std::uint64_t bytes_there = whole.byte_length() - below.byte_length();
   const std::uint64_t lengths = kLengthBytesMax * (place.length - place.position);
-  if (to - from + lengths > kBranchBytesMax)
+  if (bytes_there + lengths > kBranchBytesMax)
     return absl::NotFoundError("a branch that is too long");
   const std::size_t enough = place.offset + kPieceBytes;
   Bytes bytes;

@@ -31,6 +31,12 @@ Bytes Tagged(std::uint8_t kind, ByteView body) {
   return bytes;
 }
 
+BaseForks::Answers AnswersOf(std::optional<Bytes> question) {
+  BaseForks::Answers answers;
+  if (question) answers.push_back(*std::move(question));
+  return answers;
+}
+
 Bytes AskFor(const CoreKey& log, std::uint64_t from) {
   Bytes ask = {kAsk};
   Writer out(&ask);
@@ -223,9 +229,7 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHead(const PublicKey& peer,
   if (is_own) {
     const std::uint64_t held =
         found.proof ? found.proof->fork_point : std::min(ours->length, theirs.length);
-    if (auto question = own_.TakeHead(peer, theirs, held)) {
-      answers.push_back(*std::move(question));
-    }
+    answers = AnswersOf(own_.TakeHead(peer, theirs, held));
   }
   if (!found.proof) {
     if (is_own) return answers;
@@ -264,11 +268,7 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakeHeadOfEmpty(const PublicKey& p
     return absl::NotFoundError("a head of a log that is not held here");
   }
   WEFT_RETURN_IF_ERROR(VerifyBranchHead(*core->manifest(), head));
-  Answers answers;
-  if (auto question = own_.TakeHead(peer, head, 0)) {
-    answers.push_back(*std::move(question));
-  }
-  return answers;
+  return AnswersOf(own_.TakeHead(peer, head, 0));
 }
 
 absl::StatusOr<BaseForks::Answers> BaseForks::TakePiece(const PublicKey& peer,
@@ -281,9 +281,7 @@ absl::StatusOr<BaseForks::Answers> BaseForks::TakePiece(const PublicKey& peer,
   if (!absl::IsNotFound(taken.status())) return taken;
   WEFT_ASSIGN_OR_RETURN(std::optional<Bytes> question,
                         own_.TakePiece(peer, place, bytes));
-  Answers answers;
-  if (question) answers.push_back(*std::move(question));
-  return answers;
+  return AnswersOf(std::move(question));
 }
 
 absl::StatusOr<BaseForks::Answers> BaseForks::TakeOwnFetch(const PublicKey& peer,

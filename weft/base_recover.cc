@@ -30,6 +30,20 @@ bool Replaces(const Operation& op) {
          op.lane == Lane::kRecord || op.lane == Lane::kFlag;
 }
 
+// Calls back with each lost batch that can be written again and what it says. Both come
+// in the order in which they were written.
+template <class LostBatches, class Use>
+absl::Status VisitLost(OwnBatches& batches, LostBatches& lost, const Use& use) {
+  for (auto next = lost.begin(); next != lost.end();) {
+    WEFT_ASSIGN_OR_RETURN(const std::optional<OwnBatch> batch, batches.Next());
+    if (!batch) break;
+    if (next->source != batch->source || next->from != batch->from) continue;
+    auto& found = *next++;
+    if (found.writes > 0) WEFT_RETURN_IF_ERROR(use(found, *batch));
+  }
+  return absl::OkStatus();
+}
+
 void AddEach(std::vector<std::string> keys, std::vector<std::string>* all) {
   for (std::string& key : keys) {
     if (std::ranges::find(*all, key) == all->end()) all->push_back(std::move(key));
@@ -122,25 +136,21 @@ absl::Status BaseNode::FindNewer(std::vector<LostBatch>* lost) {
   std::map<std::string, std::optional<Hlc>> newest;
   OwnBatches batches(*host_->storage, record_.number, indexer_->genesis().limits);
   WEFT_RETURN_IF_ERROR(AddOwnLogs(&batches));
-  for (auto next = lost->begin(); next != lost->end();) {
-    WEFT_ASSIGN_OR_RETURN(const std::optional<OwnBatch> batch, batches.Next());
-    if (!batch) break;
-    if (next->source != batch->source || next->from != batch->from) continue;
-    LostBatch& found = *next++;
-    if (found.writes == 0) continue;
-    for (const Operation& op : batch->operations) {
+  const auto look = [&](LostBatch& found, const OwnBatch& batch) -> absl::Status {
+    for (const Operation& op : batch.operations) {
       if (!Replaces(op)) continue;
       std::string key(AsText(op.key));
       const auto [known, added] = newest.try_emplace(key);
       if (added) {
         WEFT_ASSIGN_OR_RETURN(known->second, indexer_->LastWritten(key));
       }
-      if (known->second && batch->stamp() < *known->second) {
+      if (known->second && batch.stamp() < *known->second) {
         found.newer_keys.insert(std::move(key));
       }
     }
-  }
-  return absl::OkStatus();
+    return absl::OkStatus();
+  };
+  return VisitLost(batches, *lost, look);
 }
 
 HeldBackWrites BaseNode::Describe(const LostBatch& lost) const {
@@ -194,26 +204,24 @@ absl::StatusOr<Committed> BaseNode::RecoverLogged(Recovered* recovered) {
   Committed last;
   OwnBatches batches(*host_->storage, record_.number, indexer_->genesis().limits);
   WEFT_RETURN_IF_ERROR(AddOwnLogs(&batches));
-  for (auto next = lost.begin(); next != lost.end();) {
-    WEFT_ASSIGN_OR_RETURN(const std::optional<OwnBatch> batch, batches.Next());
-    if (!batch) break;
-    if (next->source != batch->source || next->from != batch->from) continue;
-    const LostBatch& wanted = *next++;
-    if (wanted.writes == 0) continue;
+  const auto copy = [&](const LostBatch& wanted,
+                        const OwnBatch& batch) -> absl::Status {
     const auto prepared = indexer_->PrepareCopies(
-        record_.log(), batch->operations,
-        CopyMark(batch->log, batch->from, batch->stamp()), WallMs());
+        record_.log(), batch.operations, CopyMark(batch.log, batch.from, batch.stamp()),
+        WallMs());
     if (ConcernsTheBatch(prepared.status())) {
       HeldBackWrites refused = Describe(wanted);
       refused.writes = wanted.writes;
       refused.reason = std::string(prepared.status().message());
       recovered->refused.push_back(std::move(refused));
-      continue;
+      return absl::OkStatus();
     }
     WEFT_RETURN_IF_ERROR(prepared.status());
     WEFT_ASSIGN_OR_RETURN(last, AppendAndIndex(*prepared));
-    recovered->writes += batch->operations.size();
-  }
+    recovered->writes += batch.operations.size();
+    return absl::OkStatus();
+  };
+  WEFT_RETURN_IF_ERROR(VisitLost(batches, lost, copy));
   return last;
 }
 
