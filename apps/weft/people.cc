@@ -103,19 +103,27 @@ Json RangeJson(const HeldBackWrites& held) {
   return object;
 }
 
+std::string Listed(const std::vector<std::string>& keys) {
+  std::string list;
+  for (const std::string& key : keys) {
+    if (!list.empty()) list += ", ";
+    list += Printable(key);
+  }
+  return list;
+}
+
 void PrintRange(const HeldBackWrites& held) {
   Out() << absl::StrFormat("%s %d..%d  %s  %s: %s\n", held.writer, held.from, held.to,
                            Counted(held.writes, "write"), held.state,
                            Printable(held.reason));
-  for (std::size_t i = 0; i < held.newer_keys.size(); ++i) {
-    Out() << (i == 0 ? "  to be the newer ones over what was written since at: " : ", ")
-          << Printable(held.newer_keys[i])
-          << (i + 1 == held.newer_keys.size() ? "\n" : "");
+  if (!held.newer_keys.empty()) {
+    Out() << "  to be the newer ones over what was written since at: "
+          << Listed(held.newer_keys) << '\n';
   }
   if (held.left == 0) return;
   Out() << absl::StrFormat("  %d of them to be made again by hand", held.left);
-  for (std::size_t i = 0; i < held.left_keys.size(); ++i) {
-    Out() << (i == 0 ? ": texts and lists at " : ", ") << Printable(held.left_keys[i]);
+  if (!held.left_keys.empty()) {
+    Out() << ": texts and lists at " << Listed(held.left_keys);
   }
   Out() << '\n';
 }

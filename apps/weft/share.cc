@@ -205,8 +205,8 @@ void SayWhatIsLost(Store& store) {
     std::uint64_t writes = 0;
     for (const HeldBackWrites& range : *lost) writes += range.writes;
     Out() << absl::StrFormat(
-        "base %s: a log of ours has forked; %s of ours %s no "
-        "effect any more: see `weft recover`\n",
+        "base %s: a log of ours has forked; %s of ours %s no effect any more: see "
+        "`weft recover`\n",
         name, Counted(writes, "write"), writes == 1 ? "has" : "have");
   }
 }

@@ -8,11 +8,7 @@
 #include <optional>
 
 #include "absl/strings/str_format.h"
-#include "engine/memory_storage.h"
-#include "tests/sim/sim_clock.h"
-#include "tests/sim/sim_network.h"
-#include "tests/sim/sim_random.h"
-#include "weft/node.h"
+#include "tests/sim/member.h"
 
 namespace weft::sim {
 namespace {
@@ -22,29 +18,6 @@ using std::chrono::milliseconds;
 using std::chrono::seconds;
 
 constexpr const char* kBaseName = "notes";
-
-// A whole store, its disk in memory.
-struct Member {
-  Member(asio::io_context& io, SimClock* clock, SimNetwork& world,
-         const std::string& name, std::uint64_t seed)
-      : address(name + ":1"), random(seed), network(world.HostView(name)) {
-    NodeHost host;
-    host.executor = io.get_executor();
-    host.storage = &storage;
-    host.clock = clock;
-    host.random = &random;
-    host.network = network.get();
-    node = *Node::Open(host);
-    EXPECT_TRUE(node->Listen(address).ok());
-  }
-  BaseNode& base() const { return *node->bases().front(); }
-
-  std::string address;
-  MemoryStorage storage;
-  SimRandom random;
-  std::unique_ptr<Network> network;
-  std::unique_ptr<Node> node;
-};
 
 class TwoStores : public testing::Test {
  protected:

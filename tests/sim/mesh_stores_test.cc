@@ -9,11 +9,7 @@
 #include <map>
 
 #include "absl/strings/str_format.h"
-#include "engine/memory_storage.h"
-#include "tests/sim/sim_clock.h"
-#include "tests/sim/sim_network.h"
-#include "tests/sim/sim_random.h"
-#include "weft/node.h"
+#include "tests/sim/member.h"
 
 namespace weft::sim {
 namespace {
@@ -23,44 +19,6 @@ using std::chrono::seconds;
 
 constexpr std::size_t kStores = 300;
 constexpr const char* kBaseName = "notes";
-
-// A whole store, its disk in memory.
-struct Member {
-  Member(asio::io_context& io, SimClock* clock, SimNetwork& world, std::size_t number)
-      : address(absl::StrFormat("store%d:1", number)),
-        random(1000 + number),
-        network(world.HostView(absl::StrFormat("store%d", number))) {
-    NodeHost host;
-    host.executor = io.get_executor();
-    host.storage = &storage;
-    host.clock = clock;
-    host.random = &random;
-    host.network = network.get();
-    node = *Node::Open(host);
-    EXPECT_TRUE(node->Listen(address).ok());
-  }
-  BaseNode& base() const { return *node->bases().front(); }
-  std::vector<PublicKey> Neighbours() const {
-    std::vector<PublicKey> keys;
-    for (const auto& session : node->swarm().Ready()) {
-      keys.push_back(session->remote_static_key());
-    }
-    return keys;
-  }
-  absl::Status Put(const std::string& key, const std::string& value) {
-    Batch batch;
-    batch.Put(key, Datum::Of(std::string_view(value)));
-    WEFT_RETURN_IF_ERROR(base().CommitLogged(batch).status());
-    WEFT_RETURN_IF_ERROR(node->cores().Sync());
-    return absl::OkStatus();
-  }
-
-  std::string address;
-  MemoryStorage storage;
-  SimRandom random;
-  std::unique_ptr<Network> network;
-  std::unique_ptr<Node> node;
-};
 
 class MeshOfStores : public testing::Test {
  protected:
@@ -80,7 +38,9 @@ class MeshOfStores : public testing::Test {
     clock.AdvanceTo(until);
   }
   void Add() {
-    all.push_back(std::make_unique<Member>(io, &clock, network, all.size()));
+    const std::size_t number = all.size();
+    all.push_back(std::make_unique<Member>(
+        io, &clock, network, absl::StrFormat("store%d", number), 1000 + number));
     Node& node = *all.back()->node;
     if (all.size() == 1) {
       link = (*node.CreateBase(kBaseName))->MakeLink();
